@@ -1,0 +1,1 @@
+"""The conversation: turns, history, the cascade, tools and usage, and one small file for each provider."""
