@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jambonz.simulator.ear import Ear
-from jambonz.simulator.resampling import BlockResampler
+from media.resample import Resampler
 
 PIECE_BYTES = 1024
 """libwebsockets hands binary messages on in pieces of at most this size."""
@@ -107,7 +107,7 @@ class MediaModule:
         self._silence = bytes(self._frame_bytes)
         self._downscale = rate // codec_rate if rate > codec_rate else 1
         self._threshold = 2 * 4 * PREBUFFER_UNIT * self._downscale
-        self._resampler = BlockResampler(rate, codec_rate) if rate != codec_rate else None
+        self._resampler = Resampler(rate, codec_rate) if rate != codec_rate else None
         self._odd = b""
         self._prebuffer = bytearray()
         self._playout = bytearray()
@@ -120,9 +120,9 @@ class MediaModule:
         # From the caller to the service
         self._mix_type: MixType = mix_type
         channels = 2 if mix_type == "stereo" else 1
-        self._upsamplers: list[BlockResampler] = []
+        self._upsamplers: list[Resampler] = []
         if listen_rate != codec_rate:
-            self._upsamplers = [BlockResampler(codec_rate, listen_rate) for _ in range(channels)]
+            self._upsamplers = [Resampler(codec_rate, listen_rate) for _ in range(channels)]
         self._ring = bytearray()
         self._ring_limit = 2 * listen_rate * channels * RING_SECONDS
         self._packet_bytes = 2 * channels * (listen_rate // 50)
@@ -253,7 +253,7 @@ class MediaModule:
                 self._cleared.popleft()
             elif self._in_use:
                 self._mark_event(self._in_use.popleft(), "playout")
-        return samples[~sentinels].tobytes()
+        return bytes(samples[~sentinels].tobytes())
 
     def _mark_event(self, name: str, event: Literal["playout", "cleared"]) -> None:
         # As the module writes it: the name is not escaped.
