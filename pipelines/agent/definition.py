@@ -1,0 +1,54 @@
+"""An agent as people define it: the JSON of ``POST /api/agents``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pipelines.agent.functions import Function, Key, cross_check
+from pipelines.agent.modelname import ModelName
+from pipelines.agent.options import AgentOptions
+from pipelines.agent.strict import Strict, refuse
+
+
+def _model_name(value: str) -> str:
+    try:
+        ModelName.parse(value)
+    except ValueError as error:
+        raise refuse(str(error)) from None
+    return value
+
+
+class AgentDefinition(Strict):
+    """Model, prompt, voice, tools and options."""
+
+    name: str | None = Field(default=None, max_length=200)
+    description: str | None = Field(default=None, max_length=5000)
+    model_name: Annotated[str, AfterValidator(_model_name)] = Field(
+        max_length=300, description="[handler:]provider/model", examples=["openai/gpt-4o", "scripted/echo"]
+    )
+    prompt: str = Field(max_length=500_000)
+    options: AgentOptions = AgentOptions()
+    functions: list[Function] = Field(default=[], max_length=128)
+    keys: list[Key] = Field(default=[], max_length=64, description="Write-only: never given back.")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        found = cross_check(self.functions, self.keys)
+        if found:
+            raise refuse("; ".join(map(str, found)))
+        return self
+
+    @cached_property
+    def model(self) -> ModelName:
+        return ModelName.parse(self.model_name)
+
+    def as_stored(self) -> dict[str, Any]:
+        """As sent, without ``keys``: what the store holds in the clear and the API gives back."""
+        return {name: value for name, value in self.as_sent().items() if name != "keys"}
+
+    def secrets(self) -> list[dict[str, Any]]:
+        """``keys`` with their secrets: what the store encrypts."""
+        return [key.reveal() for key in self.keys]

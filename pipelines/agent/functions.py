@@ -1,0 +1,176 @@
+"""``functions`` and ``keys`` of an agent: what its model may do, and with whose credentials."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from pipelines.agent.strict import Problem, Strict, nearest, refuse
+
+_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+
+TRANSFER_PARAMETERS = ("number", "callerId", "operation", "transferPrompt", "consultFeedback", "forceBridged")
+
+
+class Parameter(Strict):
+    """One parameter of a function. ``source`` says who fills it in: the model (``generated``), the definition
+    (``static``: the text in ``from``), or the call (``metadata``: the path in ``from``)."""
+
+    type: Literal["string", "number", "integer", "boolean", "array", "object"] = "string"
+    description: str | None = None
+    location: Literal["path", "query", "body", "header"] | None = Field(default=None, alias="in")
+    required: bool = False
+    enum: list[Any] | None = Field(default=None, min_length=1)
+    source: Literal["generated", "static", "metadata"] = "generated"
+    origin: Any = Field(default=None, alias="from")
+    default: Any = None
+    items: dict[str, Any] | None = None
+    properties: dict[str, Any] | None = None
+    format: str | None = None
+    pattern: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _has_origin(self) -> Self:
+        if self.source == "static" and "origin" not in self.model_fields_set:
+            raise refuse("is static; write its value as from")
+        if self.source == "metadata" and not (isinstance(self.origin, str) and self.origin):
+            raise refuse("is taken from metadata; write the path of the value as from")
+        return self
+
+
+class InputSchema(Strict):
+    """The parameters of a function by their names."""
+
+    type: Literal["object"] = "object"
+    properties: dict[str, Parameter] = Field(default={})
+    required: list[str] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _required_exist(self) -> Self:
+        for name in self.required:
+            if name not in self.properties:
+                raise refuse(f"requires {name!r}, which is none of its properties")
+        return self
+
+
+class Function(Strict):
+    """A function that the model may call. ``rest`` asks a URL, ``stub`` answers with ``result``, ``client`` is left to
+    whoever watches the call, ``builtin`` is one of ours (``platform``)."""
+
+    name: str = Field(pattern=_NAME)
+    description: str = ""
+    implementation: Literal["rest", "stub", "client", "builtin"]
+    platform: Literal["hangup", "transfer", "transfer_status", "metadata"] | None = None
+    url: str | None = Field(default=None, max_length=4000)
+    method: Literal["get", "post", "put", "delete"] = "get"
+    key: str | None = None
+    result: str | None = None
+    redact: bool = False
+    input_schema: InputSchema = Field(default=InputSchema(), alias="input_schema")
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        match self.implementation:
+            case "rest":
+                self._rest()
+            case "builtin":
+                self._builtin()
+            case "stub" | "client":
+                pass
+        if self.implementation != "builtin" and self.platform is not None:
+            raise refuse(f"has a platform, which only a builtin has; its implementation is {self.implementation}")
+        return self
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        return self.input_schema.properties
+
+    def _rest(self) -> None:
+        if not self.url:
+            raise refuse("is of implementation rest; write its url")
+        if not re.match(r"https?://[^/\s]", self.url):
+            raise refuse("has a url that does not start with http:// or https://")
+        for name in _PLACEHOLDER.findall(self.url):
+            if name not in self.parameters:
+                raise refuse(f"has {{{name}}} in its url, but no parameter of that name in input_schema.properties")
+
+    def _builtin(self) -> None:
+        names = set(self.parameters)
+        match self.platform:
+            case None:
+                raise refuse("is a builtin; write its platform: hangup, transfer, transfer_status or metadata")
+            case "hangup" | "transfer_status":
+                if names:
+                    raise refuse(f"takes no parameters, for {self.platform} has none; take out {_and(names)}")
+            case "metadata":
+                if names != {"keys"}:
+                    raise refuse("has to have exactly one parameter, keys, for its platform is metadata")
+            case "transfer":
+                self._transfer(names)
+
+    def _transfer(self, names: set[str]) -> None:
+        if "number" not in names:
+            raise refuse("is a transfer; give it a parameter number")
+        if self.parameters["number"].source == "generated":
+            raise refuse("lets the model make up the number to transfer to; its source has to be static or metadata")
+        for name in names - set(TRANSFER_PARAMETERS):
+            meant = nearest(name, TRANSFER_PARAMETERS)
+            raise refuse(
+                f"is a transfer, which has no parameter {name!r}; "
+                + (f"did you mean {meant}?" if meant else f"known are {', '.join(TRANSFER_PARAMETERS)}.")
+            )
+        prompt = self.parameters.get("transferPrompt")
+        if prompt and prompt.source != "static":
+            raise refuse("has a transferPrompt that is not static")
+
+
+class Key(Strict):
+    """A credential for ``rest`` functions. Write-only: the API never gives it back."""
+
+    name: str = Field(min_length=1, max_length=64)
+    location: Literal["basic", "bearer", "header", "path", "query"] = Field(alias="in")
+    value: SecretStr | None = None
+    header: str | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"basic": ("username", "password"), "header": ("header", "value")}.get(self.location, ("value",))
+        missing = [name for name in needed if not getattr(self, name)]
+        if missing:
+            raise refuse(f"is for {self.location}, and needs {_and(missing)}")
+        return self
+
+    def reveal(self) -> dict[str, Any]:
+        """As sent, secrets included: for the store, which encrypts it."""
+        sent = self.as_sent()
+        for name in ("value", "password"):
+            secret: SecretStr | None = getattr(self, name)
+            if secret is not None:
+                sent[name] = secret.get_secret_value()
+        return sent
+
+
+def cross_check(functions: list[Function], keys: list[Key]) -> list[Problem]:
+    """What is wrong between the parts: names given twice, and keys that are asked for and not there."""
+    found: list[Problem] = []
+    known = [key.name for key in keys]
+    names = [function.name for function in functions]
+    found += [Problem(f"functions[{i}].name", f"{n!r} is there twice") for i, n in enumerate(names) if n in names[:i]]
+    found += [Problem(f"keys[{i}].name", f"{n!r} is there twice") for i, n in enumerate(known) if n in known[:i]]
+    for i, function in enumerate(functions):
+        if function.key is not None and function.key not in known:
+            meant = nearest(function.key, known)
+            hint = f"did you mean {meant}?" if meant else "add it to keys."
+            found.append(Problem(f"functions[{i}].key", f"names {function.key!r}, which is not among keys; {hint}"))
+    return found
+
+
+def _and(names: set[str] | list[str]) -> str:
+    return " and ".join(sorted(names))

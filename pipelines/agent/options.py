@@ -1,0 +1,206 @@
+"""``options`` of an agent. Durations are seconds. Every part has its defaults: the call path reads plain attributes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from pipelines.agent.strict import Strict, refuse, text_or
+
+Seconds = Annotated[float, Field(ge=0, le=3600)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise refuse("has to be a URL that starts with http:// or https://")
+    return value
+
+
+def _regex(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise refuse(f"is no regular expression: {error}") from None
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Regex = Annotated[str, AfterValidator(_regex)]
+
+
+def _duration(value: Any) -> Any:
+    text = value if isinstance(value, str) else f"{value}s"
+    if isinstance(value, bool) or not re.fullmatch(r"\d+(\.\d+)?s?", text) or not 0 < float(text.rstrip("s")) <= 86400:
+        raise refuse('has to be seconds, at most a day of them: a number such as 305, or text such as "305s"')
+    return value
+
+
+Duration = Annotated[float | str, BeforeValidator(_duration)]
+
+
+class Tts(Strict):
+    """Text-to-speech: whose, in which language (``en-GB``), in which voice."""
+
+    vendor: Text | None = None
+    language: Text | None = None
+    voice: Text | None = None
+
+
+class Stt(Strict):
+    """Speech-to-text: whose, in which language, and words that are likely to be said."""
+
+    vendor: Text | None = None
+    language: Text | None = None
+    hints: list[Text] = Field(default=[], max_length=200)
+
+
+class Recording(Strict):
+    """Whether calls are recorded. With ``key`` only who knows it can play them; without, the service can."""
+
+    enabled: bool = False
+    key: Text | None = None
+
+
+class Fallback(Strict):
+    """What takes a call whose model cannot be set up: another agent, another model, or a number, in this order."""
+
+    agent: Text | None = None
+    model: Text | None = None
+    number: Text | None = None
+
+
+class CallHook(Strict):
+    """A webhook of ours at the start and the end of each call."""
+
+    url: HttpUrl
+    hash_key: Text | None = None
+    include_transcript: bool = False
+    events: list[Literal["start", "end"]] = Field(default=["start", "end"])
+
+
+class Greeting(Strict):
+    """What the agent says first."""
+
+    text: Text
+    interruptible: bool = True
+
+
+class Endpointing(Strict):
+    """When a turn of the caller has ended: after at least ``minDelay`` of silence, at most ``maxDelay``."""
+
+    min_delay: Seconds = 0.5
+    max_delay: Seconds = 3.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_delay > self.max_delay:
+            raise refuse(f"has a minDelay of {self.min_delay:g} over its maxDelay of {self.max_delay:g}")
+        return self
+
+
+class Interruption(Strict):
+    """How the caller breaks in.
+
+    ``adaptive`` pauses the agent at once and decides by what is heard whether it was an interruption; ``vad`` takes
+    ``minDuration`` of voice for one. After ``falseInterruptionTimeout`` without words it was none, and with ``resume``
+    the agent goes on where it stopped.
+    """
+
+    enabled: bool = True
+    mode: Literal["adaptive", "vad"] = "adaptive"
+    min_duration: Seconds = 0.4
+    min_words: int = Field(default=0, ge=0, le=20)
+    false_interruption_timeout: Seconds = 1.0
+    resume: bool = True
+
+
+class Turns(Strict):
+    """Who speaks when."""
+
+    detection: Literal["vad"] = "vad"
+    endpointing: Endpointing = Endpointing()
+    interruption: Interruption = Interruption()
+
+
+class PreResponse(Strict):
+    """A word that bridges the wait: one of ``phrases`` is said when nothing was after ``delay``."""
+
+    delay: Seconds = 1.5
+    phrases: list[Text] = Field(min_length=1, max_length=50)
+
+
+class Idle(Strict):
+    """What happens when the caller says nothing for ``timeout`` (null: wait for ever): each of ``prompts`` once, with
+    the timeout after each, then ``farewell`` and the end of the call."""
+
+    timeout: Annotated[float, Field(gt=0, le=3600)] | None = 15.0
+    prompts: list[Text] = Field(default=["Are you still there?"], max_length=20)
+    farewell: Text = "I cannot hear you, so I will hang up now. Goodbye."
+
+
+class Ending(Strict):
+    """The last words: ``farewell`` is said before the agent hangs up by itself, and the hang-up waits until a goodbye
+    was heard, at most ``maxWait``."""
+
+    farewell: Text | None = None
+    max_wait: Seconds = 10.0
+
+
+class Dtmf(Strict):
+    """Keys pressed: gathered until ``terminator`` or until none came for ``timeout``; with ``mask`` they are not
+    written to the log."""
+
+    timeout: Seconds = 1.5
+    terminator: Annotated[str, Field(pattern=r"^[0-9*#A-D]$")] | None = "#"
+    mask: bool = False
+
+
+class Background(Strict):
+    """A sound under the whole call, by its name, at ``volume`` of full scale."""
+
+    sound: Text
+    volume: float = Field(default=0.1, ge=0, le=1)
+
+
+class AgentOptions(Strict):
+    """How an agent speaks, hears and behaves."""
+
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    max_duration: Duration | None = Field(
+        default=None, description='Longest call, in seconds: a number, or text as "305s".', examples=["305s", 305]
+    )
+    time_exceeded_message: Text | None = None
+    tts: Tts = Tts()
+    stt: Stt = Stt()
+    recording: Recording = Recording()
+    fallback: Fallback | None = None
+    callback_url: HttpUrl | None = None
+    call_hook: CallHook | None = None
+    outbound_call_filter: Regex | None = None
+    transfer_prompt: Text | None = None
+    vendor_specific: dict[str, Any] = Field(default={})
+    greeting: text_or(Greeting) | None = None  # type: ignore[valid-type]
+    turns: Turns = Turns()
+    pre_response: PreResponse | None = None
+    idle: Idle = Idle()
+    ending: Ending = Ending()
+    dtmf: Dtmf = Dtmf()
+    background: Background | None = None
+    script: dict[str, Any] | None = Field(default=None, description="The dialogue of a scripted/… model.")
+
+    @property
+    def opening(self) -> Greeting | None:
+        """The greeting, however it was written."""
+        greeting: str | Greeting | None = self.greeting
+        return Greeting(text=greeting) if isinstance(greeting, str) else greeting
+
+    @property
+    def max_seconds(self) -> float | None:
+        """``maxDuration`` in seconds, however it was written; None is no limit of the agent's own."""
+        value = self.max_duration
+        return float(value.removesuffix("s")) if isinstance(value, str) else value

@@ -1,0 +1,159 @@
+"""The base of every model that reads what people write: unknown names are errors that name the nearest known one.
+
+JSON is camelCase; snake_case is accepted too, at every level. What was sent is what :meth:`Strict.as_sent` gives back.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, ModelWrapValidatorHandler, Tag, ValidationError
+from pydantic import model_validator as pydantic_model_validator
+from pydantic.alias_generators import to_camel, to_snake
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+M = TypeVar("M", bound=BaseModel)
+
+_TEXT, _OBJECT = "(text)", "(object)"
+"""Tags of :func:`text_or`; they would show up in the path of an error, and are taken out of it again."""
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown fields by name."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    @pydantic_model_validator(mode="wrap")
+    @classmethod
+    def _names(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, dict):
+            return handler(data)
+        aliases = {to_snake(name): name for name in cls.names()}
+        known: dict[str, Any] = {}
+        problems: list[InitErrorDetails] = []
+        for key, value in data.items():
+            alias = aliases.get(to_snake(key)) if isinstance(key, str) else None
+            if alias is None:
+                problems.append(_problem((str(key),), _unknown(str(key), aliases.values())))
+            elif alias in known:
+                problems.append(_problem((key,), PydanticCustomError("twice", "is given twice, in two spellings")))
+            else:
+                known[alias] = value
+        if not problems:
+            return handler(known)
+        try:
+            handler(known)
+        except ValidationError as error:
+            problems += [_problem(e["loc"], _as_custom(e)) for e in error.errors()]
+        raise ValidationError.from_exception_data(cls.__name__, problems, hide_input=True)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the fields as they stand in JSON."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    def as_sent(self) -> dict[str, Any]:
+        """As JSON, with only what was set, in the names of the API."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in what was sent: where (``options.turns.endpointing``), and what, as the rest of a sentence."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.message}" if self.path else self.message
+
+    def as_json(self) -> dict[str, str]:
+        return {"path": self.path, "message": self.message}
+
+
+def problems(error: ValidationError) -> list[Problem]:
+    """What a validation error says, as sentences without the values that were sent: those may be secrets."""
+    return [Problem(_path(e["loc"]), _plain(e)) for e in error.errors(include_url=False, include_input=False)]
+
+
+def sentence(found: list[Problem]) -> str:
+    """All of ``found`` in one line for people: the first one, and how many more there are."""
+    more = len(found) - 1
+    return f"{found[0]}" + (f" (and {more} more problem{'s' if more > 1 else ''})" if more else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that ``name`` was probably meant to be, if one is near enough."""
+    lowered = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.55)
+    return lowered[found[0]] if found else None
+
+
+def text_or(model: type[M]) -> Any:
+    """The type of a field that takes a plain string or ``model``, and that tells errors of the one kind sent only."""
+    return Annotated[
+        Annotated[str, Tag(_TEXT)] | Annotated[model, Tag(_OBJECT)],
+        Discriminator(lambda value: _TEXT if isinstance(value, str) else _OBJECT),
+    ]
+
+
+def refuse(message: str) -> PydanticCustomError:
+    """The error to raise in a validator: ``message`` goes on after the name of the field."""
+    return PydanticCustomError("rule", "{message}", {"message": message})
+
+
+def _unknown(key: str, known: Iterable[str]) -> PydanticCustomError:
+    known = list(known)
+    meant = nearest(key, known)
+    hint = f"did you mean {meant}?" if meant else f"known here: {', '.join(known)}."
+    return PydanticCustomError("unknown", "{message}", {"message": f"is not known; {hint}"})
+
+
+def _problem(loc: tuple[int | str, ...], error: PydanticCustomError) -> InitErrorDetails:
+    return InitErrorDetails(type=error, loc=loc, input=None)
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part not in (_TEXT, _OBJECT):
+            path += f".{part}" if path else part
+    return path
+
+
+_WORDS = {
+    "missing": "is missing",
+    "string_type": "has to be a string",
+    "model_type": "has to be an object",
+    "dict_type": "has to be an object",
+    "list_type": "has to be an array",
+    "bool_type": "has to be true or false",
+    "bool_parsing": "has to be true or false",
+    "float_type": "has to be a number",
+    "float_parsing": "has to be a number",
+    "int_type": "has to be a whole number",
+    "int_parsing": "has to be a whole number",
+    "int_from_float": "has to be a whole number",
+}
+
+
+def _plain(error: ErrorDetails) -> str:
+    """Pydantic's message as the rest of a sentence that begins with the field's name."""
+    kind, message = error["type"], error["msg"]
+    if kind in _WORDS:
+        return _WORDS[kind]
+    for start, instead in (("Input should ", "has to "), ("String should ", "has to "), ("List should ", "has to ")):
+        if message.startswith(start):
+            return instead + message.removeprefix(start)
+    return message
+
+
+def _as_custom(error: ErrorDetails) -> PydanticCustomError:
+    return refuse(_plain(error))
