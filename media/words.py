@@ -1,0 +1,77 @@
+"""Which words of a phrase have sounded after so many seconds of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from media.audio import AudioFormat
+
+SPEECH_RATE = 14.0
+"""Characters a second: how long a phrase is taken to be while its sound is still being made. English at a telephone
+voice's pace; a phrase whose sound is whole is measured instead."""
+
+WORD_HEARD = 0.6
+"""A word counts as heard once this share of it has sounded."""
+
+_QUIET = 0.03
+"""Sound below this share of the phrase's loudest 20 ms is a pause between words."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """Where a word sounds, in seconds from the start of the phrase."""
+
+    word: str
+    start: float
+    end: float
+
+
+class Spoken:
+    """A phrase: its text, and the timings of its words where the synthesiser gave them."""
+
+    __slots__ = ("_format", "text", "timings")
+
+    def __init__(self, text: str, format: AudioFormat) -> None:
+        self.text = text.strip()
+        self.timings: list[TimedWord] = []
+        self._format = format
+
+    def heard(self, audio: bytes, seconds: float) -> str:
+        """The words heard after ``seconds`` of the phrase; ``audio`` is its sound (PCM) as far as it was made."""
+        words = self.text.split()
+        if not words or seconds <= 0:
+            return ""
+        if self.timings:
+            said = sum(t.start + WORD_HEARD * (t.end - t.start) <= seconds for t in self.timings)
+            return " ".join(words[: min(said, len(words))])
+        voiced_before, voiced = self._voiced_seconds(audio, seconds)
+        total = max(voiced, len(self.text) / SPEECH_RATE) if self._unfinished(audio, seconds) else voiced
+        return " ".join(words[: _words_in(words, voiced_before / total if total else 0.0)])
+
+    def _unfinished(self, audio: bytes, seconds: float) -> bool:
+        """Whether the sound stops about where it was cut: then the rest of the phrase was never made."""
+        return self._format.seconds(audio) < seconds + 0.3
+
+    def _voiced_seconds(self, audio: bytes, until: float) -> tuple[float, float]:
+        """Seconds of sound that is not a pause: before ``until``, and in all."""
+        per_frame = self._format.frame_samples
+        samples = np.frombuffer(audio, np.int16)
+        frames = samples[: len(samples) // per_frame * per_frame].reshape(-1, per_frame)
+        if not len(frames):
+            return 0.0, 0.0
+        level = np.abs(frames.astype(np.int32)).max(axis=1)
+        voiced = level > max(_QUIET * level.max(), 50)
+        return float(voiced[: int(until * 50)].sum()) / 50, float(voiced.sum()) / 50
+
+
+def _words_in(words: list[str], share: float) -> int:
+    """How many words have sounded after ``share`` of the voiced time, each taken to last as long as it is written."""
+    weights = [len(word.strip(".,;:!?\"'()")) + 1.0 for word in words]
+    budget = share * sum(weights)
+    for index, weight in enumerate(weights):
+        if budget < weight * WORD_HEARD:
+            return index
+        budget -= weight
+    return len(words)

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from media.audio import MULAW_8K, PCM_8K
+from media.playout import LEAD_FRAMES, Playout, PlayoutFinished, PlayoutUnderrun
+from tests.media.line import Line
+
+
+def test_an_utterance_is_heard_whole_and_in_order() -> None:
+    line = Line()
+    line.say(1, range(100))
+    line.run(3)
+    assert line.heard_numbers() == list(range(100))
+    assert line.module.heard.underruns() == []
+    [finished] = line.finished
+    assert finished.heard.complete
+    assert finished.heard.seconds == pytest.approx(2.0)
+    assert finished.heard.text == "words"
+    assert not line.playout.active
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 7, 8, 9])
+def test_the_tail_never_stays_stuck(frames: int) -> None:
+    """Trap: a tail shorter than the far end's lump is not played until more bytes come."""
+    line = Line()
+    line.say(1, range(frames))
+    line.run(1)
+    assert line.heard_numbers() == list(range(frames))
+    line.say(2, range(100, 100 + frames))
+    line.run(1)
+    assert line.heard_numbers() == [*range(frames), *range(100, 100 + frames)]
+    assert len(line.finished) == 2
+
+
+def test_audio_goes_out_a_bounded_lead_ahead() -> None:
+    """Trap: the far end takes whatever it is sent, and clearing cannot give back what was buffered there."""
+    line = Line()
+    line.say(1, range(500))
+    for _ in range(100):
+        line.run(0.02)
+        heard = len(line.heard_numbers())
+        assert line.frames_sent - heard <= LEAD_FRAMES + 3
+
+
+def test_a_stall_shorter_than_the_lead_is_not_heard() -> None:
+    line = Line()
+    line.say(1, range(150))
+    line.run(1)
+    line.stalled_until = line.now + 0.15
+    line.run(3)
+    assert line.heard_numbers() == list(range(150))
+    assert line.module.heard.underruns() == []
+    assert line.of(PlayoutUnderrun) == []
+
+
+def test_a_longer_stall_is_caught_up_with_and_counted() -> None:
+    line = Line()
+    line.say(1, range(150))
+    line.run(1)
+    line.stalled_until = line.now + 0.5
+    line.run(4)
+    assert line.heard_numbers() == list(range(150))
+    [underrun] = line.of(PlayoutUnderrun)
+    assert isinstance(underrun, PlayoutUnderrun)
+    assert underrun.cause == "stalled"
+    assert underrun.seconds == pytest.approx(0.3, abs=0.05)
+    assert line.finished[0].heard.complete
+
+
+def test_sound_that_comes_late_is_an_underrun_and_nothing_is_lost() -> None:
+    line = Line()
+    segment = line.playout.segment(1, "one two three")
+    from tests.media.line import numbered
+
+    segment.write(numbered(range(10)))
+    line.run(0.6)
+    assert line.heard_numbers() == list(range(10)), "what waits for its lump must not wait for more speech"
+    segment.write(numbered(range(10, 30)))
+    segment.close()
+    line.playout.finish(1)
+    line.run(1)
+    assert line.heard_numbers() == list(range(30))
+    [underrun] = line.of(PlayoutUnderrun)
+    assert isinstance(underrun, PlayoutUnderrun)
+    assert underrun.cause == "starved"
+    assert underrun.seconds == pytest.approx(0.4, abs=0.05)
+
+
+@pytest.mark.parametrize("phase", [0.001, 0.007, 0.013, 0.019])
+@pytest.mark.parametrize("after", [0.011, 0.3, 0.31, 0.333, 1.0, 1.987])
+def test_clearing_is_silent_at_once_and_the_ledger_knows_what_was_heard(phase: float, after: float) -> None:
+    line = Line(phase=phase)
+    line.say(1, range(100))
+    line.run(after)
+    line.clear()
+    line.run(0.5)
+    [cut] = line.cuts
+    heard = line.heard_numbers()
+    assert heard == list(range(len(heard)))
+    assert len(heard) <= after / 0.02 + 2, "silence within two frames of the clear"
+    assert round(cut.heard.seconds / 0.02) == pytest.approx(len(heard), abs=1)
+    assert cut.heard.complete == (len(heard) == 100)
+
+
+def test_nothing_stale_precedes_what_is_said_after_a_clear() -> None:
+    """Traps: clearing leaves the prebuffer alone, and wipes what arrives before it took effect."""
+    for frames_before in range(12):
+        line = Line()
+        line.say(1, range(50))
+        line.run(0.2 + 0.02 * frames_before)
+        line.clear()
+        line.say(20_000, range(1000, 1040))
+        line.run(2)
+        heard = line.heard_numbers()
+        split = next(i for i, number in enumerate(heard) if number >= 1000)
+        assert heard[split:] == list(range(1000, 1040))
+        assert heard[:split] == list(range(split))
+
+
+@given(
+    st.floats(0.0, 0.0199),
+    st.floats(0.0, 0.03),
+    st.lists(st.tuples(st.floats(0.05, 0.9), st.floats(0.0, 0.6)), min_size=1, max_size=5),
+)
+@settings(deadline=None, max_examples=80)
+def test_pauses_lose_nothing_and_repeat_nothing(
+    phase: float, latency: float, pauses: list[tuple[float, float]]
+) -> None:
+    line = Line(phase=phase, latency=latency)
+    line.say(1, range(200))
+    for after, length in pauses:
+        line.run(after)
+        line.pause()
+        line.run(length)
+        line.resume()
+    line.run(8)
+    heard = line.heard_numbers()
+    assert sorted(set(heard)) == list(range(200)), "nothing is lost"
+    assert len(heard) - 200 <= len(pauses), "no seam repeats more than one frame"
+    assert line.finished[0].heard.complete
+
+
+def test_a_pause_then_a_clear_reports_what_was_heard_before_the_pause() -> None:
+    line = Line()
+    line.say(1, range(100))
+    line.run(0.8)
+    line.pause()
+    line.run(0.3)
+    count = len(line.heard_numbers())
+    assert line.playout.paused
+    assert not line.playout.speaking(line.now)
+    line.clear()
+    [cut] = line.cuts
+    assert round(cut.heard.seconds / 0.02) == pytest.approx(count, abs=1)
+
+
+def test_what_comes_late_of_a_cleared_generation_is_refused() -> None:
+    line = Line()
+    segment = line.playout.segment(1, "one")
+    line.run(0.05)
+    line.clear(through=1)
+    assert not segment.write(bytes(320))
+    assert not line.playout.segment(1, "two").write(bytes(320))
+    line.playout.finish(1)
+    line.run(1)
+    assert not line.playout.active
+    assert line.finished == []
+    assert line.frames_sent == 0
+
+
+def test_marks_that_come_before_their_audio_can_have_played_are_not_believed() -> None:
+    """Trap: any sample of -1 fires a mark early."""
+    line = Line()
+    line.say(1, range(150))
+    line.run(0.1)
+    marks = list(line.playout._marks)
+    line.run(0.01)
+    for name in marks or ["m2"]:
+        line._mark(name, cleared=False)
+    line.run(0.2)
+    assert not line.finished
+    heard = line.playout.heard(line.now)
+    assert heard is not None
+    assert heard.seconds == pytest.approx(len(line.heard_numbers()) * 0.02, abs=0.05)
+
+
+def test_a_far_end_that_reports_no_marks_is_followed_by_the_clock() -> None:
+    line = Line()
+    line.module._send_text = lambda text: None
+    line.say(1, range(50))
+    line.run(0.5)
+    line.pause()
+    line.run(0.2)
+    line.resume()
+    line.run(2)
+    heard = line.heard_numbers()
+    assert sorted(set(heard)) == list(range(50))
+    assert len(heard) <= 52
+    assert line.finished[0].heard.complete
+
+
+def test_marks_under_way_stay_few() -> None:
+    """Trap: the 31st outstanding mark is dropped."""
+    line = Line(latency=0.2)
+    for number in range(40):
+        line.say(1, range(number * 2, number * 2 + 2), finish=False)
+    line.playout.finish(1)
+    line.run(4)
+    assert line.max_outstanding < 25
+    assert line.heard_numbers() == list(range(80))
+
+
+def test_generations_follow_each_other() -> None:
+    line = Line()
+    line.say(1, range(20))
+    line.say(2, range(20, 40))
+    line.run(2)
+    assert line.heard_numbers() == list(range(40))
+    assert [event.heard.generation for event in line.finished] == [1, 2]
+    assert [event.generation for event in line.started] == [1, 2]
+    assert line.started[0].at == pytest.approx(0.02 + line.latency, abs=0.03)
+
+
+def test_a_generation_that_says_nothing_finishes() -> None:
+    line = Line()
+    line.playout.finish(1)
+    line.run(0.1)
+    [finished] = line.of(PlayoutFinished)
+    assert isinstance(finished, PlayoutFinished)
+    assert finished.heard.text == ""
+
+
+def test_steps_keep_their_text_apart() -> None:
+    line = Line()
+    for step, text in enumerate(("Let me look.", "It is Tuesday.")):
+        segment = line.playout.segment(1, text, step)
+        segment.write(bytes(3200))
+        segment.close()
+    line.playout.finish(1)
+    line.run(2)
+    assert line.finished[0].heard.steps == ("Let me look.", "It is Tuesday.")
+
+
+def test_formats_and_leads_that_cannot_work_are_refused() -> None:
+    line = Line()
+    with pytest.raises(ValueError, match="16-bit PCM"):
+        Playout(line, MULAW_8K)
+    with pytest.raises(ValueError, match="at least 8"):
+        Playout(line, PCM_8K, lead_frames=4)

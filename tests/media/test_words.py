@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from media.audio import PCM_8K
+from media.words import Spoken, TimedWord
+
+
+def tone(ms: int) -> bytes:
+    return (3000 * np.sin(np.arange(8 * ms) / 2)).astype(np.int16).tobytes()
+
+
+def test_words_share_the_voiced_time_by_their_length() -> None:
+    spoken = Spoken("one two three four", PCM_8K)
+    audio = tone(2000)
+    assert spoken.heard(audio, 0) == ""
+    assert spoken.heard(audio, 1.0) == "one two"
+    assert spoken.heard(audio, 2.0) == "one two three four"
+
+
+def test_pauses_belong_to_no_word() -> None:
+    spoken = Spoken("one, two", PCM_8K)
+    audio = tone(400) + bytes(16 * 1000) + tone(400)
+    assert spoken.heard(audio, 0.5) == "one,"
+    assert spoken.heard(audio, 1.35) == "one,"
+    assert spoken.heard(audio, 1.75) == "one, two"
+
+
+def test_timings_of_the_synthesiser_are_taken_where_there_are_any() -> None:
+    spoken = Spoken("one two", PCM_8K)
+    spoken.timings += [TimedWord("one", 0.0, 0.2), TimedWord("two", 1.0, 1.5)]
+    assert spoken.heard(tone(1500), 0.9) == "one"
+    assert spoken.heard(tone(1500), 1.31) == "one two"
+
+
+@pytest.mark.parametrize("made", [500, 700])
+def test_a_phrase_whose_sound_was_never_finished_is_measured_by_its_text(made: int) -> None:
+    spoken = Spoken("this is a sentence of which only the very beginning was made", PCM_8K)
+    assert 1 <= len(spoken.heard(tone(made), 0.5).split()) <= 3
+
+
+def test_silence_and_nothing() -> None:
+    assert Spoken("word", PCM_8K).heard(bytes(1600), 0.1) == ""
+    assert Spoken("", PCM_8K).heard(tone(100), 0.1) == ""
