@@ -1,0 +1,124 @@
+"""What a pipeline tells the call it runs in: a closed union, to be matched exhaustively."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+EndReason = Literal["agent", "caller", "idle", "max_duration", "failed", "no_media", "media_lost", "shutdown"]
+"""Why a call ended: a closed list, so that it can be a metric's label."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserSaid:
+    """The caller's turn, as it was understood."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSaid:
+    """What the caller heard of a generation; ``interrupted`` if that is not all of it."""
+
+    text: str
+    generation: int
+    interrupted: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTimings:
+    """The parts of an answer's latency, in seconds from the end of the caller's speech; None where there was none."""
+
+    transcript: float
+    decision: float
+    first_token: float | None
+    first_audio: float | None
+    """The first sound of the synthesis."""
+    heard: float
+    """The first sound at the caller's ear."""
+
+
+@dataclass(frozen=True, slots=True)
+class BargedIn:
+    """The caller spoke over the agent. ``confirmed`` says whether it was an interruption, ``silent_after`` how long
+    after the caller's onset the agent was told to be silent."""
+
+    confirmed: bool
+    silent_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    name: str
+    arguments: Mapping[str, Any]
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Underran:
+    """The caller heard a gap in the middle of a phrase."""
+
+    cause: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartFailed:
+    """A provider failed. ``part`` is ``stt``, ``llm`` or ``tts``."""
+
+    part: Literal["stt", "llm", "tts"]
+    provider: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogFired:
+    """Silence where there should not have been any: what was missing."""
+
+    what: Literal["transcript", "audio"]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported:
+    """What a part used: ``units`` such as ``input_tokens``, ``characters``, ``audio_seconds``."""
+
+    part: Literal["stt", "llm", "tts"]
+    provider: str
+    units: Mapping[str, float] = field(default_factory=dict)
+
+
+PipelineEvent = (
+    UserSaid
+    | AgentSaid
+    | TurnTimings
+    | BargedIn
+    | ToolCalled
+    | ToolReturned
+    | Underran
+    | PartFailed
+    | WatchdogFired
+    | UsageReported
+)
+
+
+class PipelineHost(Protocol):
+    """The call, as its pipeline sees it. Called on the event loop, and never to wait."""
+
+    def on_event(self, event: PipelineEvent) -> None: ...
+
+    def on_saying(self, text: str) -> None:
+        """A phrase is about to be spoken: for whoever watches, not for the record."""
+        ...
+
+    def end_call(self, reason: EndReason) -> None:
+        """There is nothing more to say, and all of it was heard: hang up."""
+        ...

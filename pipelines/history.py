@@ -1,0 +1,62 @@
+"""The conversation as the model is told it: what the caller said, what the caller heard, what tools did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pipelines.parts import Message, ToolCall
+
+
+@dataclass(slots=True)
+class Step:
+    """One request to the model within a generation: what it said, the tools it called, what they returned."""
+
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    results: list[Message] = field(default_factory=list)
+
+    def messages(self) -> list[Message]:
+        """Calls without a result are left out: vendors refuse them."""
+        answered = {result.tool_call_id for result in self.results}
+        calls = tuple(call for call in self.calls if call.id in answered)
+        if not self.text and not calls:
+            return []
+        return [Message("assistant", self.text, tool_calls=calls), *self.results]
+
+
+class History:
+    """Entries in order. The agent's words enter when it is known what was heard of them, and no sooner."""
+
+    def __init__(self, prompt: str) -> None:
+        self.prompt = prompt
+        self._entries: list[Message] = []
+
+    def user(self, text: str) -> None:
+        """The caller said this. What is said on without an answer in between is one message."""
+        last = self._entries[-1] if self._entries else None
+        if last is not None and last.role == "user":
+            self._entries[-1] = replace(last, content=f"{last.content} {text}")
+        else:
+            self._entries.append(Message("user", text))
+
+    def agent(self, steps: Sequence[Step], heard: Sequence[str]) -> None:
+        """A generation is over: of the text of its steps, the caller heard ``heard`` (one for each step, or fewer)."""
+        for index, step in enumerate(steps):
+            text = heard[index] if index < len(heard) else ""
+            self._entries += replace_text(step, text).messages()
+
+    def messages(self, pending: Sequence[Step] = ()) -> list[Message]:
+        """For the model: the prompt, the conversation, and the steps of the generation under way as it said them."""
+        messages = [Message("system", self.prompt), *self._entries] if self.prompt else list(self._entries)
+        for step in pending:
+            messages += step.messages()
+        return messages
+
+    @property
+    def entries(self) -> Sequence[Message]:
+        return tuple(self._entries)
+
+
+def replace_text(step: Step, text: str) -> Step:
+    return Step(text, step.calls, step.results)
