@@ -1,0 +1,216 @@
+"""Calls and their events. One process writes a call; anybody of its organisation reads it, then and later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.database import Database
+from store.rows import Owner, Page, insert_if_absent, new_id, now
+from store.tables import call_events, calls, organisations
+
+IN_PROGRESS = "in progress"
+ABANDONED = "failed: the service stopped during the call"
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """What is known of a call when it starts. Numbers are as the network gave them."""
+
+    owner: Owner
+    agent_id: str
+    listener_id: str | None
+    model_name: str
+    platform: str
+    caller_id: str | None
+    called_id: str | None
+    platform_call_id: str | None = None
+    parent_id: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``index`` counts the calls of the organisation, from 1."""
+
+    id: str
+    index: int
+    parent_id: str | None
+    listener_id: str | None
+    agent_id: str
+    model_name: str
+    caller_id: str | None
+    called_id: str | None
+    recording_id: str | None
+    status: str
+    end_reason: str | None
+    duration_ms: int | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """Something that happened in a call. ``seq`` counts the events of a call; its writer counts. ``data`` is JSON."""
+
+    seq: int
+    type: str
+    data: Any
+    at: datetime
+    is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From ``start`` (included) to ``end`` (included); None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Calls:
+    """``node`` names this process among those on the same database."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def start(self, call: NewCall, *, started_at: datetime) -> Call:
+        """Write a call that has begun; gives it the next index of its organisation."""
+        count = (
+            sa.update(organisations)
+            .where(organisations.c.id == call.owner.organisation_id)
+            .values(call_count=organisations.c.call_count + 1)
+            .returning(organisations.c.call_count)
+        )
+        async with self._database.write() as connection:
+            index = (await connection.execute(count)).scalar_one()
+            await connection.execute(
+                sa.insert(calls).values(
+                    id=call.id,
+                    organisation_id=call.owner.organisation_id,
+                    user_id=call.owner.user_id,
+                    index=index,
+                    parent_id=call.parent_id,
+                    listener_id=call.listener_id,
+                    agent_id=call.agent_id,
+                    platform=call.platform,
+                    platform_call_id=call.platform_call_id,
+                    model_name=call.model_name,
+                    caller_id=call.caller_id,
+                    called_id=call.called_id,
+                    metadata=call.metadata,
+                    status=IN_PROGRESS,
+                    node=self._node,
+                    created_at=now(),
+                    started_at=started_at,
+                )
+            )
+        return Call(
+            id=call.id,
+            index=index,
+            parent_id=call.parent_id,
+            listener_id=call.listener_id,
+            agent_id=call.agent_id,
+            model_name=call.model_name,
+            caller_id=call.caller_id,
+            called_id=call.called_id,
+            recording_id=None,
+            status=IN_PROGRESS,
+            end_reason=None,
+            duration_ms=None,
+            started_at=started_at,
+            ended_at=None,
+        )
+
+    async def end(self, call_id: str, status: str, reason: str, ended_at: datetime, duration_ms: int) -> bool:
+        """Write how a call ended. The first ending stays: False if it had ended before."""
+        async with self._database.write() as connection:
+            done = await connection.execute(
+                sa.update(calls)
+                .where(calls.c.id == call_id, calls.c.ended_at.is_(None))
+                .values(status=status, end_reason=reason, ended_at=ended_at, duration_ms=duration_ms)
+            )
+        return done.rowcount > 0
+
+    async def append_events(self, call_id: str, events: Sequence[CallEvent]) -> None:
+        """Write events, all or none. Those whose ``seq`` is there already are passed over: a batch whose fate is
+        unknown may be sent again."""
+        if not events:
+            return
+        async with self._database.write() as connection:
+            await connection.execute(
+                insert_if_absent(connection, call_events).on_conflict_do_nothing(),
+                [
+                    {"call_id": call_id, "seq": e.seq, "type": e.type, "data": e.data, "is_final": e.is_final,
+                     "created_at": e.at}
+                    for e in events
+                ],
+            )  # fmt: skip
+
+    async def end_abandoned(self) -> int:
+        """End the calls that this node had when it last stopped without a word. For the start of the service, before
+        it takes calls. Returns how many there were."""
+        async with self._database.write() as connection:
+            done = await connection.execute(
+                sa.update(calls)
+                .where(calls.c.node == self._node, calls.c.ended_at.is_(None))
+                .values(status=ABANDONED, end_reason="abandoned", ended_at=now())
+            )
+        return done.rowcount
+
+    async def get(self, owner: Owner, call_id: str) -> Call | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(_select(owner).where(calls.c.id == call_id))).one_or_none()
+        return Call(*row) if row else None
+
+    async def of_organisation(self, owner: Owner, *, after_index: int, limit: int, period: Period) -> list[Call]:
+        """The organisation's calls in the order of their index."""
+        query = _select(owner).where(calls.c.index > after_index).order_by(calls.c.index).limit(limit)
+        async with self._database.read() as connection:
+            return [Call(*row) for row in await connection.execute(_within(query, period))]
+
+    async def of_agent(self, owner: Owner, agent_id: str, page: Page, period: Period) -> list[Call]:
+        """The newest first."""
+        query = (
+            _select(owner)
+            .where(calls.c.agent_id == agent_id)
+            .order_by(calls.c.index.desc())
+            .limit(page.limit)
+            .offset(page.offset)
+        )
+        async with self._database.read() as connection:
+            return [Call(*row) for row in await connection.execute(_within(query, period))]
+
+    async def events(self, owner: Owner, call_id: str, *, after_seq: int = -1) -> list[CallEvent] | None:
+        """A call's events in their order, those after ``after_seq``; None if there is no such call."""
+        query = (
+            sa.select(call_events)
+            .where(call_events.c.call_id == call_id, call_events.c.seq > after_seq)
+            .order_by(call_events.c.seq)
+        )
+        mine = sa.select(calls.c.id).where(calls.c.id == call_id, calls.c.organisation_id == owner.organisation_id)
+        async with self._database.read() as connection:
+            if await connection.scalar(mine) is None:
+                return None
+            return [CallEvent(r.seq, r.type, r.data, r.created_at, r.is_final) for r in await connection.execute(query)]
+
+
+_COLUMNS = [calls.c[name] for name in Call.__slots__]
+
+
+def _select(owner: Owner) -> sa.Select[Any]:
+    return sa.select(*_COLUMNS).where(calls.c.organisation_id == owner.organisation_id)
+
+
+def _within(query: sa.Select[Any], period: Period) -> sa.Select[Any]:
+    if period.start is not None:
+        query = query.where(calls.c.started_at >= period.start)
+    if period.end is not None:
+        query = query.where(calls.c.started_at <= period.end)
+    return query

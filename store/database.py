@@ -1,0 +1,84 @@
+"""Connections: how a statement reaches SQLite or PostgreSQL.
+
+``read`` gives a connection on which each statement stands alone; ``write`` gives a transaction. SQLite has one writer
+at a time, so all its writes queue, in order, for one connection, and begin with the lock that they will need: nothing
+is ever refused as busy half-way through.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+WAIT_SECONDS = 10
+"""How long a statement waits for a free connection, and SQLite for its lock, before it is an error."""
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+class Database:
+    """The two pools, opened lazily. ``url`` is ``sqlite:///path`` or ``postgresql://…``."""
+
+    def __init__(self, url: str) -> None:
+        parsed = parse_url(url)
+        self.file: str | None = parsed.database if parsed.get_backend_name() == "sqlite" else None
+        common: dict[str, Any] = {"pool_timeout": WAIT_SECONDS}
+        if self.file is not None:
+            self._writer = create_async_engine(parsed, pool_size=1, max_overflow=0, **common)
+            self._reader = create_async_engine(
+                parsed, pool_size=4, max_overflow=0, isolation_level="AUTOCOMMIT", **common
+            )
+            event.listen(self._writer.sync_engine, "connect", _sqlite_transactions_of_ours)
+            event.listen(self._writer.sync_engine, "begin", _begin_immediate)
+            for engine in (self._writer, self._reader):
+                event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
+        else:
+            self._writer = create_async_engine(parsed, pool_size=5, pool_pre_ping=True, **common)
+            self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._reader.connect()
+
+    def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._writer.begin()
+
+    async def close(self) -> None:
+        engines: list[AsyncEngine] = [self._writer]
+        if self.file is not None:
+            engines.append(self._reader)
+        for engine in engines:
+            await engine.dispose()
+
+
+def parse_url(url: str) -> URL:
+    """``url`` with the driver that this service uses. Raises ValueError with a sentence."""
+    try:
+        parsed = make_url(url)
+        driver = _DRIVERS[parsed.get_backend_name()]
+    except (sa.exc.ArgumentError, KeyError):
+        raise ValueError("has to be postgresql://user:password@host/name or sqlite:///path/to/file") from None
+    if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
+        raise ValueError("has to name a file: sqlite:///path/to/file")
+    return parsed.set(drivername=driver)
+
+
+def _sqlite_pragmas(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={WAIT_SECONDS * 1000}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_transactions_of_ours(connection: DBAPIConnection, _record: object) -> None:
+    # The driver would begin transactions by itself, without the lock, and only before some statements.
+    connection.isolation_level = None
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,23 @@
+"""Why the store refuses. Each message is a sentence for the one who asked."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """What was asked for cannot be done; nothing was changed."""
+
+
+class NotFound(StoreError):
+    """There is no such thing, or it belongs to somebody else: from outside that is the same."""
+
+
+class InUse(StoreError):
+    """It is there, and taken."""
+
+
+class NotSupported(StoreError):
+    """It is there, and of the wrong kind."""
+
+
+class Unreadable(StoreError):
+    """Something encrypted does not open with the credentials key at hand."""

@@ -1,0 +1,143 @@
+"""Listeners: agents activated on a number, or for browser sessions."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipelines.agent import AgentDefinition, ModelName
+from store.agents import definition_with_keys
+from store.database import Database
+from store.errors import NotFound
+from store.numbers import take
+from store.rows import Owner, new_id, now
+from store.tables import agents, listeners, phone_numbers
+from store.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOptions:
+    """What an activation adds to the agent. ``agent_limit``: calls at once; None is no limit, 0 is none at all."""
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+    agent_limit: int | None = None
+    stream_log: bool = False
+    recording: dict[str, Any] | None = None
+    websocket: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    id: str
+    agent_id: str
+    agent_name: str | None
+    type: str
+    number: str | None
+    options: ListenerOptions
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerForCall:
+    """All that a call needs to know about who answers it."""
+
+    id: str
+    agent_id: str
+    owner: Owner
+    agent: AgentDefinition
+    number: str | None
+    options: ListenerOptions
+
+
+class Listeners:
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    async def create(
+        self, owner: Owner, agent_id: str, *, number: str | None, options: ListenerOptions
+    ) -> tuple[Listener, str]:
+        """Activate an agent on ``number`` (digits, or ``*`` for any free one), or on none; with the listener comes its
+        key. Raises :class:`NotFound`, :class:`InUse` or :class:`NotSupported`, and then nothing was made."""
+        query = sa.select(agents.c.name, agents.c.model_name).where(
+            agents.c.id == agent_id, agents.c.organisation_id == owner.organisation_id
+        )
+        listener_id, at = new_id(), now()
+        key = b64encode(f"instance:{listener_id}:".encode() + secrets.token_bytes(48)).decode()
+        async with self._database.write() as connection:
+            agent = (await connection.execute(query)).one_or_none()
+            if agent is None:
+                raise NotFound(f"There is no agent {agent_id}")
+            model = ModelName.parse(agent.model_name)
+            await connection.execute(
+                sa.insert(listeners).values(
+                    id=listener_id,
+                    organisation_id=owner.organisation_id,
+                    user_id=owner.user_id,
+                    agent_id=agent_id,
+                    type=model.handler,
+                    key=self._vault.seal(key, f"listener {listener_id}"),
+                    websocket=options.websocket,
+                    stream_log=options.stream_log,
+                    metadata=options.metadata,
+                    recording=options.recording,
+                    agent_limit=options.agent_limit,
+                    created_at=at,
+                )
+            )
+            taken = number and await take(connection, owner, listener_id, number, model.number_pool)
+        return Listener(listener_id, agent_id, agent.name, model.handler, taken, options, at), key
+
+    async def list(self, owner: Owner, *, agent_id: str | None = None) -> list[Listener]:
+        query = _SELECT.where(listeners.c.organisation_id == owner.organisation_id).order_by(
+            listeners.c.created_at, listeners.c.id
+        )
+        if agent_id is not None:
+            query = query.where(listeners.c.agent_id == agent_id)
+        async with self._database.read() as connection:
+            return [
+                Listener(r.id, r.agent_id, r.name, r.type, r.number, _options(r), r.created_at)
+                for r in await connection.execute(query)
+            ]
+
+    async def delete(self, owner: Owner, listener_id: str, *, agent_id: str | None = None) -> bool:
+        """Its number is free again."""
+        statement = sa.delete(listeners).where(
+            listeners.c.id == listener_id, listeners.c.organisation_id == owner.organisation_id
+        )
+        if agent_id is not None:
+            statement = statement.where(listeners.c.agent_id == agent_id)
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount > 0
+
+    async def for_number(self, number: str) -> ListenerForCall | None:
+        """Who answers ``number`` (digits). Not scoped: the caller is the telephone network."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_SELECT.where(phone_numbers.c.number == number))).one_or_none()
+        if row is None:
+            return None
+        definition = definition_with_keys(self._vault, row.agent_id, row.definition, row.sealed_keys)
+        return ListenerForCall(
+            id=row.id,
+            agent_id=row.agent_id,
+            owner=Owner(row.organisation_id, row.user_id),
+            agent=AgentDefinition.model_validate(definition),
+            number=row.number,
+            options=_options(row),
+        )
+
+
+_SELECT = (
+    sa.select(listeners, agents.c.name, agents.c.definition, agents.c.sealed_keys, phone_numbers.c.number)
+    .join(agents, agents.c.id == listeners.c.agent_id)
+    .outerjoin(phone_numbers, phone_numbers.c.listener_id == listeners.c.id)
+)
+
+
+def _options(row: sa.Row[Any]) -> ListenerOptions:
+    return ListenerOptions(row.metadata, row.agent_limit, row.stream_log, row.recording, row.websocket)

@@ -1,0 +1,232 @@
+"""Telephone numbers, the trunks they come over, and which listener has which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from store.database import Database
+from store.errors import InUse, NotFound, NotSupported
+from store.rows import Owner, Page, insert_if_absent, new_id, now
+from store.tables import agents, listeners, phone_numbers, trunk_organisations, trunks
+
+ANY = "*"
+"""Asks for any free number."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """``number`` is E.164 digits without the ``+``; the agent is the one that answers it now."""
+
+    number: str
+    handler: str
+    outbound: bool
+    trunk_id: str | None
+    name: str | None
+    provisioned: bool
+    listener_id: str | None
+    agent_id: str | None
+    agent_name: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    id: str
+    name: str
+    handler: str
+    outbound: bool
+    flags: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFilter:
+    """Which numbers of a list; an empty field asks for nothing."""
+
+    handler: str | None = None
+    search: str = ""
+    trunk_ids: Sequence[str] = ()
+    outbound_only: bool = False
+
+
+class Numbers:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(
+        self,
+        owner: Owner,
+        number: str,
+        *,
+        handler: str,
+        trunk_id: str | None = None,
+        outbound: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Raises :class:`InUse` if the number is there already, whoever has it."""
+        async with self._database.write() as connection:
+            made = await connection.scalar(
+                insert_if_absent(connection, phone_numbers)
+                .values(
+                    number=number,
+                    organisation_id=owner.organisation_id,
+                    trunk_id=trunk_id,
+                    handler=handler,
+                    outbound=outbound,
+                    name=name,
+                    created_at=now(),
+                )
+                .on_conflict_do_nothing()
+                .returning(phone_numbers.c.number)
+            )
+        if made is None:
+            raise InUse(f"The number {number} exists already")
+
+    async def get(self, owner: Owner, number: str) -> PhoneNumber | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(_select(owner).where(phone_numbers.c.number == number))).one_or_none()
+        return PhoneNumber(*row) if row else None
+
+    async def list(self, owner: Owner, page: Page, wanted: NumberFilter) -> list[PhoneNumber]:
+        """Own numbers and those of the house that no other organisation has taken, by their digits."""
+        query = _select(owner).order_by(phone_numbers.c.number).limit(page.limit).offset(page.offset)
+        if wanted.handler:
+            query = query.where(phone_numbers.c.handler == wanted.handler)
+        if wanted.search:
+            query = query.where(phone_numbers.c.number.contains(wanted.search, autoescape=True))
+        if wanted.trunk_ids:
+            query = query.where(phone_numbers.c.trunk_id.in_(wanted.trunk_ids))
+        if wanted.outbound_only:
+            query = query.where(phone_numbers.c.outbound)
+        async with self._database.read() as connection:
+            return [PhoneNumber(*row) for row in await connection.execute(query)]
+
+    async def update(self, owner: Owner, number: str, changes: dict[str, Any]) -> bool:
+        async with self._database.write() as connection:
+            done = await connection.execute(
+                sa.update(phone_numbers)
+                .where(phone_numbers.c.number == number, _owned(owner))
+                .values(changes or {"number": number})
+            )
+        return done.rowcount > 0
+
+    async def delete(self, owner: Owner, number: str) -> bool:
+        """Raises :class:`InUse` while a listener has the number: a call may be on its way to it."""
+        mine = sa.and_(phone_numbers.c.number == number, _owned(owner))
+        async with self._database.write() as connection:
+            done = await connection.execute(sa.delete(phone_numbers).where(mine, phone_numbers.c.listener_id.is_(None)))
+            if not done.rowcount and await connection.scalar(sa.select(phone_numbers.c.number).where(mine)):
+                raise InUse(f"In use: a listener has the number {number}; delete the listener first")
+        return done.rowcount > 0
+
+
+class Trunks:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, owner: Owner, name: str, *, handler: str, outbound: bool, flags: dict[str, Any]) -> Trunk:
+        trunk = Trunk(new_id(), name, handler, outbound, flags)
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.insert(trunks).values(
+                    id=trunk.id, name=name, handler=handler, outbound=outbound, flags=flags, created_at=now()
+                )
+            )
+            await connection.execute(
+                sa.insert(trunk_organisations).values(trunk_id=trunk.id, organisation_id=owner.organisation_id)
+            )
+        return trunk
+
+    async def get(self, owner: Owner, trunk_id: str) -> Trunk | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(_select_trunks(owner).where(trunks.c.id == trunk_id))).one_or_none()
+        return Trunk(*row) if row else None
+
+    async def list(self, owner: Owner, page: Page) -> list[Trunk]:
+        query = _select_trunks(owner).order_by(trunks.c.name, trunks.c.id).limit(page.limit).offset(page.offset)
+        async with self._database.read() as connection:
+            return [Trunk(*row) for row in await connection.execute(query)]
+
+
+async def take(connection: AsyncConnection, owner: Owner, listener_id: str, wanted: str, handler: str) -> str:
+    """Give a number to the listener, in the transaction that makes the listener; returns its digits.
+
+    ``wanted`` is digits or :data:`ANY`. One statement finds the number and takes it. Where transactions run side by
+    side (PostgreSQL), a number that another one is just taking is passed over, not waited for.
+    """
+    allowed = [
+        sa.or_(_owned(owner), phone_numbers.c.organisation_id.is_(None)),
+        phone_numbers.c.handler == handler,
+    ]
+    allowed.append(phone_numbers.c.number == wanted if wanted != ANY else ~phone_numbers.c.reservation)
+    free = (
+        sa.select(phone_numbers.c.number)
+        .where(*allowed, phone_numbers.c.listener_id.is_(None))
+        .order_by(phone_numbers.c.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    taken: str | None = await connection.scalar(
+        sa.update(phone_numbers)
+        .where(phone_numbers.c.number == free, phone_numbers.c.listener_id.is_(None))
+        .values(listener_id=listener_id)
+        .returning(phone_numbers.c.number)
+    )
+    if taken is None:
+        raise await _why_not(connection, owner, wanted, handler)
+    return taken
+
+
+async def _why_not(
+    connection: AsyncConnection, owner: Owner, wanted: str, handler: str
+) -> InUse | NotFound | NotSupported:
+    mine = sa.or_(_owned(owner), phone_numbers.c.organisation_id.is_(None))
+    if wanted == ANY:
+        some = await connection.scalar(
+            sa.select(phone_numbers.c.number).where(mine, phone_numbers.c.handler == handler)
+        )
+        if some is None:
+            return NotFound(f"Not found: there are no numbers for {handler}; add one with POST /api/phone-endpoints")
+        return InUse(f"In use: none of the numbers for {handler} is free")
+    row = (
+        await connection.execute(sa.select(phone_numbers.c.handler).where(mine, phone_numbers.c.number == wanted))
+    ).one_or_none()
+    if row is None:
+        return NotFound(f"Not found: there is no number {wanted}; add it with POST /api/phone-endpoints")
+    if row.handler != handler:
+        return NotSupported(f"Not supported: the number {wanted} is for {row.handler}, and the agent runs on {handler}")
+    return InUse(f"In use: the number {wanted} has a listener already")
+
+
+def _owned(owner: Owner) -> sa.ColumnElement[bool]:
+    return phone_numbers.c.organisation_id == owner.organisation_id
+
+
+def _select(owner: Owner) -> sa.Select[Any]:
+    n = phone_numbers.c
+    in_reach = sa.and_(
+        n.organisation_id.is_(None),
+        sa.or_(n.listener_id.is_(None), listeners.c.organisation_id == owner.organisation_id),
+    )
+    columns = (n.number, n.handler, n.outbound, n.trunk_id, n.name, n.provisioned, n.listener_id)
+    return (
+        sa.select(*columns, agents.c.id, agents.c.name, n.created_at)
+        .select_from(phone_numbers)
+        .outerjoin(listeners, listeners.c.id == n.listener_id)
+        .outerjoin(agents, agents.c.id == listeners.c.agent_id)
+        .where(sa.or_(_owned(owner), in_reach))
+    )
+
+
+def _select_trunks(owner: Owner) -> sa.Select[Any]:
+    return (
+        sa.select(trunks.c.id, trunks.c.name, trunks.c.handler, trunks.c.outbound, trunks.c.flags)
+        .join(trunk_organisations, trunk_organisations.c.trunk_id == trunks.c.id)
+        .where(trunk_organisations.c.organisation_id == owner.organisation_id)
+    )

@@ -1,0 +1,63 @@
+"""One open database, and the queries on it by what they are about."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+from store.accounts import Accounts
+from store.agents import Agents
+from store.calls import Calls
+from store.database import Database
+from store.listeners import ListenerForCall, Listeners
+from store.migrate import migrate
+from store.numbers import Numbers, Trunks
+from store.vault import Vault, load_or_make_key
+
+
+class Store:
+    """Open it with :meth:`open`; every method may be called from many tasks at once."""
+
+    def __init__(self, database: Database, vault: Vault, node: str) -> None:
+        self._database = database
+        self.accounts = Accounts(database)
+        self.agents = Agents(database, vault)
+        self.numbers = Numbers(database)
+        self.trunks = Trunks(database)
+        self.listeners = Listeners(database, vault)
+        self.calls = Calls(database, node)
+
+    @classmethod
+    async def open(
+        cls, url: str, *, data_dir: Path, credentials_key: str | None = None, node: str | None = None
+    ) -> Store:
+        """Connect, and bring the tables up to date.
+
+        ``url`` is ``sqlite:///path`` or ``postgresql://…``. Secrets are encrypted with ``credentials_key``; without
+        one, with a key that is kept in ``data_dir``. ``node`` tells processes on the same database apart, and stays
+        the same over a restart; it defaults to the host's name.
+        """
+        database, vault = await asyncio.to_thread(_prepare, url, data_dir, credentials_key)
+        store = cls(database, vault, node or socket.gethostname())
+        try:
+            await migrate(database)
+        except BaseException:
+            await database.close()
+            raise
+        return store
+
+    async def find_listener(self, number: str) -> ListenerForCall | None:
+        """Who answers the number: E.164 digits, with or without ``+``."""
+        return await self.listeners.for_number(number.removeprefix("+"))
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+def _prepare(url: str, data_dir: Path, credentials_key: str | None) -> tuple[Database, Vault]:
+    """What touches the disk; not for the event loop."""
+    database = Database(url)
+    if database.file is not None:
+        Path(database.file).parent.mkdir(parents=True, exist_ok=True)
+    return database, Vault(credentials_key or load_or_make_key(data_dir))

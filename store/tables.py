@@ -1,0 +1,208 @@
+"""The tables, in the common ground of SQLite and PostgreSQL.
+
+Ids are UUIDs as text; times are UTC; telephone numbers are E.164 digits without the ``+``. Each row that a tenant owns
+has its ``organisation_id``: every query that serves a tenant asks for it. ``user_id`` says who made the row.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = sa.MetaData(naming_convention=CONVENTION)
+
+
+class Utc(sa.TypeDecorator[datetime]):
+    """A moment. SQLite keeps no zone: UTC goes in, and comes out as UTC again."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"the time {value} has no zone; give a datetime in UTC")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+def _id() -> sa.Column[str]:
+    return sa.Column("id", sa.Text, primary_key=True)
+
+
+def _owner() -> tuple[sa.Column[Any], ...]:
+    return (
+        sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="SET NULL")),
+    )
+
+
+def _created() -> sa.Column[datetime]:
+    return sa.Column("created_at", Utc, nullable=False)
+
+
+def _flag(name: str) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false())
+
+
+organisations = sa.Table(
+    "organisations",
+    metadata,
+    _id(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("agent_limit", sa.Integer),
+    # How many calls the organisation has had: the index of its newest.
+    sa.Column("call_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    _created(),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    _id(),
+    sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("email", sa.Text, unique=True),
+    sa.Column("agent_limit", sa.Integer),
+    _created(),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    _id(),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    # SHA-256 of the key, in hex: the keys are random, so that nothing slower is needed.
+    sa.Column("hash", sa.Text, nullable=False, unique=True),
+    sa.Column("expires_at", Utc),
+    _created(),
+)
+
+agents = sa.Table(
+    "agents",
+    metadata,
+    _id(),
+    *_owner(),
+    sa.Column("name", sa.Text),
+    sa.Column("model_name", sa.Text, nullable=False),
+    # The whole definition as it was sent, without keys.
+    sa.Column("definition", sa.JSON, nullable=False),
+    # Encrypted: see store.vault.
+    sa.Column("sealed_keys", sa.Text),
+    _created(),
+    sa.Column("updated_at", Utc, nullable=False),
+    sa.Index(None, "organisation_id", "updated_at"),
+)
+
+listeners = sa.Table(
+    "listeners",
+    metadata,
+    _id(),
+    *_owner(),
+    sa.Column("agent_id", sa.Text, sa.ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
+    # The handler of the agent's model at the time.
+    sa.Column("type", sa.Text, nullable=False),
+    # Encrypted: the credential that lets a browser join.
+    sa.Column("key", sa.Text, nullable=False),
+    _flag("websocket"),
+    _flag("stream_log"),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("recording", sa.JSON(none_as_null=True)),
+    sa.Column("agent_limit", sa.Integer),
+    _created(),
+    sa.Index(None, "organisation_id", "created_at"),
+)
+
+trunks = sa.Table(
+    "trunks",
+    metadata,
+    _id(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("handler", sa.Text, nullable=False),
+    _flag("outbound"),
+    sa.Column("flags", sa.JSON, nullable=False),
+    _created(),
+)
+
+# Which organisations may put their numbers on a trunk.
+trunk_organisations = sa.Table(
+    "trunk_organisations",
+    metadata,
+    sa.Column("trunk_id", sa.Text, sa.ForeignKey("trunks.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), primary_key=True),
+)
+
+phone_numbers = sa.Table(
+    "phone_numbers",
+    metadata,
+    sa.Column("number", sa.Text, primary_key=True),
+    # Null: a number of the house, which any organisation may take while it is free.
+    sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), index=True),
+    sa.Column("trunk_id", sa.Text, sa.ForeignKey("trunks.id", ondelete="SET NULL")),
+    sa.Column("listener_id", sa.Text, sa.ForeignKey("listeners.id", ondelete="SET NULL"), unique=True),
+    sa.Column("name", sa.Text),
+    sa.Column("handler", sa.Text, nullable=False),
+    # Taken by "*" never, by its own digits only.
+    _flag("reservation"),
+    _flag("outbound"),
+    _flag("provisioned"),
+    _created(),
+)
+
+LIVE = sa.text("ended_at IS NULL")
+
+# A call keeps the ids of its agent and listener when those are gone: it is a record of what happened.
+calls = sa.Table(
+    "calls",
+    metadata,
+    _id(),
+    *_owner(),
+    sa.Column("index", sa.BigInteger, nullable=False),
+    sa.Column("parent_id", sa.Text),
+    sa.Column("listener_id", sa.Text),
+    sa.Column("agent_id", sa.Text, nullable=False),
+    sa.Column("platform", sa.Text, nullable=False),
+    sa.Column("platform_call_id", sa.Text),
+    sa.Column("model_name", sa.Text, nullable=False),
+    sa.Column("caller_id", sa.Text),
+    sa.Column("called_id", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("recording_id", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("end_reason", sa.Text),
+    sa.Column("duration_ms", sa.BigInteger),
+    # The process that has the call, while it lives.
+    sa.Column("node", sa.Text),
+    _created(),
+    sa.Column("started_at", Utc, nullable=False),
+    sa.Column("ended_at", Utc),
+    sa.Index("uq_calls_organisation_id_index", "organisation_id", "index", unique=True),
+    sa.Index(None, "agent_id", "index"),
+    sa.Index("ix_calls_live", "node", sqlite_where=LIVE, postgresql_where=LIVE),
+)
+
+call_events = sa.Table(
+    "call_events",
+    metadata,
+    sa.Column("call_id", sa.Text, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    _flag("is_final"),
+    _created(),
+)
