@@ -262,33 +262,36 @@ class Playout:
 
     # What the pipeline says
 
-    def segment(self, generation: int, text: str, step: int = 0) -> Segment:
-        """Queue a phrase of a generation; sound is written to the segment as it is made.
+    def begin(self, generation: int) -> None:
+        """A generation will speak, after those begun before it. Generations count up.
 
-        Generations count up. A phrase of one that was cleared is a cancelled segment, which takes nothing.
+        Each one begun is reported exactly once: by a :class:`PlayoutFinished`, or by a :class:`PlayoutCut`.
         """
+        self._generations.append(_Generation(generation))
+
+    def segment(self, generation: int, text: str, step: int = 0) -> Segment:
+        """Queue a phrase of the latest generation; sound is written to the segment as it is made.
+
+        A phrase of a generation that was cleared is a cancelled segment, which takes nothing.
+        """
+        segment = Segment(generation, text, step, self.format, self._sink)
         if generation <= self._cleared_through:
-            segment = Segment(generation, text, step, self.format, self._sink)
             segment.cancelled = True
             return segment
-        if not self._generations or self._generations[-1].number != generation:
-            self._generations.append(_Generation(generation))
-        segment = Segment(generation, text, step, self.format, self._sink)
-        self._generations[-1].segments.append(segment)
+        self._generation(generation).segments.append(segment)
         self._queue.append(segment)
         return segment
 
+    def _generation(self, number: int) -> _Generation:
+        for generation in self._generations:
+            if generation.number == number:
+                return generation
+        raise ValueError(f"generation {number} was not begun, or is over")
+
     def finish(self, generation: int) -> None:
-        """The generation has said all it will; a generation that said nothing finishes at the next tick."""
-        if generation <= self._cleared_through:
-            return
-        for known in self._generations:
-            if known.number == generation:
-                known.finished = True
-                return
-        silent = _Generation(generation)
-        silent.finished = silent.started = True
-        self._generations.append(silent)
+        """The generation has said all it will."""
+        if generation > self._cleared_through:
+            self._generation(generation).finished = True
 
     def pause(self, now: float) -> None:
         """Silence at the ear, now; what was not heard is kept, and :meth:`resume` goes on with it."""
@@ -326,6 +329,16 @@ class Playout:
             self.pause(now)
         if self._state is _State.PAUSED:
             self._cut(now)
+        return self._take()
+
+    def close(self, now: float) -> Sequence[PlayoutEvent]:
+        """The leg is gone: what was not heard by now will not be."""
+        if self._state is _State.PLAYING:
+            self._account(self._position(now))
+        self._doomed += self._generations
+        self._generations.clear()
+        self._queue.clear()
+        self._cut(now)
         return self._take()
 
     # What the leg says
@@ -375,6 +388,12 @@ class Playout:
     def speaking(self, now: float) -> bool:
         """Whether the caller hears the agent now, or will as soon as the sound has travelled."""
         return self._state is _State.PLAYING and self._position(now) < self._last_speech
+
+    @property
+    def unheard_seconds(self) -> float:
+        """How much of what was made so far is still to be heard."""
+        segments = (segment for generation in self._generations for segment in generation.segments)
+        return sum(segment.frames - segment.heard for segment in segments) * FRAME_SECONDS
 
     def heard(self, now: float) -> Heard | None:
         """What was heard so far of the generation that plays; None if none does."""

@@ -27,6 +27,7 @@ class Line:
         self.max_outstanding = 0
         self._outstanding: set[str] = set()
         self.stalled_until = 0.0
+        self.begun: set[int] = set()
         self.module = MediaModule(8000, send_text=self._from_module)
         self.playout = Playout(self, PCM_8K)
         self._phase = phase
@@ -104,12 +105,18 @@ class Line:
 
     def say(self, generation: int, numbers: range, text: str = "words", *, finish: bool = True) -> Segment:
         """A phrase whose every frame carries its number."""
-        segment = self.playout.segment(generation, text)
+        segment = self.segment(generation, text)
         segment.write(numbered(numbers))
         segment.close()
         if finish:
             self.playout.finish(generation)
         return segment
+
+    def segment(self, generation: int, text: str) -> Segment:
+        if generation not in self.begun:
+            self.begun.add(generation)
+            self.playout.begin(generation)
+        return self.playout.segment(generation, text)
 
     def heard_numbers(self) -> list[int]:
         """The numbers of the frames that the caller's ear got, silence left out."""

@@ -72,7 +72,7 @@ def test_a_longer_stall_is_caught_up_with_and_counted() -> None:
 
 def test_sound_that_comes_late_is_an_underrun_and_nothing_is_lost() -> None:
     line = Line()
-    segment = line.playout.segment(1, "one two three")
+    segment = line.segment(1, "one two three")
     from tests.media.line import numbered
 
     segment.write(numbered(range(10)))
@@ -159,7 +159,7 @@ def test_a_pause_then_a_clear_reports_what_was_heard_before_the_pause() -> None:
 
 def test_what_comes_late_of_a_cleared_generation_is_refused() -> None:
     line = Line()
-    segment = line.playout.segment(1, "one")
+    segment = line.segment(1, "one")
     line.run(0.05)
     line.clear(through=1)
     assert not segment.write(bytes(320))
@@ -226,6 +226,7 @@ def test_generations_follow_each_other() -> None:
 
 def test_a_generation_that_says_nothing_finishes() -> None:
     line = Line()
+    line.playout.begin(1)
     line.playout.finish(1)
     line.run(0.1)
     [finished] = line.of(PlayoutFinished)
@@ -235,6 +236,7 @@ def test_a_generation_that_says_nothing_finishes() -> None:
 
 def test_steps_keep_their_text_apart() -> None:
     line = Line()
+    line.playout.begin(1)
     for step, text in enumerate(("Let me look.", "It is Tuesday.")):
         segment = line.playout.segment(1, text, step)
         segment.write(bytes(3200))
@@ -250,3 +252,28 @@ def test_formats_and_leads_that_cannot_work_are_refused() -> None:
         Playout(line, MULAW_8K)
     with pytest.raises(ValueError, match="at least 8"):
         Playout(line, PCM_8K, lead_frames=4)
+
+
+def test_a_hang_up_ends_the_account_at_once() -> None:
+    line = Line()
+    line.say(1, range(100))
+    line.run(1.0)
+    heard = len(line.heard_numbers())
+    line.events += line.playout.close(line.now)
+    [cut] = line.cuts
+    assert round(cut.heard.seconds / 0.02) == pytest.approx(heard, abs=1)
+    assert not line.playout.active
+
+
+def test_what_is_still_to_be_heard_is_known() -> None:
+    line = Line()
+    line.say(1, range(100))
+    assert line.playout.unheard_seconds == pytest.approx(2.0)
+    line.run(1.5)
+    assert line.playout.unheard_seconds == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_generation_that_was_not_begun_is_a_mistake() -> None:
+    line = Line()
+    with pytest.raises(ValueError, match="not begun"):
+        line.playout.segment(1, "text")
