@@ -336,6 +336,7 @@ class Playout:
         if self._state is _State.PLAYING:
             self._account(self._position(now))
         self._doomed += self._generations
+        self._cleared_through = max([self._cleared_through, *(doomed.number for doomed in self._doomed)])
         self._generations.clear()
         self._queue.clear()
         self._cut(now)

@@ -1,0 +1,401 @@
+"""The cascade: the caller's audio to words, words to a model, its words to speech.
+
+One object for each call, driven by plain calls: frames of the caller, marks of the far end, keys, and a tick every
+20 ms. The one thing that runs beside is the generation under way, in a task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, assert_never
+
+from media.audio import AudioFormat
+from media.convert import Converter
+from media.playout import (
+    Playout,
+    PlayoutCut,
+    PlayoutEvent,
+    PlayoutFinished,
+    PlayoutSink,
+    PlayoutStarted,
+    PlayoutUnderrun,
+)
+from pipelines.agent import AgentDefinition
+from pipelines.digits import DigitCollector
+from pipelines.events import (
+    AgentSaid,
+    BargedIn,
+    EndReason,
+    PartFailed,
+    PipelineHost,
+    TurnTimings,
+    Underran,
+    UserSaid,
+    WatchdogFired,
+)
+from pipelines.generation import Generation, Stage
+from pipelines.history import History
+from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
+from pipelines.parts import LanguageModel, ProviderError, SpeechToText, SttStream, TextToSpeech, Transcript
+from pipelines.tools import Toolbox
+from pipelines.turns import (
+    Interrupted,
+    PauseAgent,
+    ResumeAgent,
+    SpeechDropped,
+    SpeechPaused,
+    SpeechStarted,
+    TurnEnded,
+    TurnEvent,
+    TurnMachine,
+    TurnSettings,
+)
+
+MAX_FAILURES = 3
+"""Answers in a row that failed: after these the call ends, rather than apologise for ever."""
+
+
+class VoiceDetector(Protocol):
+    """Voice activity of one caller: a frame of 20 ms in, whether it is speech out."""
+
+    def hear(self, frame: bytes) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeParts:
+    stt: SpeechToText
+    llm: LanguageModel
+    tts: TextToSpeech
+
+
+class Cascade:
+    """``spawn`` runs a coroutine in the call's task group; ``clock`` is the monotonic time of the event loop."""
+
+    def __init__(
+        self,
+        agent: AgentDefinition,
+        parts: CascadeParts,
+        host: PipelineHost,
+        *,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        clock: Callable[[], float],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._agent = agent
+        self._parts = parts
+        self._host = host
+        self._spawn = spawn
+        self._clock = clock
+        options = agent.options
+        self.history = History(agent.prompt)
+        self._toolbox = Toolbox(agent.functions, metadata or {})
+        self._turns = TurnMachine(turn_settings(agent))
+        self._idle = IdleClock(options.idle.timeout, options.idle.prompts, options.idle.farewell)
+        self._digits = DigitCollector(options.dtmf.timeout, options.dtmf.terminator)
+        self._live: dict[int, Generation] = {}
+        self._number = 0
+        self._waiting_turn: TurnEnded | None = None
+        self._decided = asyncio.Event()
+        self._decided.set()
+        self._paused_since: float | None = None
+        self._started_at = 0.0
+        self._ending = False
+        self._end_by: float | None = None
+        self._failures = 0
+        self._playout: Playout | None = None
+        self._stage: Stage | None = None
+        self._stt: SttStream | None = None
+        self._detector: VoiceDetector | None = None
+        self._to_stt: Converter | None = None
+
+    # The call's life
+
+    async def prepare(self) -> None:
+        """Connect and load what the first turn would wait for: while the phone rings."""
+        parts = self._parts
+        await asyncio.gather(parts.stt.prepare(), parts.llm.prepare(), parts.tts.prepare())
+
+    def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
+        """The caller can hear us: listen, and greet."""
+        options = self._agent.options
+        self._started_at = self._clock()
+        self._detector = detector
+        self._playout = Playout(sink, format)
+        self._stage = Stage(
+            self._parts.llm,
+            self._parts.tts,
+            self.history,
+            self._toolbox,
+            self._playout,
+            format,
+            self._host,
+            self._clock,
+            self._wait_until_decided,
+            options.ending.farewell,
+        )
+        stt_format = self._parts.stt.format
+        self._to_stt = Converter(format, stt_format) if format != stt_format else None
+        language = options.stt.language or "en-GB"
+        self._stt = self._parts.stt.open(self, language=language, hints=options.stt.hints)
+        greeting = options.opening
+        if greeting is not None:
+            self._begin(Generation(self._next(), greeting.text, protected=not greeting.interruptible))
+        else:
+            self._idle.quiet(self._started_at)
+
+    async def close(self) -> None:
+        """The leg is gone. What was heard until now enters the record; nothing goes on."""
+        self._ending = True
+        self._turns.close()
+        if self._playout is not None:
+            self._on_playout(self._playout.close(self._clock()))
+        if self._stt is not None:
+            await self._stt.close()
+            self._stt = None
+
+    def say_and_end(self, text: str | None, reason: EndReason) -> None:
+        """Interrupt whatever is said, say this to its end, and hang up."""
+        if self._ending:
+            return
+        now = self._clock()
+        self._close_ears()
+        self._interrupt(now)
+        if text and self._stage is not None:
+            self._begin(Generation(self._next(), text, protected=True, ends=reason))
+        else:
+            self._host.end_call(reason)
+
+    # The audio path
+
+    def hear(self, frame: bytes) -> None:
+        """20 ms of the caller."""
+        if self._detector is None or self._stt is None:
+            return
+        now = self._clock()
+        voice = self._detector.hear(frame)
+        self._stt.push(frame if self._to_stt is None else self._to_stt.process(frame))
+        events = self._turns.hear(voice, now)
+        if events:
+            self._on_turns(events, now)
+
+    def mark(self, name: str, cleared: bool) -> None:
+        if self._playout is not None:
+            self._on_playout(self._playout.mark(name, cleared, self._clock()))
+
+    def dtmf(self, digit: str) -> None:
+        self._on_digits(self._digits.press(digit, self._clock()))
+
+    def tick(self, now: float) -> None:
+        """Every 20 ms."""
+        playout = self._playout
+        if playout is None:
+            return
+        if playout.active:
+            events = playout.tick(now)
+            if events:
+                self._on_playout(events)
+        if self._turns.caller_speaking:
+            self._on_turns(self._turns.tick(now), now)
+        self._on_digits(self._digits.tick(now))
+        if self._ending:
+            if self._end_by is not None and now >= self._end_by:
+                self._end_by = None
+                self._host.end_call(self._end_reason())
+            return
+        prompt = self._idle.tick(now)
+        if prompt is not None:
+            self._on_idle(prompt)
+        limit = self._agent.options.max_seconds
+        if limit is not None and now - self._started_at >= limit:
+            self.say_and_end(self._agent.options.time_exceeded_message, "max_duration")
+
+    # TranscriptListener
+
+    def on_transcript(self, transcript: Transcript) -> None:
+        now = self._clock()
+        self._on_turns(self._turns.transcript(transcript, now), now)
+
+    def on_stt_error(self, error: ProviderError) -> None:
+        self._host.on_event(PartFailed("stt", error.provider, error.kind, str(error)))
+
+    # Turns
+
+    def _on_turns(self, events: Sequence[TurnEvent], now: float) -> None:
+        stt, playout = self._stt, self._playout
+        if stt is None or playout is None:
+            return
+        for event in events:
+            match event:
+                case SpeechStarted():
+                    self._idle.reset()
+                    stt.speech_started()
+                case SpeechPaused():
+                    stt.speech_paused()
+                case SpeechDropped(deaf):
+                    stt.end_segment()
+                    if deaf:
+                        self._host.on_event(WatchdogFired("transcript"))
+                    self._quiet_if_over(now)
+                case PauseAgent(since):
+                    self._decided.clear()
+                    self._paused_since = now - since
+                    playout.pause(now)
+                case ResumeAgent():
+                    self._settle(confirmed=False)
+                    playout.resume(now)
+                case Interrupted():
+                    self._settle(confirmed=True)
+                    self._interrupt(now)
+                case TurnEnded(text):
+                    stt.end_segment()
+                    self._host.on_event(UserSaid(text))
+                    self._take_turn(event)
+                case _:
+                    assert_never(event)
+
+    def _settle(self, *, confirmed: bool) -> None:
+        if self._paused_since is not None:
+            self._host.on_event(BargedIn(confirmed, self._paused_since))
+            self._paused_since = None
+        self._decided.set()
+
+    async def _wait_until_decided(self) -> None:
+        await self._decided.wait()
+
+    def _take_turn(self, turn: TurnEnded) -> None:
+        """Answer, once everything said before is in the record."""
+        if self._live:
+            waiting = self._waiting_turn
+            self._waiting_turn = turn if waiting is None else replace(turn, text=f"{waiting.text} {turn.text}")
+            return
+        self._waiting_turn = None
+        self.history.user(turn.text)
+        self._begin(Generation(self._next(), turn=turn))
+
+    def _on_digits(self, digits: str | None) -> None:
+        if digits is None or self._ending:
+            return
+        now = self._clock()
+        self._idle.reset()
+        self._interrupt(now)
+        self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
+        self._take_turn(TurnEnded(digits, now, now, now))
+
+    # Generations
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _begin(self, generation: Generation) -> None:
+        if self._stage is None:
+            return
+        self._live[generation.number] = generation
+        self._idle.stop()
+        self._stage.playout.begin(generation.number)
+        if generation.ends is not None:
+            self._close_ears()
+        else:
+            self._turns.floor(agent=True, protected=generation.protected)
+        generation.task = self._spawn(self._run(generation))
+
+    async def _run(self, generation: Generation) -> None:
+        stage = self._stage
+        if stage is None:
+            return
+        await generation.run(stage, self._close_ears)
+        self._failures = self._failures + 1 if generation.failed else 0
+        if self._failures >= MAX_FAILURES and generation.ends is None:
+            generation.ends = "failed"
+            self._close_ears()
+        if generation.ends is not None:
+            self._end_by = self._clock() + stage.playout.unheard_seconds + self._agent.options.ending.max_wait
+
+    def _close_ears(self) -> None:
+        """The call is ending: that does not change any more, whatever the caller says."""
+        self._ending = True
+        self._turns.close()
+        self._idle.stop()
+        if self._paused_since is not None:
+            self._settle(confirmed=False)
+            if self._playout is not None:
+                self._playout.resume(self._clock())
+
+    def _end_reason(self) -> EndReason:
+        return next((g.ends for g in self._live.values() if g.ends is not None), "agent")
+
+    def _interrupt(self, now: float) -> None:
+        """Nothing of the generations so far plays or acts any more."""
+        for generation in self._live.values():
+            if generation.task is not None:
+                generation.task.cancel()
+        if self._playout is not None and self._live:
+            self._on_playout(self._playout.clear(now, self._number))
+
+    def _on_playout(self, events: Sequence[PlayoutEvent]) -> None:
+        for event in events:
+            match event:
+                case PlayoutStarted(number, at):
+                    self._on_first_sound(self._live.get(number), at)
+                case PlayoutUnderrun(_, cause, seconds):
+                    self._host.on_event(Underran(cause, seconds))
+                case PlayoutFinished(heard) | PlayoutCut(heard):
+                    generation = self._live.pop(heard.generation)
+                    self.history.agent(generation.steps, heard.steps)
+                    if heard.text:
+                        said = AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds)
+                        self._host.on_event(said)
+                    self._on_over(generation)
+                case _:
+                    assert_never(event)
+
+    def _on_first_sound(self, generation: Generation | None, at: float) -> None:
+        if generation is None or generation.turn is None:
+            return
+        turn = generation.turn
+        since = turn.speech_ended
+        token = generation.first_token - since if generation.first_token is not None else None
+        audio = generation.first_audio - since if generation.first_audio is not None else None
+        self._host.on_event(
+            TurnTimings(turn.transcribed - since, turn.decided - since, token, audio, max(at - since, 0.0))
+        )
+
+    def _on_over(self, generation: Generation) -> None:
+        if generation.ends is not None:
+            self._host.end_call(generation.ends)
+        elif not self._live and not self._ending:
+            self._turns.floor(agent=False)
+            if self._waiting_turn is not None:
+                self._take_turn(self._waiting_turn)
+            else:
+                self._quiet_if_over(self._clock())
+
+    # Silence
+
+    def _quiet_if_over(self, now: float) -> None:
+        if not self._live and not self._turns.caller_speaking and not self._ending:
+            self._idle.quiet(now)
+
+    def _on_idle(self, prompt: IdlePrompt | IdleFarewell) -> None:
+        match prompt:
+            case IdlePrompt(text):
+                self._begin(Generation(self._next(), text))
+            case IdleFarewell(text):
+                self.say_and_end(text, "idle")
+
+
+def turn_settings(agent: AgentDefinition) -> TurnSettings:
+    """The agent's ``turns`` option as the turn machine takes it."""
+    endpointing, interruption = agent.options.turns.endpointing, agent.options.turns.interruption
+    return TurnSettings(
+        min_delay=endpointing.min_delay,
+        max_delay=endpointing.max_delay,
+        interruptions=interruption.enabled,
+        by_words=interruption.mode == "adaptive",
+        min_duration=interruption.min_duration,
+        min_words=interruption.min_words,
+        false_interruption_timeout=interruption.false_interruption_timeout,
+        resume=interruption.resume,
+    )
