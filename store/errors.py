@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 
 class StoreError(Exception):
     """What was asked for cannot be done; nothing was changed."""
@@ -21,3 +23,7 @@ class NotSupported(StoreError):
 
 class Unreadable(StoreError):
     """Something encrypted does not open with the credentials key at hand."""
+
+
+UNREACHABLE = (sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError, ConnectionError)
+"""What comes out of any query while the database is gone or too busy to answer."""

@@ -33,7 +33,7 @@ class Strict(BaseModel):
     def _names(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, dict):
             return handler(data)
-        aliases = {to_snake(name): name for name in cls.names()}
+        aliases = cls._aliases()
         known: dict[str, Any] = {}
         problems: list[InitErrorDetails] = []
         for key, value in data.items():
@@ -56,6 +56,16 @@ class Strict(BaseModel):
     def names(cls) -> list[str]:
         """The names of the fields as they stand in JSON."""
         return [field.alias or name for name, field in cls.model_fields.items()]
+
+    @classmethod
+    def _aliases(cls) -> dict[str, str]:
+        return {to_snake(name): name for name in cls.names()}
+
+    @classmethod
+    def in_api_spelling(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """``data`` with those of its keys that are fields in the spelling of the API: for laying it over other data."""
+        aliases = cls._aliases()
+        return {aliases.get(to_snake(key), key): value for key, value in data.items()}
 
     def as_sent(self) -> dict[str, Any]:
         """As JSON, with only what was set, in the names of the API."""

@@ -1,0 +1,182 @@
+"""``/agents``: definitions as JSON, kept and given back as they were sent, without their keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from typing_extensions import TypedDict
+
+from gateway.api.calls import AgentCallsPage, AgentCallsQuery, agent_call_view
+from gateway.api.errors import not_found
+from gateway.api.operations import Operations, owner_of, read_json, read_query, store_of, validated
+from gateway.api.shapes import Like, Window, iso
+from pipelines.agent import AgentDefinition, AgentOptions, Function
+from store import Listener
+from store.agents import Agent
+
+operations = Operations("Agents")
+
+READ_ONLY = ("id", "organisationId", "userId", "listeners", "createdAt", "updatedAt")
+"""Fields of an answer that a client may send back with its changes; they change nothing."""
+
+
+class AgentView(TypedDict):
+    id: str
+    organisationId: str
+    userId: str | None
+    name: str | None
+    description: str | None
+    modelName: str
+    prompt: str
+    options: Annotated[dict[str, Any], Like(AgentOptions)]
+    functions: list[Annotated[dict[str, Any], Like(Function)]]
+    createdAt: str | None
+    updatedAt: str | None
+
+
+class AgentListenerView(TypedDict):
+    id: str
+    agentId: str
+    type: str
+    number: str | None
+    websocket: bool
+    streamLog: bool
+    metadata: dict[str, Any]
+    agentLimit: int | None
+    createdAt: str | None
+
+
+class AgentWithListeners(AgentView):
+    listeners: list[AgentListenerView]
+
+
+class AgentSummaryView(TypedDict):
+    id: str
+    name: str | None
+    description: str | None
+    modelName: str
+    createdAt: str | None
+    updatedAt: str | None
+
+
+class AgentsPage(TypedDict):
+    agents: list[AgentSummaryView]
+    next: int | Literal[False]
+
+
+class AgentsQuery(Window):
+    search: str = ""
+    search_field: Literal["all", "name", "model"] = "all"
+
+
+@operations.add("POST", "/agents", body=(AgentDefinition,), answer=AgentView, errors=(400,))
+async def create_agent(request: web.Request) -> web.Response:
+    """Define an agent."""
+    definition = validated(AgentDefinition, _without_read_only(await read_json(request)))
+    return web.json_response(_view(await store_of(request).agents.create(owner_of(request), definition)))
+
+
+@operations.add("GET", "/agents", query=AgentsQuery, answer=AgentsPage, errors=(400,))
+async def list_agents(request: web.Request) -> web.Response:
+    """List agents, the one changed last first."""
+    query = read_query(request, AgentsQuery)
+    rows = await store_of(request).agents.list(
+        owner_of(request), query.page, search=query.search.strip(), field=query.search_field
+    )
+    shown, following = query.split(rows)
+    views: list[AgentSummaryView] = [
+        {
+            "id": row.id,
+            "name": row.name,
+            "description": row.description,
+            "modelName": row.model_name,
+            "createdAt": iso(row.created_at),
+            "updatedAt": iso(row.updated_at),
+        }
+        for row in shown
+    ]
+    return web.json_response(AgentsPage(agents=views, next=following if following is not None else False))
+
+
+@operations.add("GET", "/agents/{agentId}", answer=AgentWithListeners, errors=(404,))
+async def get_agent(request: web.Request) -> web.Response:
+    """Read an agent and its listeners. Its keys are never given back."""
+    owner, agent_id, store = owner_of(request), request.match_info["agentId"], store_of(request)
+    agent = await store.agents.get(owner, agent_id)
+    if agent is None:
+        raise not_found("agent", agent_id)
+    listeners = await store.listeners.list(owner, agent_id=agent_id)
+    return web.json_response(AgentWithListeners(**_view(agent), listeners=[_listener_view(row) for row in listeners]))
+
+
+@operations.add("PUT", "/agents/{agentId}", body=(AgentDefinition,), partial=True, answer=AgentView, errors=(400, 404))
+async def update_agent(request: web.Request) -> web.Response:
+    """Replace those fields of an agent that are sent; the others, keys too, stay as they are."""
+    agent_id = request.match_info["agentId"]
+    changes = AgentDefinition.in_api_spelling(_without_read_only(await read_json(request)))
+    agent = await store_of(request).agents.update(
+        owner_of(request), agent_id, lambda stored: validated(AgentDefinition, {**stored, **changes})
+    )
+    if agent is None:
+        raise not_found("agent", agent_id)
+    return web.json_response(_view(agent))
+
+
+@operations.add("DELETE", "/agents/{agentId}", errors=(404,))
+async def delete_agent(request: web.Request) -> web.Response:
+    """Delete an agent and its listeners; their numbers are free again."""
+    agent_id = request.match_info["agentId"]
+    if not await store_of(request).agents.delete(owner_of(request), agent_id):
+        raise not_found("agent", agent_id)
+    return web.Response()
+
+
+@operations.add("GET", "/agents/{agentId}/calls", query=AgentCallsQuery, answer=AgentCallsPage, errors=(400, 404))
+async def list_agent_calls(request: web.Request) -> web.Response:
+    """List an agent's calls, the newest first."""
+    query = read_query(request, AgentCallsQuery)
+    owner, agent_id, store = owner_of(request), request.match_info["agentId"], store_of(request)
+    if await store.agents.get(owner, agent_id) is None:
+        raise not_found("agent", agent_id)
+    shown, following = query.split(await store.calls.of_agent(owner, agent_id, query.page, query.period))
+    return web.json_response(
+        AgentCallsPage(
+            calls=[agent_call_view(call) for call in shown], next=following if following is not None else False
+        )
+    )
+
+
+def _without_read_only(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in READ_ONLY}
+
+
+def _view(agent: Agent) -> AgentView:
+    sent = agent.definition
+    return {
+        "id": agent.id,
+        "organisationId": agent.owner.organisation_id,
+        "userId": agent.owner.user_id,
+        "name": sent.get("name"),
+        "description": sent.get("description"),
+        "modelName": sent["modelName"],
+        "prompt": sent["prompt"],
+        "options": sent.get("options", {}),
+        "functions": sent.get("functions", []),
+        "createdAt": iso(agent.created_at),
+        "updatedAt": iso(agent.updated_at),
+    }
+
+
+def _listener_view(listener: Listener) -> AgentListenerView:
+    return {
+        "id": listener.id,
+        "agentId": listener.agent_id,
+        "type": listener.type,
+        "number": listener.number,
+        "websocket": listener.options.websocket,
+        "streamLog": listener.options.stream_log,
+        "metadata": listener.options.metadata,
+        "agentLimit": listener.options.agent_limit,
+        "createdAt": iso(listener.created_at),
+    }

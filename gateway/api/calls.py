@@ -1,0 +1,149 @@
+"""``/calls``: what was called, and what was said."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from gateway.api.errors import not_found
+from gateway.api.operations import Operations, owner_of, read_query, store_of
+from gateway.api.shapes import Window, iso, period
+from pipelines.agent import Strict
+from store import Call, Period
+
+operations = Operations("Calls")
+
+
+class AgentCallView(TypedDict):
+    id: str
+    callerId: str | None
+    calledId: str | None
+    startedAt: str | None
+    endedAt: str | None
+    recordingId: str | None
+    status: str
+
+
+class AgentCallsPage(TypedDict):
+    calls: list[AgentCallView]
+    next: int | Literal[False]
+
+
+class CallView(TypedDict):
+    id: str
+    index: int
+    agentId: str
+    parentId: str | None
+    modelName: str
+    callerId: str | None
+    calledId: str | None
+    startedAt: str | None
+    endedAt: str | None
+    status: str
+    endReason: str | None
+    durationMs: int | None
+
+
+class CallsPage(TypedDict):
+    calls: list[CallView]
+    next: int | Literal[False]
+
+
+class LogEntry(TypedDict):
+    id: str
+    callId: str
+    seq: int
+    type: str
+    data: Any
+    isFinal: bool
+    createdAt: str | None
+
+
+class AgentCallsQuery(Window):
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+
+    @property
+    def period(self) -> Period:
+        return period(self.start_date, self.end_date)
+
+
+class CallsQuery(Strict):
+    """The calls after ``lastIndex``: give the ``next`` of a page to get the page after it."""
+
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    last_index: int = Field(default=0, ge=0, le=2**62)
+    limit: int = Field(default=50, ge=1)
+
+
+@operations.add("GET", "/calls", query=CallsQuery, answer=CallsPage, errors=(400,))
+async def list_calls(request: web.Request) -> web.Response:
+    """List all calls in the order in which they came."""
+    query = read_query(request, CallsQuery)
+    limit = min(query.limit, 200)
+    rows = await store_of(request).calls.of_organisation(
+        owner_of(request),
+        after_index=query.last_index,
+        limit=limit + 1,
+        period=period(query.start_date, query.end_date),
+    )
+    shown = rows[:limit]
+    return web.json_response(
+        CallsPage(calls=[_view(call) for call in shown], next=shown[-1].index if len(rows) > limit else False)
+    )
+
+
+@operations.add("GET", "/calls/{callId}/logs", answer=list[LogEntry], errors=(404,))
+async def get_call_log(request: web.Request) -> web.Response:
+    """Read what happened in a call, in order."""
+    call_id = request.match_info["callId"]
+    events = await store_of(request).calls.events(owner_of(request), call_id)
+    if events is None:
+        raise not_found("call", call_id)
+    log: list[LogEntry] = [
+        {
+            "id": f"{call_id}:{event.seq}",
+            "callId": call_id,
+            "seq": event.seq,
+            "type": event.type,
+            "data": event.data,
+            "isFinal": event.is_final,
+            "createdAt": iso(event.at),
+        }
+        for event in events
+    ]
+    return web.json_response(log)
+
+
+def agent_call_view(call: Call) -> AgentCallView:
+    return {
+        "id": call.id,
+        "callerId": call.caller_id,
+        "calledId": call.called_id,
+        "startedAt": iso(call.started_at),
+        "endedAt": iso(call.ended_at),
+        "recordingId": call.recording_id,
+        "status": call.status,
+    }
+
+
+def _view(call: Call) -> CallView:
+    return {
+        "id": call.id,
+        "index": call.index,
+        "agentId": call.agent_id,
+        "parentId": call.parent_id,
+        "modelName": call.model_name,
+        "callerId": call.caller_id,
+        "calledId": call.called_id,
+        "startedAt": iso(call.started_at),
+        "endedAt": iso(call.ended_at),
+        "status": call.status,
+        "endReason": call.end_reason,
+        "durationMs": call.duration_ms,
+    }

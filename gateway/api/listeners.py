@@ -1,0 +1,148 @@
+"""``/agents/{agentId}/listen`` and ``/listener``: agents activated on numbers, or for browser sessions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+
+from gateway.api.errors import ApiError, not_found
+from gateway.api.operations import Operations, owner_of, read_body, read_query, store_of
+from gateway.api.shapes import digits, iso
+from pipelines.agent import ModelName, Strict
+from pipelines.agent.options import Recording
+from store import Listener, ListenerOptions
+from store.numbers import ANY
+
+operations = Operations("Listeners")
+
+
+def _wanted(number: str) -> str:
+    return ANY if number.strip() == ANY else digits(number)
+
+
+class ListenOptions(Strict):
+    """What this activation adds to the agent. ``agentLimit``: calls at once; null is no limit, 0 none at all."""
+
+    agent_limit: int | None = Field(default=None, ge=0, le=1_000_000)
+    stream_log: bool = False
+    metadata: dict[str, Any] = Field(default={})
+    recording: Recording | None = None
+
+
+class ListenRequest(Strict):
+    """``number`` in E.164, or ``*`` for any free one, or ``id`` of a registration; without them, browser sessions."""
+
+    number: Annotated[str, AfterValidator(_wanted)] | None = Field(default=None, examples=["+442080996945", "*"])
+    id: str | None = None
+    websocket: bool = False
+    options: ListenOptions = ListenOptions()
+
+
+class ListenView(TypedDict):
+    id: str
+    number: str | None
+    registrationId: str | None
+    key: str
+    socket: str
+
+
+class ListenerView(TypedDict):
+    agentId: str
+    agentName: str | None
+    listenerId: str
+    type: str
+    kind: Literal["webrtc", "phone", "registration"]
+    phoneNumber: str | None
+    registrationId: str | None
+    registrationName: str | None
+    createdAt: str | None
+
+
+class ListenersView(TypedDict):
+    items: list[ListenerView]
+
+
+class ListenersQuery(Strict):
+    agent_id: str | None = None
+
+
+@operations.add(
+    "POST", "/agents/{agentId}/listen", body=(ListenRequest,), answer=ListenView, errors=(400, 404, 409, 412, 501)
+)
+async def listen(request: web.Request) -> web.Response:
+    """Activate an agent on a number, on any free number, or for browser sessions."""
+    owner, agent_id, store = owner_of(request), request.match_info["agentId"], store_of(request)
+    body = await read_body(request, ListenRequest)
+    agent = await store.agents.get(owner, agent_id)
+    if agent is None:
+        raise not_found("agent", agent_id)
+    if ModelName.parse(agent.definition["modelName"]).handler == "livekit":
+        raise ApiError(501, "NOT_IMPLEMENTED", "The handler livekit is not installed here; use jambonz or ultravox")
+    if body.id is not None:
+        raise ApiError(501, "NOT_IMPLEMENTED", "Listening on a registration is not possible yet; give a number")
+    wanted = body.options
+    listener, key = await store.listeners.create(
+        owner,
+        agent_id,
+        number=body.number,
+        options=ListenerOptions(
+            metadata=wanted.metadata,
+            agent_limit=wanted.agent_limit,
+            stream_log=wanted.stream_log,
+            recording=wanted.recording.as_sent() if wanted.recording else None,
+            websocket=body.websocket,
+        ),
+    )
+    return web.json_response(
+        ListenView(
+            id=listener.id,
+            number=listener.number,
+            registrationId=None,
+            key=key,
+            socket=f"/progress/{listener.id}",
+        )
+    )
+
+
+@operations.add("DELETE", "/agents/{agentId}/listen/{listenerId}", errors=(404,), deprecated=True)
+async def delete_agent_listener(request: web.Request) -> web.Response:
+    """Delete a listener of an agent; its number is free again."""
+    return await _delete(request, agent_id=request.match_info["agentId"])
+
+
+@operations.add("DELETE", "/listener/{listenerId}", errors=(404,))
+async def delete_listener(request: web.Request) -> web.Response:
+    """Delete a listener; its number is free again."""
+    return await _delete(request, agent_id=None)
+
+
+@operations.add("GET", "/listener", query=ListenersQuery, answer=ListenersView, errors=(400,))
+async def list_listeners(request: web.Request) -> web.Response:
+    """List listeners, all or those of one agent."""
+    query = read_query(request, ListenersQuery)
+    rows = await store_of(request).listeners.list(owner_of(request), agent_id=query.agent_id)
+    return web.json_response(ListenersView(items=[_view(row) for row in rows]))
+
+
+async def _delete(request: web.Request, *, agent_id: str | None) -> web.Response:
+    listener_id = request.match_info["listenerId"]
+    if not await store_of(request).listeners.delete(owner_of(request), listener_id, agent_id=agent_id):
+        raise not_found("listener", listener_id)
+    return web.Response()
+
+
+def _view(listener: Listener) -> ListenerView:
+    return {
+        "agentId": listener.agent_id,
+        "agentName": listener.agent_name,
+        "listenerId": listener.id,
+        "type": listener.type,
+        "kind": "webrtc" if listener.number is None else "phone",
+        "phoneNumber": listener.number,
+        "registrationId": None,
+        "registrationName": None,
+        "createdAt": iso(listener.created_at),
+    }

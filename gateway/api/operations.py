@@ -1,0 +1,114 @@
+"""Operations: a route with what it takes and answers, so that one table makes both the router and the OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from gateway.api.errors import ApiError, invalid
+from gateway.keys import OWNER, STORE
+from pipelines.agent import Problem, problems
+from store import Owner, Store
+
+MAX_BODY = 1024 * 1024
+M = TypeVar("M", bound=BaseModel)
+H = TypeVar("H", bound=Handler)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``body`` are the models of which the request's JSON is one; ``partial`` says that each of their fields may be
+    left out; ``answer`` is the type of the answer's JSON, None for an empty one; ``errors`` the statuses beyond those
+    that every operation has."""
+
+    method: str
+    path: str
+    handler: Handler
+    tag: str
+    body: tuple[type[BaseModel], ...] = ()
+    partial: bool = False
+    query: type[BaseModel] | None = None
+    answer: Any = None
+    status: int = 200
+    errors: tuple[int, ...] = ()
+    deprecated: bool = False
+
+    @property
+    def summary(self) -> str:
+        return (self.handler.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def id(self) -> str:
+        return self.handler.__name__
+
+
+@dataclass(slots=True)
+class Operations:
+    """The operations of one module, in the order of its source."""
+
+    tag: str
+    _all: list[Operation] = field(default_factory=list)
+
+    def add(self, method: str, path: str, **rest: Any) -> Callable[[H], H]:
+        """Decorates the handler of ``method path``; ``rest`` are fields of :class:`Operation`."""
+
+        def register(handler: H) -> H:
+            self._all.append(Operation(method, path, handler, self.tag, **rest))
+            return handler
+
+        return register
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._all)
+
+
+def owner_of(request: web.Request) -> Owner:
+    return request[OWNER]
+
+
+def store_of(request: web.Request) -> Store:
+    return request.config_dict[STORE]
+
+
+async def read_json(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object; an empty body is an empty one. Raises :class:`ApiError` 400 or 413."""
+    raw = bytearray()
+    async for chunk in request.content.iter_any():
+        raw += chunk
+        if len(raw) > MAX_BODY:
+            raise ApiError(413, "TOO_LARGE", f"The body is larger than {MAX_BODY} bytes")
+    if not raw.strip():
+        return {}
+    if b"\\u0000" in raw:
+        raise invalid([Problem("", "the body holds the character U+0000, which cannot be stored; take it out")])
+    try:
+        body = from_json(bytes(raw), allow_inf_nan=False)
+    except ValueError as error:
+        raise ApiError(400, "BAD_JSON", f"The body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "BAD_JSON", "The body has to be a JSON object")
+    return body
+
+
+def validated(model: type[M], data: Any) -> M:
+    """``data`` as ``model``. Raises :class:`ApiError` 400, which names each field that is wrong."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise invalid(problems(error)) from None
+
+
+async def read_body(request: web.Request, model: type[M]) -> M:
+    return validated(model, await read_json(request))
+
+
+def read_query(request: web.Request, model: type[M]) -> M:
+    """The query string as ``model``; a name given more than once is a list."""
+    data = {name: values if len(values := request.query.getall(name)) > 1 else values[0] for name in request.query}
+    return validated(model, data)

@@ -1,0 +1,71 @@
+"""Shapes that several parts of the API share: numbers, times, paging."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from pipelines.agent import Strict
+from pipelines.agent.strict import refuse
+from store import Page, Period
+
+T = TypeVar("T")
+
+_E164 = re.compile(r"\+?([1-9]\d{2,14})")
+
+
+def digits(number: str) -> str:
+    """E.164 digits without ``+``: how numbers are stored. Spaces, dots, dashes and brackets do no harm."""
+    match = _E164.fullmatch(re.sub(r"[\s().-]", "", number))
+    if match is None:
+        raise refuse("has to be a number in E.164, for example +442080996945")
+    return match[1]
+
+
+Digits = Annotated[str, AfterValidator(digits), Field(examples=["+442080996945"])]
+
+
+def iso(moment: datetime | None) -> str | None:
+    """As JavaScript writes it: ``2026-11-20T12:00:00.000Z``."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Like:
+    """Annotates a plain dict of an answer: its JSON is that of ``model``, which is not built just to be taken apart."""
+
+    def __init__(self, model: type[Strict]) -> None:
+        self._model = model
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(self._model.__pydantic_core_schema__)
+
+
+class Window(Strict):
+    """``limit`` rows after the first ``offset``; more than 200 are not given at once."""
+
+    limit: int = Field(default=50, ge=1)
+    offset: int = Field(default=0, ge=0, le=2**31)
+
+    @property
+    def page(self) -> Page:
+        """One row more than is shown: whether it is there says whether there is a next page."""
+        return Page(self.shown + 1, self.offset)
+
+    @property
+    def shown(self) -> int:
+        return min(self.limit, 200)
+
+    def split(self, rows: list[T]) -> tuple[list[T], int | None]:
+        """The rows to show, and the offset of the next page if there is one."""
+        return rows[: self.shown], self.offset + self.shown if len(rows) > self.shown else None
+
+
+def period(start: datetime | None, end: datetime | None) -> Period:
+    """A time without a zone is UTC."""
+    return Period(*(moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) for moment in (start, end)))

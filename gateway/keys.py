@@ -1,0 +1,14 @@
+"""Where the application keeps what all its handlers need: typed keys."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.settings import Settings
+from store import Owner, Store
+
+SETTINGS = web.AppKey("settings", Settings)
+STORE = web.AppKey("store", Store)
+
+OWNER = web.RequestKey("owner", Owner)
+"""Whom a request under /api acts for; set by :mod:`gateway.auth`."""

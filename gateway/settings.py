@@ -1,0 +1,244 @@
+"""Settings: environment variables, a ``.env`` file, or flags, in rising order of precedence: file, environment, flags.
+
+A name that starts with ``TRUNKLINE_`` and is not known, or a value that cannot be, stops the start with a sentence that
+says what to write instead. Values of secrets are never part of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from yarl import URL
+
+from pipelines.agent import nearest
+from store.database import parse_url
+
+PREFIX = "TRUNKLINE_"
+PROVIDERS = (
+    "openai", "anthropic", "deepgram", "elevenlabs", "ultravox", "groq", "cartesia", "gemini", "ollama", "speaches",
+    "kokoro",
+)  # fmt: skip
+"""The X of ``X_API_KEY`` and ``X_BASE_URL``, in lower case."""
+
+CALLS_PER_CORE = 100
+"""What one core carries with room to spare: a relay would carry more, recognisers and voices want their part."""
+
+V = TypeVar("V")
+
+
+class SettingsError(Exception):
+    """The service cannot start with these settings; each problem is a sentence."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _nothing_is_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _http_base(value: str) -> str:
+    url = _url(value)
+    if url is None or url.scheme not in ("http", "https"):
+        raise ValueError("write a URL that starts with http:// or https:// (ws:// follows from it)")
+    return value.rstrip("/")
+
+
+def _server(value: str) -> str:
+    url = _url(value if "://" in value else f"https://{value}")
+    if url is None or url.scheme not in ("http", "https"):
+        raise ValueError("write a host, such as jambonz.example.com, or a URL that starts with http:// or https://")
+    return str(url).rstrip("/")
+
+
+def _url(value: str) -> URL | None:
+    try:
+        url = URL(value)
+    except ValueError:
+        return None
+    return url if url.host and url.port else None
+
+
+def _database(value: str) -> str:
+    try:
+        parse_url(value)
+    except ValueError as error:
+        raise ValueError(str(error).replace("has to be", "write")) from None
+    return value
+
+
+Optional = Annotated[V | None, BeforeValidator(_nothing_is_none)]
+Secret = Optional[SecretStr]
+BaseUrl = Optional[Annotated[str, AfterValidator(_http_base)]]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where a provider is and with which key; None: the vendor's own place, or no key."""
+
+    name: str
+    api_key: SecretStr | None
+    base_url: str | None
+
+    @property
+    def ws_base_url(self) -> str | None:
+        """``base_url`` for WebSockets: http becomes ws, https becomes wss."""
+        return None if self.base_url is None else "ws" + self.base_url.removeprefix("http")
+
+
+class Settings(BaseSettings):
+    """Made by :func:`load`. A field's name in the environment is its alias, or its own name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+
+    host: str = Field("127.0.0.1", alias="TRUNKLINE_HOST", min_length=1)
+    port: int = Field(8080, alias="TRUNKLINE_PORT", ge=0, le=65535)
+    public_url: BaseUrl = Field(None, alias="TRUNKLINE_PUBLIC_URL")
+    workers: int = Field(1, alias="TRUNKLINE_WORKERS", ge=1, le=256)
+    max_calls: Optional[Annotated[int, Field(ge=1, le=100_000)]] = Field(None, alias="TRUNKLINE_MAX_CALLS")
+    drain_seconds: float = Field(600, alias="TRUNKLINE_DRAIN_SECONDS", ge=0, le=86_400)
+    data_dir: Path = Field(Path("var"), alias="TRUNKLINE_DATA_DIR")
+    insecure: bool = Field(False, alias="TRUNKLINE_INSECURE")
+    admin_key: Secret = Field(None, alias="TRUNKLINE_ADMIN_KEY")
+    metrics_token: Secret = Field(None, alias="TRUNKLINE_METRICS_TOKEN")
+
+    database_url: Optional[Annotated[str, AfterValidator(_database)]] = None
+    authenticate_users: bool = True
+    credentials_key: Secret = None
+    loglevel: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
+    logformat: Annotated[Literal["auto", "console", "json"], BeforeValidator(str.lower)] = "auto"
+    prometheus_multiproc_dir: Optional[Path] = None
+    otel_exporter_otlp_endpoint: Optional[str] = None
+
+    jambonz_server: Optional[Annotated[str, AfterValidator(_server)]] = None
+    jambonz_api_key: Secret = None
+    jambonz_account_sid: Optional[str] = None
+    jambonz_webhook_secret: Secret = None
+
+    openai_api_key: Secret = None
+    openai_base_url: BaseUrl = None
+    anthropic_api_key: Secret = None
+    anthropic_base_url: BaseUrl = None
+    deepgram_api_key: Secret = None
+    deepgram_base_url: BaseUrl = None
+    elevenlabs_api_key: Secret = None
+    elevenlabs_base_url: BaseUrl = None
+    ultravox_api_key: Secret = None
+    ultravox_base_url: BaseUrl = None
+    groq_api_key: Secret = None
+    groq_base_url: BaseUrl = None
+    cartesia_api_key: Secret = None
+    cartesia_base_url: BaseUrl = None
+    gemini_api_key: Secret = None
+    gemini_base_url: BaseUrl = None
+    ollama_api_key: Secret = None
+    ollama_base_url: BaseUrl = None
+    speaches_api_key: Secret = None
+    speaches_base_url: BaseUrl = None
+    kokoro_api_key: Secret = None
+    kokoro_base_url: BaseUrl = None
+
+    google_application_credentials: Optional[Path] = None
+    google_project_id: Optional[str] = None
+    google_speech_endpoint: Optional[str] = None
+    google_tts_endpoint: Optional[str] = None
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if not self.authenticate_users and not self.insecure and not _is_loopback(self.host):
+            raise ValueError(
+                f"AUTHENTICATE_USERS=NO lets anybody who reaches {self.host} in; write TRUNKLINE_HOST=127.0.0.1, "
+                "or AUTHENTICATE_USERS=YES, or, if you mean it, TRUNKLINE_INSECURE=YES"
+            )
+        if self.workers > 1 and self.database.startswith("sqlite"):
+            raise ValueError(
+                f"TRUNKLINE_WORKERS={self.workers} needs PostgreSQL; write DATABASE_URL=postgresql://…, "
+                "or TRUNKLINE_WORKERS=1"
+            )
+        if self.admin_key is not None and len(self.admin_key.get_secret_value()) < 16:
+            raise ValueError("TRUNKLINE_ADMIN_KEY is too short to be a key; write 16 random characters or more")
+        return self
+
+    @property
+    def database(self) -> str:
+        """Where the store is: DATABASE_URL, or a file in the data directory."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'trunkline.sqlite3'}"
+
+    @property
+    def calls_at_once(self) -> int:
+        """What this process takes: TRUNKLINE_MAX_CALLS, or what its share of the cores carries."""
+        if self.max_calls is not None:
+            return self.max_calls
+        # A process has one event loop: a second core helps it with recognition and speech, a third hardly.
+        share = min(2.0, len(os.sched_getaffinity(0)) / self.workers)
+        return max(1, round(CALLS_PER_CORE * share))
+
+    def provider(self, name: str) -> Provider:
+        """Raises KeyError for a name that is not one of :data:`PROVIDERS`."""
+        if name not in PROVIDERS:
+            raise KeyError(name)
+        return Provider(name, getattr(self, f"{name}_api_key"), getattr(self, f"{name}_base_url"))
+
+
+def load(env_file: Path | None = Path(".env"), flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings. ``flags`` are values by field name (``port``) or variable (``TRUNKLINE_PORT``); None in them
+    is a flag not given. Blocking (it reads a file). Raises :class:`SettingsError`."""
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    in_file = dotenv_values(env_file) if env_file is not None else {}
+    unknown = _unknown([*os.environ, *in_file])
+    try:
+        settings = Settings(_env_file=env_file, **given)
+    except ValidationError as error:
+        raise SettingsError(unknown + [_sentence(e) for e in error.errors(include_input=False)]) from None
+    if unknown:
+        raise SettingsError(unknown)
+    return settings
+
+
+def variables() -> dict[str, str]:
+    """Every variable that is read, and the field that it fills."""
+    return {(field.alias or name).upper(): name for name, field in Settings.model_fields.items()}
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    known = [name for name in variables() if name.startswith(PREFIX)]
+    found = sorted({name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known})
+    sentences = []
+    for name in found:
+        meant = nearest(name, known)
+        hint = f"did you mean {meant}?" if meant else f"known are {', '.join(known)}."
+        sentences.append(f"{name} is no setting; {hint}")
+    return sentences
+
+
+_WRITE = {
+    "int_parsing": "write a whole number",
+    "float_parsing": "write a number",
+    "bool_parsing": "write YES or NO",
+    "string_too_short": "write something, or leave it out",
+}
+
+
+def _sentence(error: Any) -> str:
+    message = _WRITE.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return f"{message}."
+    name = str(error["loc"][0]).upper()
+    message = message.replace("Input should be", "write a value")
+    return f"{name} has a value that cannot be used; {message}."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
