@@ -1,0 +1,114 @@
+"""A simulated Jambonz: places inbound calls at a service as a feature server does.
+
+In real time::
+
+    async with AiohttpTransport() as transport:
+        jambonz = SimulatedJambonz(base_url="http://127.0.0.1:8080", webhook_secret=secret, transport=transport)
+        caller = Caller([AwaitAgentSilence(), Speak(clip), AwaitAgentSilence(), HangUp()])
+        report = await jambonz.place_call(to="+442079460000", from_="+447700900123", caller=caller)
+
+On virtual time, with a :class:`~jambonz.simulator.memory.MemoryTransport` instead, the same. Any number of calls may
+run at once on one simulator; one set of timers paces them all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jambonz.simulator.call import CallSession, Outcomes, Settings
+from jambonz.simulator.call_info import CallInfo
+from jambonz.simulator.caller import Caller
+from jambonz.simulator.pacing import Pacer
+from jambonz.simulator.report import CallEvent, CallReport
+from jambonz.simulator.running import run_verb
+from jambonz.simulator.transport import Transport
+
+
+def _ignore(_: CallEvent) -> None:
+    """Nobody asked for the events."""
+
+
+class SimulatedJambonz:
+    """``call_hook`` and ``status_hook`` are URLs, relative to ``base_url`` or not, or objects with a ``url``;
+    ``hook_auth`` is the user and password of the call hook. ``status_delays`` maps call states to the seconds by which
+    their status hook is late. ``keep_audio`` off saves memory under load: reports have levels, and no sound.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        transport: Transport,
+        webhook_secret: str | None = None,
+        call_hook: Any = "/jambonz/call",
+        status_hook: Any = "/jambonz/status",
+        hook_auth: tuple[str, str] | None = None,
+        env_vars: Mapping[str, Any] | None = None,
+        outcomes: Outcomes | None = None,
+        status_delays: Mapping[str, float] | None = None,
+        keep_audio: bool = True,
+        unevenness: float = 0.02,
+        seed: int = 0,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.calls: dict[str, CallSession] = {}
+        """The calls under way, by call sid."""
+        self._settings = Settings(
+            base_url=base_url,
+            call_hook=call_hook,
+            status_hook=status_hook,
+            webhook_secret=webhook_secret,
+            hook_auth=hook_auth,
+            env_vars=env_vars or {},
+            outcomes=outcomes or Outcomes(),
+            status_delays=status_delays or {},
+            keep_audio=keep_audio,
+            unevenness=unevenness,
+            wall_clock=wall_clock,
+        )
+        self._transport = transport
+        self._pacer = Pacer()
+        self._seed = seed
+
+    async def place_call(
+        self,
+        *,
+        to: str,
+        from_: str,
+        caller: Caller,
+        sip_headers: Mapping[str, str] | None = None,
+        caller_name: str = "",
+        abandon_after: float = 60.0,
+        on_event: Callable[[CallEvent], None] = _ignore,
+    ) -> CallReport:
+        """Ring, and stay until the call is over and its last hook answered. A caller who is not answered gives up
+        after ``abandon_after`` seconds. Cancelling it cuts the call off as a crash of the feature server would."""
+        self._seed += 1
+        info = CallInfo(from_=from_, to=to, sip_headers=dict(sip_headers or {}), caller_name=caller_name)
+        call = CallSession(
+            self._settings,
+            self._transport,
+            self._pacer,
+            info,
+            caller,
+            abandon_after=abandon_after,
+            on_event=on_event,
+            seed=self._seed,
+        )
+        self.calls[info.call_sid] = call
+        try:
+            return await call.run(run_verb)
+        finally:
+            del self.calls[info.call_sid]
+
+    async def update_call(self, call_sid: str, *, call_hook: Any = None, call_status: str | None = None) -> None:
+        """Live call control, as by REST: ``call_hook`` redirects, ``call_status="completed"`` hangs up."""
+        call = self.calls.get(call_sid)
+        if call is None:
+            raise KeyError(f"there is no call {call_sid}")
+        if call_hook is not None:
+            await call.redirect(call_hook)
+        elif call_status == "completed" and call.answered and not call.gone.is_set():
+            call.complete("jambonz")

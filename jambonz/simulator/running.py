@@ -1,0 +1,276 @@
+"""What each verb does to a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jambonz.simulator.call import CallSession
+from jambonz.simulator.call_info import SIP_REASONS, CallInfo
+from jambonz.simulator.listening import SETUP_SECONDS, Listening
+from jambonz.simulator.report import SocketClosed, SocketFailed, SocketOpened
+from jambonz.simulator.requestor import HookFailed
+from jambonz.simulator.specs import Properties, Refused
+from jambonz.simulator.transport import SocketRefused
+
+CHARACTERS_PER_SECOND = 15.0
+"""The pace of a text-to-speech voice."""
+
+BEEP_SECONDS = 0.5
+TRYING_SECONDS = 0.1
+"""From the INVITE of a ``dial`` to the first sign of ringing."""
+
+NOTIFY_SECONDS = 15.0
+"""How long ``sip:refer`` waits for news of the referred call."""
+
+BYE_AFTER_REFER_SECONDS = 0.1
+
+
+async def run_verb(call: CallSession, name: str, properties: Properties) -> None:
+    """Run one verb to its end, or until it is killed."""
+    runner = _RUNNERS.get(name)
+    if runner is not None:
+        await runner(call, properties)
+    elif name in _HOLDING:
+        call.note(f"{name} is not simulated: the caller is held until hanging up or being redirected")
+        await call.ensure_media()
+        await call.idle()
+    else:
+        call.note(f"{name} is not simulated: it does nothing")
+
+
+async def _caught(call: CallSession, properties: Properties, results: dict[str, Any]) -> None:
+    """An action hook whose failure is only logged: the next verb runs."""
+    try:
+        await call.action(properties.get("actionHook"), results, properties.get("id"))
+    except (HookFailed, Refused) as error:
+        call.note(f"an action hook failed, and the next verb runs: {error}")
+
+
+async def _answer(call: CallSession, _: Properties) -> None:
+    await call.ensure_media()
+
+
+async def _listen(call: CallSession, properties: Properties) -> None:
+    await call.ensure_media(early=properties.get("earlyMedia") is True)
+    if properties.get("playBeep"):
+        await call.idle(BEEP_SECONDS)
+    await call.idle(SETUP_SECONDS)
+    listening = Listening(
+        properties,
+        call.info,
+        call.line,
+        base_url=call.requestor.base_url,
+        app_auth=call.requestor.auth,
+        unevenness=call.settings.unevenness,
+        seed=call.seed,
+        note=call.note,
+        on_closed=lambda code, by: call.emit(SocketClosed(call.now, code, by)),
+    )
+    try:
+        await listening.open(call.transport)
+    except SocketRefused as error:
+        call.emit(SocketFailed(call.now, listening.url, str(error)))
+    else:
+        call.emit(SocketOpened(call.now, listening.url))
+        try:
+            await _first_of(properties.get("maxLength"), listening.done, call.killed)
+        finally:
+            listening.close()
+    await _caught(call, properties, listening.results())
+
+
+async def _first_of(seconds: float | None, *events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _say(call: CallSession, properties: Properties) -> None:
+    text = properties.get("text") or ""
+    text = " ".join(map(str, text)) if isinstance(text, list) else str(text)
+    await call.ensure_media(early=properties.get("earlyMedia") is True)
+    call.note(f"say: {text}")
+    await call.idle(_times(properties) * max(len(text) / CHARACTERS_PER_SECOND, 0.5))
+
+
+async def _play(call: CallSession, properties: Properties) -> None:
+    await call.ensure_media(early=properties.get("earlyMedia") is True)
+    call.note(f"play: {properties['url']}")
+    started = call.now
+    await call.idle(_times(properties) * call.settings.outcomes.play_seconds)
+    milliseconds = int(1000 * (call.now - started))
+    results = {
+        "reason": "playCompleted",
+        "playbackSeconds": milliseconds // 1000,
+        "playbackMilliseconds": milliseconds,
+        "playbackLastOffsetPos": str(milliseconds * 8),
+    }
+    await call.action(properties.get("actionHook"), results, properties.get("id"))
+
+
+def _times(properties: Properties) -> float:
+    loop = properties.get("loop", 1)
+    return 3600.0 if loop == "forever" else float(loop)
+
+
+async def _gather(call: CallSession, properties: Properties) -> None:
+    """Keys only: the caller's speech is not recognised."""
+    await call.ensure_media()
+    if "say" in properties:
+        await _say(call, properties["say"])
+    if "play" in properties:
+        await _play(call, {key: value for key, value in properties["play"].items() if key != "actionHook"})
+    digits = ""
+    wanted = properties.get("numDigits") or properties.get("maxDigits") or 32
+    finished = asyncio.Event()
+
+    def on_key(digit: str, _ms: int) -> None:
+        nonlocal digits
+        if digit != properties.get("finishOnKey"):
+            digits += digit
+        if digit == properties.get("finishOnKey") or len(digits) >= wanted:
+            finished.set()
+
+    call.line.on_key = on_key
+    try:
+        await _first_of(properties.get("timeout", 5), finished, call.killed)
+    finally:
+        call.line.on_key = lambda _digit, _ms: None
+    results = {"reason": "dtmfDetected", "digits": digits} if digits else {"reason": "timeout"}
+    await call.action(properties.get("actionHook"), results, properties.get("id"))
+
+
+async def _pause(call: CallSession, properties: Properties) -> None:
+    await call.idle(float(properties["length"]))
+
+
+async def _tag(call: CallSession, properties: Properties) -> None:
+    call.info.customer_data = properties["data"]
+
+
+async def _redirect(call: CallSession, properties: Properties) -> None:
+    await call.action(properties["actionHook"])
+
+
+async def _dial(call: CallSession, properties: Properties) -> None:
+    outcome = call.next_dial()
+    target = properties["target"][0] if properties["target"] else {}
+    party = target.get("number") or target.get("sipUri") or target.get("name") or ""
+    leg = CallInfo(
+        from_=properties.get("callerId") or call.info.from_,
+        to=party,
+        direction="outbound",
+        account_sid=call.info.account_sid,
+        application_sid=call.info.application_sid,
+        trace_id=call.info.trace_id,
+        parent_call_sid=call.info.call_sid,
+        customer_data=properties.get("tag"),
+    )
+    if not properties.get("answerOnBridge"):
+        await call.ensure_media()
+    leg.set_status("trying", 100)
+    call.send_status(leg)
+    await call.idle(TRYING_SECONDS)
+    leg.set_status("ringing", 180)
+    call.send_status(leg)
+    abandoned = await call.idle(min(outcome.ring_seconds, float(properties.get("timeout") or 60)))
+    if outcome.call_status == "completed" and not abandoned:
+        await call.ensure_media()
+        leg.set_status("in-progress", 200)
+        call.send_status(leg)
+        await call.idle(min(outcome.talk_seconds, float(properties.get("timeLimit") or outcome.talk_seconds)))
+        leg.duration = int(outcome.talk_seconds)
+        leg.set_status("completed", 200)
+    elif abandoned:
+        leg.set_status("no-answer", 487)
+    else:
+        leg.set_status(outcome.call_status, outcome.sip_status)
+    call.send_status(leg)
+    results = {
+        "dialCallStatus": leg.call_status,
+        "dialSipStatus": leg.sip_status,
+        "dialCallSid": leg.call_sid,
+        "dialSbcCallid": leg.sbc_callid,
+    }
+    await _caught(call, properties, results)
+
+
+async def _sip_refer(call: CallSession, properties: Properties) -> None:
+    if not call.answered:
+        call.note("sip:refer needs an answered call, and does nothing")
+        return
+    outcome = call.next_refer()
+    results: dict[str, Any] = {"referStatus": outcome.status}
+    if outcome.status == 202:
+        await _refer_event(call, properties, 100)
+        if outcome.final is None:
+            await call.idle(NOTIFY_SECONDS)
+        elif not await call.idle(outcome.seconds):
+            await _refer_event(call, properties, outcome.final)
+            results["finalReferredCallStatus"] = outcome.final
+            if outcome.final == 200:
+                asyncio.get_running_loop().call_later(BYE_AFTER_REFER_SECONDS, call.hang_up)
+    await _caught(call, properties, results)
+    if results.get("finalReferredCallStatus") == 200:
+        await call.gone.wait()
+
+
+async def _refer_event(call: CallSession, properties: Properties, status: int) -> None:
+    """The event hook says nothing but the status, not even whose."""
+    if properties.get("eventHook"):
+        try:
+            payload = {"event": "transfer-status", "call_status": status}
+            await call.post("verb:hook", properties["eventHook"], payload)
+        except HookFailed as error:
+            call.note(f"an event hook failed: {error}")
+
+
+async def _sip_decline(call: CallSession, properties: Properties) -> None:
+    if call.answered:
+        call.note("sip:decline comes too late for an answered call, and does nothing")
+        return
+    status = int(properties["status"])
+    call.decline(status, properties.get("reason") or SIP_REASONS.get(status, "Declined"))
+
+
+async def _sip_request(call: CallSession, properties: Properties) -> None:
+    status = call.settings.outcomes.sip_request_status
+    await _caught(call, properties, {"result": "success", "sipStatus": status})
+
+
+async def _hangup(call: CallSession, _: Properties) -> None:
+    if call.answered:
+        call.complete("jambonz")
+    else:
+        call.note("hangup needs an answered call, and does nothing")
+
+
+async def _dtmf(call: CallSession, properties: Properties) -> None:
+    digits = properties["dtmf"]
+    call.note(f"dtmf: {digits}")
+    await call.idle(len(digits) * float(properties.get("duration", 500)) / 1000)
+
+
+_RUNNERS: dict[str, Callable[[CallSession, Properties], Awaitable[None]]] = {
+    "answer": _answer,
+    "dial": _dial,
+    "dtmf": _dtmf,
+    "gather": _gather,
+    "hangup": _hangup,
+    "listen": _listen,
+    "pause": _pause,
+    "play": _play,
+    "redirect": _redirect,
+    "say": _say,
+    "sip:decline": _sip_decline,
+    "sip:refer": _sip_refer,
+    "sip:request": _sip_request,
+    "tag": _tag,
+}
+
+_HOLDING = frozenset({"conference", "enqueue", "dequeue", "llm", "transcribe"})
