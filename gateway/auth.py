@@ -41,11 +41,13 @@ async def ensure_admin_key(store: Store, settings: Settings) -> str | None:
     return key
 
 
-async def authenticate(request: web.Request) -> Owner:
-    """Whom the request acts for. Raises :class:`Unauthenticated`."""
+async def authenticate(request: web.Request, query_key: str | None = None) -> Owner:
+    """Whom the request acts for. ``query_key`` stands in for the header, which browsers cannot send with a WebSocket.
+    Raises :class:`Unauthenticated`."""
     if not request.config_dict[SETTINGS].authenticate_users:
         return DEFAULT_OWNER
-    scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    header = request.headers.get(hdrs.AUTHORIZATION) or (f"Bearer {query_key}" if query_key else "")
+    scheme, _, key = header.partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthenticated("This needs an API key: send the header Authorization: Bearer <key>")
     owner = await request.config_dict[STORE].accounts.owner_of_key(key.strip())

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.progress import Progress
 from gateway.settings import Settings
+from gateway.switchboard import Switchboard
 from store import Owner, Store
 
 SETTINGS = web.AppKey("settings", Settings)
 STORE = web.AppKey("store", Store)
+PROGRESS = web.AppKey("progress", Progress)
+SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 
 OWNER = web.RequestKey("owner", Owner)
 """Whom a request under /api acts for; set by :mod:`gateway.auth`."""

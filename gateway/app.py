@@ -1,0 +1,78 @@
+"""The service put together, top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from gateway import api, playground
+from gateway.auth import ensure_admin_key
+from gateway.factory import ProviderFactory
+from gateway.keys import PROGRESS, SETTINGS, STORE, SWITCHBOARD
+from gateway.progress import Progress
+from gateway.recorder import Recorder
+from gateway.routes import jambonz_routes, service_routes
+from gateway.session import PipelineFactory, Surroundings
+from gateway.settings import Settings
+from gateway.switchboard import Switchboard
+from gateway.ticker import Ticker
+from store import Store
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+def create_app(settings: Settings, factory: PipelineFactory | None = None) -> web.Application:
+    """``factory`` makes the pipelines of calls; the one of the providers in ``settings``, unless a test has another."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app[SETTINGS] = settings
+    app[PROGRESS] = Progress()
+    api.setup(app)
+    app.add_routes(jambonz_routes())
+    app.add_routes(service_routes())
+    app.add_routes(playground.routes())
+
+    async def running(app: web.Application) -> AsyncIterator[None]:
+        store = await Store.open(
+            settings.database,
+            data_dir=settings.data_dir,
+            credentials_key=settings.credentials_key.get_secret_value() if settings.credentials_key else None,
+        )
+        providers = factory or ProviderFactory(settings)
+        recorder = Recorder(store)
+        writing = asyncio.create_task(recorder.run(), name="recorder")
+        try:
+            abandoned = await store.calls.end_abandoned()
+            if abandoned:
+                log.warning("calls were under way when the service last stopped; they are marked as failed", calls=abandoned)
+            new_key = await ensure_admin_key(store, settings)
+            if new_key is not None:
+                await asyncio.to_thread(_show_key, new_key, settings.data_dir)
+            app[STORE] = store
+            app[SWITCHBOARD] = Switchboard(
+                store,
+                Surroundings(providers, recorder, app[PROGRESS], Ticker()),
+                max_calls=settings.calls_at_once,
+                secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
+            )
+            yield
+            await app[SWITCHBOARD].drain(0)
+            await recorder.close()
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            await providers.close()
+            await store.close()
+
+    app.cleanup_ctx.append(running)
+    return app
+
+
+def _show_key(key: str, data_dir: Path) -> None:
+    """Once, to people, and to nothing that keeps it."""
+    print(f"\nThe first API key, shown this once (the database in {data_dir} keeps only its hash):\n\n    {key}\n", flush=True)  # noqa: T201

@@ -1,0 +1,66 @@
+"""What the service counts and times, for Prometheus. Labels are closed lists: never a call's or an agent's id.
+
+With ``PROMETHEUS_MULTIPROC_DIR`` in the environment before this module is imported, every process writes its share
+there, and any of them answers for all.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_TURN_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0)
+_CALL_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+calls_active = Gauge("trunkline_calls_active", "Calls under way.", multiprocess_mode="livesum")
+calls_started = Counter("trunkline_calls_started", "Calls taken.")
+calls_ended = Counter("trunkline_calls_ended", "Calls that were taken and are over, by how they ended.", ["reason"])
+calls_declined = Counter("trunkline_calls_declined", "Calls not taken.", ["reason"])
+call_seconds = Histogram("trunkline_call_seconds", "How long calls lasted.", buckets=_CALL_BUCKETS)
+turn_seconds = Histogram(
+    "trunkline_turn_seconds",
+    "From the end of the caller's speech to each part of the answer: its transcript, the decision that the turn is "
+    "over, the model's first token, the voice's first sound, and the first sound at the caller's ear.",
+    ["part"],
+    buckets=_TURN_BUCKETS,
+)
+barge_ins = Counter("trunkline_barge_ins", "Times the caller spoke over the agent.", ["outcome"])
+barge_in_seconds = Histogram(
+    "trunkline_barge_in_seconds",
+    "From the caller's onset to the agent being told to be silent.",
+    buckets=(0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0),
+)
+underruns = Counter("trunkline_underruns", "Gaps in the middle of a phrase at the caller's ear.", ["cause"])
+underrun_seconds = Counter("trunkline_underrun_seconds", "How long they lasted together.")
+provider_errors = Counter("trunkline_provider_errors", "Failures of providers.", ["part", "provider", "kind"])
+watchdogs = Counter("trunkline_watchdogs", "Silence where there should have been none, by what was missing.", ["what"])
+tool_calls = Counter("trunkline_tool_calls", "Tools run.")
+usage = Counter("trunkline_usage", "What providers report to have been used.", ["part", "provider", "unit"])
+hooks_refused = Counter("trunkline_hooks_refused", "Webhooks refused.", ["hook", "reason"])
+legs_refused = Counter("trunkline_legs_refused", "Media sockets refused.", ["reason"])
+events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
+loop_lag = Histogram(
+    "trunkline_loop_lag_seconds", "How late the ticker of the audio came.", buckets=_LAG_BUCKETS
+)  # fmt: skip
+
+
+def render() -> bytes:
+    """The text that Prometheus reads; of all processes, where there are several. Reads files then: not on the loop."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,0 +1,113 @@
+"""Writes what happens in calls to the store, in batches, beside the calls: no call ever waits for the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable
+from datetime import datetime
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from gateway import metrics
+from store import Store
+from store.calls import CallEvent, NewCall
+
+log = structlog.get_logger(__name__)
+
+BATCH_SECONDS = 0.1
+STORE_SECONDS = 5.0
+"""The longest wait for the database."""
+
+MAX_SPOOLED = 10_000
+"""Events of one process that wait for a database that is away; past it the newest are lost, and counted."""
+
+RETRY_SECONDS = 1.0
+
+
+class Recorder:
+    """:meth:`run` it in a task of the service; :meth:`close` writes what is left."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: defaultdict[str, list[CallEvent]] = defaultdict(list)
+        self._starts: dict[str, tuple[NewCall, datetime]] = {}
+        self._ends: dict[str, tuple[str, str, datetime, int]] = {}
+        self._count = 0
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def start_call(self, call: NewCall, at: datetime) -> None:
+        self._starts[call.id] = (call, at)
+        self._wake()
+
+    def record(self, call_id: str, event: CallEvent) -> None:
+        if self._count >= MAX_SPOOLED:
+            metrics.events_lost.inc()
+            return
+        self._count += 1
+        self._waiting[call_id].append(event)
+        self._wake()
+
+    def end_call(self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int) -> None:
+        self._ends[call_id] = (status, reason, at, milliseconds)
+        self._wake()
+
+    async def run(self) -> None:
+        while True:
+            await self._work.wait()
+            await asyncio.sleep(BATCH_SECONDS)
+            self._work.clear()
+            try:
+                async with asyncio.timeout(STORE_SECONDS):
+                    await self._write()
+            except Exception as error:  # noqa: BLE001 - whatever a database fails with: calls go on, and it is tried again
+                log.warning("cannot store what happens in calls; trying again", error=str(error), events=self._count)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._work.set()
+
+    async def settled(self) -> None:
+        """Returns when all that was recorded so far is stored."""
+        await self._idle.wait()
+
+    async def close(self, seconds: float = STORE_SECONDS) -> None:
+        """Store what is left; after ``seconds`` it is lost, and said so."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.settled()
+        except TimeoutError:
+            metrics.events_lost.inc(self._count)
+            log.error("events of calls were lost: the database did not take them in time", events=self._count)
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._work.set()
+
+    async def _write(self) -> None:
+        """Each thing is forgotten once it is stored, so that a failure in between loses and doubles nothing."""
+        for call_id, (call, at) in list(self._starts.items()):
+            await self._store_or_refuse(call_id, self._store.calls.start(call, started_at=at))
+            del self._starts[call_id]
+        for call_id, events in list(self._waiting.items()):
+            batch = list(events)
+            await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, batch))
+            del events[: len(batch)]
+            self._count -= len(batch)
+            if not events:
+                del self._waiting[call_id]
+        for call_id, (status, reason, at, milliseconds) in list(self._ends.items()):
+            if call_id not in self._waiting:
+                await self._store_or_refuse(call_id, self._store.calls.end(call_id, status, reason, at, milliseconds))
+                del self._ends[call_id]
+        if not self._starts and not self._waiting and not self._ends:
+            self._idle.set()
+
+    async def _store_or_refuse(self, call_id: str, write: Awaitable[object]) -> None:
+        """What the tables refuse (the agent was deleted, the row is there) would be refused again: let it go."""
+        try:
+            await write
+        except IntegrityError as error:
+            metrics.events_lost.inc()
+            log.warning("the store refused what happened in a call", call_id=call_id, error=str(error.orig))

@@ -1,0 +1,178 @@
+"""What is served beside the API: Jambonz's hooks and sockets, progress, probes and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+
+from aiohttp import WSMsgType, web
+
+from gateway import metrics
+from gateway.auth import Unauthenticated, authenticate
+from gateway.keys import PROGRESS, SETTINGS, STORE, SWITCHBOARD
+from gateway.switchboard import Reply
+from jambonz.hooks import MAX_HOOK_BYTES
+from jambonz.leg import JambonzLeg
+from jambonz.signature import SIGNATURE_HEADER
+
+BODY_SECONDS = 10.0
+PROGRESS_SECONDS = 10.0
+"""The longest that a watcher may take to accept one event."""
+
+PROGRESS_HEARTBEAT = 20.0
+
+
+def jambonz_routes() -> list[web.RouteDef]:
+    return [
+        web.post("/jambonz/call", call_hook),
+        web.post("/jambonz/status", status_hook),
+        web.post("/jambonz/next/{call_id}", next_hook),
+        web.get("/jambonz/listen/{token}", listen_socket),
+    ]
+
+
+def service_routes() -> list[web.RouteDef]:
+    return [
+        web.get("/progress/{listener_id}", progress_socket),
+        web.get("/metrics", metrics_page),
+        web.get("/healthz", healthz),
+        web.get("/readyz", readyz),
+        web.get("/ping", ping),
+    ]
+
+
+async def call_hook(request: web.Request) -> web.Response:
+    body = await _body(request)
+    return _respond(await request.app[SWITCHBOARD].on_call(body, _signature(request), _base_url(request)))
+
+
+async def status_hook(request: web.Request) -> web.Response:
+    return _respond(request.app[SWITCHBOARD].on_status(await _body(request), _signature(request)))
+
+
+async def next_hook(request: web.Request) -> web.Response:
+    call_id = request.match_info["call_id"]
+    return _respond(request.app[SWITCHBOARD].on_next(call_id, await _body(request), _signature(request)))
+
+
+async def listen_socket(request: web.Request) -> web.StreamResponse:
+    """The media of one call, in the task of this handler."""
+    switchboard = request.app[SWITCHBOARD]
+    call = switchboard.take_token(request.match_info["token"])
+    if call is None:
+        metrics.legs_refused.labels("unknown_token").inc()
+        return _error(404, "UNKNOWN_TOKEN", "No call waits for this media socket; its token was used, or is none.")
+    leg = JambonzLeg(call)
+    call.attach(leg)
+    try:
+        response = await leg.run(request)
+    except web.HTTPBadRequest:
+        switchboard.give_back(call)
+        metrics.legs_refused.labels("bad_handshake").inc()
+        raise
+    if leg.refusal is not None:
+        metrics.legs_refused.labels(leg.refusal.label).inc()
+    return response
+
+
+async def progress_socket(request: web.Request) -> web.StreamResponse:
+    """Live events of a listener's calls, one JSON object each."""
+    try:
+        owner = await authenticate(request, request.query.get("access_token"))
+    except Unauthenticated as error:
+        return _error(401, "UNAUTHORIZED", str(error))
+    listener_id = request.match_info["listener_id"]
+    known = await request.app[STORE].listeners.list(owner)
+    if not any(listener.id == listener_id for listener in known):
+        return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
+    socket = web.WebSocketResponse(heartbeat=PROGRESS_HEARTBEAT, compress=False, max_msg_size=64 * 1024)
+    await socket.prepare(request)
+    with request.app[PROGRESS].watch(listener_id) as watcher:
+        reader = asyncio.create_task(_until_closed(socket))
+        try:
+            while not reader.done():
+                event = asyncio.ensure_future(watcher.next())
+                await asyncio.wait((event, reader), return_when=asyncio.FIRST_COMPLETED)
+                if not event.done():
+                    event.cancel()
+                    break
+                message = event.result()
+                if message is None:
+                    await socket.close(code=1013, message=b"too slow: events were missed")
+                    break
+                async with asyncio.timeout(PROGRESS_SECONDS):
+                    await socket.send_str(json.dumps(message))
+        except (TimeoutError, ConnectionError):
+            pass  # a watcher that is gone or does not read
+        finally:
+            reader.cancel()
+            await socket.close()
+    return socket
+
+
+async def _until_closed(socket: web.WebSocketResponse) -> None:
+    async for message in socket:
+        if message.type is WSMsgType.ERROR:
+            return
+
+
+async def metrics_page(request: web.Request) -> web.Response:
+    token = request.app[SETTINGS].metrics_token
+    if token is not None:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+        if not hmac.compare_digest(given, token.get_secret_value().encode()):
+            return _error(401, "UNAUTHORIZED", "The metrics ask for a token: Authorization: Bearer <token>.")
+    text = await asyncio.to_thread(metrics.render)
+    return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+async def healthz(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    switchboard = request.app[SWITCHBOARD]
+    if switchboard.draining:
+        return web.json_response({"status": "draining", "calls": len(switchboard.calls)}, status=503)
+    return web.json_response({"status": "ready", "calls": len(switchboard.calls)})
+
+
+async def ping(_: web.Request) -> web.Response:
+    return web.Response(text="pong")
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body, or as much of it as shows that it is too large."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > MAX_HOOK_BYTES:
+                    break
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"The body did not come within {BODY_SECONDS:g} s.") from None
+    return bytes(body)
+
+
+def _signature(request: web.Request) -> str | None:
+    return request.headers.get(SIGNATURE_HEADER)
+
+
+def _base_url(request: web.Request) -> str:
+    """How Jambonz reaches us: as configured, else as it just did."""
+    return request.app[SETTINGS].public_url or f"{request.scheme}://{request.host}"
+
+
+def _respond(reply: Reply) -> web.Response:
+    if reply.error is not None:
+        code = "FORBIDDEN" if reply.status == 403 else "BAD_REQUEST"
+        return _error(reply.status, code, reply.error)
+    if reply.verbs is None:
+        return web.Response(status=reply.status)
+    return web.json_response(list(reply.verbs), status=reply.status)
+
+
+def _error(status: int, code: str, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence, "code": code, "details": None}, status=status)

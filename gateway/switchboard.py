@@ -1,0 +1,215 @@
+"""The calls of this process: who is let in, what Jambonz is answered, and who is still there when the service stops.
+
+No HTTP here: bodies and headers come in, statuses and verbs go out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import structlog
+
+from gateway import metrics
+from gateway.session import CallSession, Surroundings
+from jambonz import verbs
+from jambonz.hooks import MAX_HOOK_BYTES, ActionHook, CallHook, Hook, HookRefused, StatusHook, parse_hook
+from jambonz.signature import REFUSED_STATUS, SignatureRefused, verify
+from jambonz.verbs import Verb
+from store import Store
+from store.listeners import ListenerForCall
+
+log = structlog.get_logger(__name__)
+
+LOOK_UP_SECONDS = 3.0
+"""The longest that finding the agent may take: Jambonz gives the webhook 10 s."""
+
+REMEMBER_SECONDS = 120.0
+"""How long a call that is over is known to its last hooks."""
+
+HookName = Literal["call", "status", "next"]
+HookT = TypeVar("HookT", bound=Hook)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer to Jambonz; without ``verbs`` its body is empty."""
+
+    status: int
+    verbs: Sequence[Verb] | None = None
+    error: str | None = None
+
+
+class Switchboard:
+    """``secrets`` verify webhooks (several while one is being replaced); without any, webhooks are not verified."""
+
+    def __init__(
+        self,
+        store: Store,
+        around: Surroundings,
+        *,
+        max_calls: int,
+        secrets: Sequence[str] = (),
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._around = around
+        self._max_calls = max_calls
+        self._secrets = secrets
+        self._wall_clock = wall_clock
+        self._calls: dict[str, CallSession] = {}
+        self._by_sid: dict[str, CallSession] = {}
+        self._by_token: dict[str, CallSession] = {}
+        self._ended: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._taken = 0
+        self.draining = False
+
+    @property
+    def calls(self) -> Sequence[CallSession]:
+        return tuple(self._calls.values())
+
+    # Hooks
+
+    async def on_call(self, body: bytes, signature: str | None, base_url: str) -> Reply:
+        """Jambonz announces a call, and is answered at once: who speaks, or why not."""
+        hook = self._read("call", CallHook, body, signature)
+        if isinstance(hook, Reply):
+            return hook
+        known = self._by_sid.get(hook.call_sid)
+        if known is not None:
+            return Reply(200, self._listen(known, base_url))  # the same hook again: the same answer, once the effect
+        if self.draining or self._taken >= self._max_calls:
+            return self._decline(hook, 486, "Busy Here", "draining" if self.draining else "full")
+        self._taken += 1  # before the first await: two calls never share the last place
+        place_used = False
+        try:
+            found = await self._find(hook)
+            if isinstance(found, Reply):
+                return found
+            known = self._by_sid.get(hook.call_sid)
+            if known is None:  # it may have come twice while we looked
+                known = self._start(CallSession(hook, found, self._around))
+                place_used = True
+            return Reply(200, self._listen(known, base_url))
+        finally:
+            if not place_used:
+                self._taken -= 1
+
+    async def _find(self, hook: CallHook) -> ListenerForCall | Reply:
+        if hook.to is None:
+            return self._decline(hook, 404, "Not Found", "no_number")
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                listener = await self._store.find_listener(hook.to)
+        except Exception as error:  # noqa: BLE001 - a database that is away: the caller hears it as busy
+            log.error("cannot look up who answers", call_sid=hook.call_sid, error=str(error) or "no answer in time")
+            return self._decline(hook, 480, "Temporarily Unavailable", "store")
+        if listener is None:
+            return self._decline(hook, 404, "Not Found", "no_listener")
+        limit = listener.options.agent_limit
+        if limit is not None and sum(call.listener.id == listener.id for call in self.calls) >= limit:
+            return self._decline(hook, 486, "Busy Here", "agent_limit")
+        return listener
+
+    def on_status(self, body: bytes, signature: str | None) -> Reply:
+        hook = self._read("status", StatusHook, body, signature)
+        if isinstance(hook, Reply):
+            return hook
+        call = self._by_sid.get(hook.call_sid)
+        if call is not None:
+            call.on_status(hook)
+        return Reply(204)
+
+    def on_next(self, call_id: str, body: bytes, signature: str | None) -> Reply:
+        """A verb is over, and Jambonz asks what is next. Calls that we know end by our verb; to what is said of others
+        the answer is nothing, so that it replaces nothing."""
+        hook = self._read("next", ActionHook, body, signature)
+        if isinstance(hook, Reply):
+            return hook
+        call = self._calls.get(call_id)
+        if call is None and call_id not in self._ended:
+            return Reply(200)
+        return Reply(200, [verbs.hangup()])
+
+    def _read(self, name: HookName, model: type[HookT], body: bytes, signature: str | None) -> HookT | Reply:
+        """Verify, then parse. A refusal is counted, and logged without the body."""
+        try:
+            if len(body) > MAX_HOOK_BYTES:
+                raise HookRefused(413, f"a webhook's body is at most {MAX_HOOK_BYTES} bytes")
+            if self._secrets:
+                verify(signature, body, self._secrets, self._wall_clock())
+            return parse_hook(model, body)
+        except SignatureRefused as refused:
+            metrics.hooks_refused.labels(name, refused.reason.value).inc()
+            log.warning("a webhook was refused", hook=name, reason=refused.reason.value)
+            return Reply(REFUSED_STATUS, error=str(refused))
+        except HookRefused as refused:
+            metrics.hooks_refused.labels(name, "bad_request").inc()
+            log.warning("a webhook was refused", hook=name, reason=str(refused))
+            return Reply(refused.status, error=str(refused))
+
+    def _decline(self, hook: CallHook, status: int, phrase: str, reason: str) -> Reply:
+        metrics.calls_declined.labels(reason).inc()
+        log.info("call declined", call_sid=hook.call_sid, called=hook.to, sip_status=status, reason=reason)
+        return Reply(200, [verbs.sip_decline(status, phrase)])
+
+    def _listen(self, call: CallSession, base_url: str) -> list[Verb]:
+        url = f"ws{base_url.removeprefix('http')}/jambonz/listen/{call.token}"
+        listen = verbs.listen(
+            url,
+            action_hook=f"{base_url}/jambonz/next/{call.id}",
+            metadata={"call": call.id},
+        )
+        return [listen, verbs.hangup()]
+
+    # Calls
+
+    def take_token(self, token: str) -> CallSession | None:
+        """The call that a media socket is for. A token opens one socket, once."""
+        return self._by_token.pop(token, None)
+
+    def give_back(self, call: CallSession) -> None:
+        """The socket was refused before it opened: its token still holds."""
+        if call.id in self._calls:
+            self._by_token[call.token] = call
+
+    def _start(self, call: CallSession) -> CallSession:
+        self._calls[call.id] = self._by_sid[call.call_sid] = self._by_token[call.token] = call
+        task = asyncio.get_running_loop().create_task(self._run(call), name=f"call {call.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return call
+
+    async def _run(self, call: CallSession) -> None:
+        try:
+            await call.run()
+        finally:
+            self._taken -= 1
+            self._by_token.pop(call.token, None)
+            self._by_sid.pop(call.call_sid, None)
+            self._calls.pop(call.id, None)
+            self._remember(call.id)
+
+    def _remember(self, call_id: str) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._ended and next(iter(self._ended.values())) < now:
+            del self._ended[next(iter(self._ended))]
+        self._ended[call_id] = now + REMEMBER_SECONDS
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more calls, wait for those there are, and end what is left after ``seconds``."""
+        self.draining = True
+        if self._tasks:
+            log.info("draining", calls=len(self._tasks), seconds=seconds)
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for call in self.calls:
+            call.shut_down()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5.0)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,237 @@
+"""A whole service on virtual time: the real switchboard, sessions and cascade between a simulated Jambonz and simulated
+speech that can be read exactly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+from gateway.progress import Progress
+from gateway.recorder import Recorder
+from gateway.session import CallSession, Surroundings
+from gateway.switchboard import Switchboard
+from gateway.ticker import Ticker
+from jambonz.listen import CLEAR, DISCONNECT, ListenProtocol, ListenRefused, mark, safe_samples
+from jambonz.signature import SIGNATURE_HEADER
+from jambonz.simulator.caller import Caller, Step
+from jambonz.simulator.feature_server import SimulatedJambonz
+from jambonz.simulator.memory import MemoryEnd, MemoryTransport
+from jambonz.simulator.report import CallReport
+from jambonz.simulator.transport import HookResponse, SocketRefused
+from media.audio import PCM_8K, AudioFormat
+from pipelines.agent import AgentDefinition
+from pipelines.cascade import Cascade, CascadeParts
+from store import Owner, Store
+from store.calls import CallEvent, NewCall
+from store.listeners import ListenerForCall, ListenerOptions
+from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, PeakDetector
+from tests.simulators.replies import ReplyModel
+
+SECRET = "wh_secret_for_tests"
+NUMBER = "441234567890"
+BASE = "http://service"
+
+
+class MemoryLeg:
+    """The leg over a link in memory: the listen protocol's pure core, without the socket."""
+
+    format: AudioFormat = PCM_8K
+
+    def __init__(self, call: CallSession, socket: MemoryEnd) -> None:
+        self._socket = socket
+        self._loop = asyncio.get_running_loop()
+        self._protocol = ListenProtocol(call, now=self._loop.time())
+        self.sent: list[bytes] = []
+
+    def prepare(self, pcm: bytes) -> bytes:
+        return safe_samples(pcm)
+
+    def send_audio(self, frame: bytes) -> None:
+        self._socket.send_binary(frame)
+
+    def send_mark(self, name: str) -> None:
+        self._socket.send_text(mark(name))
+
+    def send_clear(self) -> None:
+        self._socket.send_text(CLEAR)
+
+    def disconnect(self) -> None:
+        self._socket.send_text(DISCONNECT)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        self._socket.close(code)
+
+    # SocketHandler
+
+    def on_text(self, text: str) -> None:
+        self._receive(lambda: self._protocol.receive_text(text, self._loop.time()))
+
+    def on_binary(self, data: bytes) -> None:
+        self._receive(lambda: self._protocol.receive_binary(data, self._loop.time()))
+
+    def on_closed(self, code: int) -> None:
+        self._protocol.closed(code, "")
+
+    def _receive(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except ListenRefused as refused:
+            self._socket.close(refused.refusal.code)
+
+
+class MemoryStore:
+    """As much of the store as calls use."""
+
+    def __init__(self, listeners: Mapping[str, ListenerForCall]) -> None:
+        self.listeners = listeners
+        self.started: dict[str, NewCall] = {}
+        self.ended: dict[str, tuple[str, str, int]] = {}
+        self.events: dict[str, list[CallEvent]] = {}
+        self.look_up_seconds = 0.0
+        self.calls = SimpleNamespace(start=self._start, end=self._end, append_events=self._append)
+
+    async def find_listener(self, number: str) -> ListenerForCall | None:
+        await asyncio.sleep(self.look_up_seconds)
+        return self.listeners.get(number.removeprefix("+"))
+
+    async def _start(self, call: NewCall, *, started_at: datetime) -> None:
+        self.started[call.id] = call
+
+    async def _append(self, call_id: str, events: Sequence[CallEvent]) -> None:
+        self.events.setdefault(call_id, []).extend(events)
+
+    async def _end(self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int) -> None:
+        self.ended[call_id] = (status, reason, milliseconds)
+
+
+class Office:
+    """One agent on one number. Open it with ``async with``."""
+
+    def __init__(
+        self,
+        agent: Mapping[str, Any],
+        model: ReplyModel,
+        *,
+        voice: CodewordVoice | None = None,
+        recogniser: CodewordRecogniser | None = None,
+        max_calls: int = 1000,
+        latency: float = 0.01,
+        agent_limit: int | None = None,
+        **jambonz: Any,
+    ) -> None:
+        definition = {"modelName": "scripted/test", "prompt": "You are a test.", **agent}
+        self.agent = AgentDefinition.model_validate(definition)
+        self.model = model
+        self.voice = voice or CodewordVoice()
+        self.recogniser = recogniser or CodewordRecogniser()
+        owner = Owner("organisation", "user")
+        options = ListenerOptions(agent_limit=agent_limit)
+        listener = ListenerForCall("listener", "agent", owner, self.agent, NUMBER, options)
+        self.store = MemoryStore({NUMBER: listener})
+        self.progress = Progress()
+        self.ticker = Ticker()
+        self.pipelines: list[Cascade] = []
+        self.legs: list[MemoryLeg] = []
+        self.replies: list[tuple[str, int, Any]] = []
+        self.fault: Callable[[], None] | None = None
+        self._max_calls = max_calls
+        self.transport = MemoryTransport(self._answer, self._accept, latency=latency)
+        self.jambonz = SimulatedJambonz(
+            base_url=BASE, transport=self.transport, webhook_secret=SECRET, wall_clock=self._wall_clock, **jambonz
+        )
+
+    async def __aenter__(self) -> Office:
+        self.recorder = Recorder(cast(Store, self.store))
+        self._writing = asyncio.create_task(self.recorder.run())
+        self.switchboard = Switchboard(
+            cast(Store, self.store),
+            Surroundings(self, self.recorder, self.progress, self.ticker),
+            max_calls=self._max_calls,
+            secrets=[SECRET],
+            wall_clock=self._wall_clock,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.switchboard.drain(0)
+        await self.recorder.close()
+        self._writing.cancel()
+        await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def call(
+        self, *steps: Step, to: str = "+" + NUMBER, from_: str = "+447700900123", patience: float = 60.0, **options: Any
+    ) -> CallReport:
+        caller = Caller(steps, patience=patience)
+        report = await self.jambonz.place_call(to=to, from_=from_, caller=caller, **options)
+        await asyncio.sleep(0.2)
+        await self.recorder.settled()
+        return report
+
+    def log(self, report: CallReport | None = None) -> list[tuple[str, Any]]:
+        """The log of a call (the only one, without a report): types and data."""
+        [call_id] = [
+            i for i, c in self.store.started.items() if report is None or c.platform_call_id == report.call_sid
+        ]
+        return [(event.type, event.data) for event in self.store.events[call_id]]
+
+    def said(self, who: str, report: CallReport | None = None) -> list[str]:
+        return [data for type, data in self.log(report) if type == who]
+
+    def status(self, what: str) -> list[Any]:
+        return [data[what] for type, data in self.log() if type == "status" and what in data]
+
+    def ending(self) -> str:
+        [(_, reason, _)] = self.store.ended.values()
+        return reason
+
+    # PipelineFactory
+
+    def pipeline(
+        self,
+        listener: ListenerForCall,
+        session: CallSession,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> Cascade:
+        parts = CascadeParts(self.recogniser, self.model, self.voice)
+        loop = asyncio.get_running_loop()
+        cascade = Cascade(listener.agent, parts, session, spawn=spawn, clock=loop.time)
+        self.pipelines.append(cascade)
+        return cascade
+
+    def detector(self, format: AudioFormat) -> PeakDetector:
+        return PeakDetector()
+
+    async def close(self) -> None: ...
+
+    # The wire
+
+    def _wall_clock(self) -> float:
+        return 1_700_000_000.0 + asyncio.get_running_loop().time()
+
+    async def _answer(self, url: str, body: bytes, headers: Mapping[str, str]) -> HookResponse:
+        path = url.removeprefix(BASE)
+        signature = headers.get(SIGNATURE_HEADER)
+        match path.split("/")[2]:
+            case "call":
+                reply = await self.switchboard.on_call(body, signature, BASE)
+            case "status":
+                reply = self.switchboard.on_status(body, signature)
+            case _:
+                reply = self.switchboard.on_next(path.rsplit("/", 1)[1], body, signature)
+        self.replies.append((path, reply.status, reply.verbs))
+        if reply.verbs is None:
+            return HookResponse(reply.status, "", b"")
+        return HookResponse(reply.status, "application/json", json.dumps(list(reply.verbs)).encode())
+
+    def _accept(self, url: str, headers: Mapping[str, str], socket: MemoryEnd) -> None:
+        call = self.switchboard.take_token(url.rsplit("/", 1)[1])
+        if call is None:
+            raise SocketRefused("no such token", 404)
+        leg = MemoryLeg(call, socket)
+        self.legs.append(leg)
+        call.attach(leg)
+        socket.attach(leg)

@@ -1,0 +1,197 @@
+"""Speech that can be read exactly: each word is so many frames of one sample value, its first frame turned negative.
+
+A voice speaks it, a recogniser reads it back, and a test reads in the caller's ear which words were heard, and how much
+of each. No part of it takes time that the clock does not see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from media.audio import PCM_8K
+from pipelines.parts import (
+    ProviderError,
+    SpeechAudio,
+    SpeechEvent,
+    Transcript,
+    TranscriptListener,
+    WordTiming,
+)
+
+WORD_FRAMES = 15
+"""300 ms a word."""
+
+_FIRST = 400
+_STEP = 8
+_vocabulary: dict[str, int] = {}
+_words: dict[int, str] = {}
+
+
+def plain(word: str) -> str:
+    return word.strip(".,;:!?\"'—…").lower()
+
+
+def plain_words(text: str) -> list[str]:
+    return [plain(word) for word in text.split() if plain(word)]
+
+
+def speak(text: str, frames: int = WORD_FRAMES) -> bytes:
+    """``text`` as sound: PCM16 at 8 kHz."""
+    sound = bytearray()
+    for word in plain_words(text):
+        value = _value(word)
+        samples = np.full(160 * frames, value, np.int16)
+        samples[:160] = -value
+        sound += samples.tobytes()
+    return bytes(sound)
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    word: str
+    frames: int
+    whole: bool
+    """Whether it was heard from its start."""
+
+
+def read(audio: bytes) -> list[HeardWord]:
+    """The words in a piece of sound, in order; noise and silence are none."""
+    usable = np.frombuffer(audio[: len(audio) // 320 * 320], np.int16).reshape(-1, 160)
+    words: list[HeardWord] = []
+    last = 0
+    for frame in usable:
+        # A mark's sentinel may shift the frames by a few samples, so only the middle is looked at.
+        middle = int(frame[80])
+        if abs(middle) not in _words or not (frame[70:90] == middle).all():
+            last = 0
+            continue
+        word = _words[abs(middle)]
+        if (last and middle == last and words) or (middle > 0 and last == -middle):
+            words[-1] = HeardWord(word, words[-1].frames + 1, words[-1].whole)
+        else:
+            words.append(HeardWord(word, 1, whole=middle < 0))
+        last = middle
+    return words
+
+
+def heard_words(audio: bytes, share: float = 0.6, frames: int = WORD_FRAMES) -> list[str]:
+    """The words of which at least ``share`` was heard. A word taken up again after a pause counts once."""
+    found: list[str] = []
+    carried = 0
+    for heard in read(audio):
+        count = heard.frames if heard.whole else carried + heard.frames
+        carried = count
+        if count >= share * frames and (heard.whole or carried - heard.frames < share * frames):
+            found.append(heard.word)
+    return found
+
+
+def _value(word: str) -> int:
+    if word not in _vocabulary:
+        _vocabulary[word] = _FIRST + _STEP * len(_vocabulary)
+        _words[_vocabulary[word]] = word
+    return _vocabulary[word]
+
+
+class CodewordVoice:
+    """Text-to-speech. ``first`` seconds to the first sound, then ``per_word`` for each word; ``fail_after`` words it
+    dies."""
+
+    name = "codeword-voice"
+    format = PCM_8K
+
+    def __init__(self, *, first: float = 0.0, per_word: float = 0.0, fail_after: int | None = None) -> None:
+        self.first = first
+        self.per_word = per_word
+        self.fail_after = fail_after
+        self.spoken: list[str] = []
+        self.open = 0
+
+    async def prepare(self) -> None: ...
+
+    async def synthesize(self, text: str) -> AsyncGenerator[SpeechEvent, None]:
+        self.spoken.append(text)
+        self.open += 1
+        try:
+            await asyncio.sleep(self.first)
+            for index, word in enumerate(plain_words(text)):
+                if self.fail_after is not None and index >= self.fail_after:
+                    raise ProviderError(self.name, "server", "the voice is gone")
+                await asyncio.sleep(self.per_word)
+                start = index * WORD_FRAMES / 50
+                yield WordTiming(word, start, start + WORD_FRAMES / 50)
+                yield SpeechAudio(speak(word))
+        finally:
+            self.open -= 1
+
+    async def close(self) -> None: ...
+
+
+class CodewordRecogniser:
+    """Speech-to-text, ``delay`` seconds after it is asked. ``deaf``: no transcript ever comes."""
+
+    name = "codeword-recogniser"
+    format = PCM_8K
+
+    def __init__(self, *, delay: float = 0.12, deaf: bool = False) -> None:
+        self.delay = delay
+        self.deaf = deaf
+        self.open_streams = 0
+
+    async def prepare(self) -> None: ...
+
+    def open(self, listener: TranscriptListener, *, language: str, hints: Sequence[str] = ()) -> CodewordStream:
+        self.open_streams += 1
+        return CodewordStream(self, listener)
+
+    async def close(self) -> None: ...
+
+
+class CodewordStream:
+    def __init__(self, recogniser: CodewordRecogniser, listener: TranscriptListener) -> None:
+        self._recogniser = recogniser
+        self._listener: TranscriptListener | None = listener
+        self._frames: list[bytes] = []
+        self._active = False
+        self._segment = 0
+
+    def push(self, pcm: bytes) -> None:
+        self._frames.append(pcm)
+        if not self._active:
+            del self._frames[:-15]
+
+    def speech_started(self) -> None:
+        self._active = True
+
+    def speech_paused(self) -> None:
+        sound = b"".join(self._frames)
+        loop = asyncio.get_running_loop()
+        if not self._recogniser.deaf:
+            loop.call_later(self._recogniser.delay, self._deliver, self._segment, sound)
+
+    def end_segment(self) -> None:
+        self._active = False
+        self._segment += 1
+        self._frames.clear()
+
+    def _deliver(self, segment: int, sound: bytes) -> None:
+        if self._listener is not None and segment == self._segment:
+            text = " ".join(heard_words(sound))
+            seconds = len(sound) / 16000
+            self._listener.on_transcript(Transcript(segment, text, final=False, audio_seconds=seconds))
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            self._listener = None
+            self._recogniser.open_streams -= 1
+
+
+class PeakDetector:
+    """Voice activity: whatever is loud."""
+
+    def hear(self, frame: bytes) -> bool:
+        return bool(np.abs(np.frombuffer(frame, np.int16).astype(np.int32)).max() > 200)
