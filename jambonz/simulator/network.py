@@ -32,6 +32,8 @@ class _WebSocket(aiohttp.ClientWebSocketResponse):
     def __init__(self, reader: Any, writer: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(reader, writer, *args, **kwargs)
         self._to_send: asyncio.WriteTransport = writer.transport
+        # A send that would wait for the buffer to shrink could not be a plain call; ``writable`` says when to stop.
+        self._to_send.set_write_buffer_limits(high=2**30)
 
     @property
     def unsent_bytes(self) -> int:
@@ -77,8 +79,7 @@ class NetworkSocket:
         await asyncio.gather(*waiting, return_exceptions=True)
 
     def _write(self, sending: Coroutine[Any, Any, None]) -> None:
-        """Run a send without a task: it writes at once, and awaits at most, after that, for the buffer to shrink,
-        which ``writable`` tells as well."""
+        """Run a send without a task: with a buffer that is never full, it has nothing to wait for."""
         try:
             if self._open:
                 sending.send(None)
