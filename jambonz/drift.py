@@ -53,12 +53,13 @@ class RateWatch:
         received = self._bytes / self._bytes_per_second
         elapsed = now - self._since
         flowing = elapsed - self._gaps
-        self.ahead = max(-_BACKLOG, self.ahead + received - elapsed * (1 + _LEAK))
+        explained = elapsed * (1 + _LEAK)
+        self.ahead = max(-_BACKLOG, self.ahead + received - explained)
         self._bytes = 0
         self._gaps = 0.0
         self._since = now
         self._judge_at = now + WINDOW
-        if self.ahead > _SLACK and received > elapsed:
+        if self.ahead > _SLACK and received > explained:
             return received / elapsed
         if flowing > WINDOW / 2 and received < flowing * (1 - TOLERANCE):
             return received / flowing

@@ -61,6 +61,10 @@ def test_lumps_are_no_drift() -> None:
     assert verdicts([(0.4 * index, 320 * 20) for index in range(1, 100)]) == []
 
 
+def test_a_rate_that_is_right_again_is_not_told() -> None:
+    assert verdicts([*steady(2.0, size=640), *steady(30, start=2.0)]) == [2.0, 2.0]
+
+
 def test_it_tells_how_far_audio_is_ahead() -> None:
     watch = RateWatch(RATE, 0.0)
     for now, size in steady(3.0, size=3200):

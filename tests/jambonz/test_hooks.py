@@ -216,6 +216,15 @@ def test_an_ended_call_stays_as_it_ended(states: list[str]) -> None:
         assert not ending or progress.state == ending
 
 
+def test_a_second_ending_takes_nothing_away() -> None:
+    progress = CallProgress("c-1")
+    progress.update(LIFE[2])
+    progress.update(status("completed"))
+    progress.update(status("failed", sip_status=503, duration=0, call_termination_by="jambonz"))
+    assert (progress.state, progress.sip_status) == ("completed", 200)
+    assert (progress.duration, progress.terminated_by) == (12, "caller")
+
+
 def test_other_calls_do_not_matter() -> None:
     progress = CallProgress("c-1")
     progress.update(LIFE[1])

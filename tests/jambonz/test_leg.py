@@ -434,6 +434,25 @@ async def test_a_peer_that_reads_nothing_is_cut_off(service: Service) -> None:
         raw.reset()
 
 
+async def test_closing_on_a_peer_that_reads_nothing_leaves_no_connection(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leg_module, "CLOSE_SECONDS", 0.05)
+    async with Raw.connect(service, receive_buffer=4096) as raw:
+        raw.frame(0x81, START.encode())
+        await service.until(lambda: service.notes[0].started is not None)
+        leg = service.legs[0]
+        assert leg._transport is not None
+        while leg._transport.get_write_buffer_size() < 100_000:
+            leg.send_audio(FRAME)
+        leg.close(1001, "enough")
+        assert await service.end() == (1001, "enough")
+        assert service.server.runner is not None
+        connections = service.server.runner.server
+        assert connections is not None
+        await service.until(lambda: not connections.connections)
+
+
 async def test_a_silent_peer_is_pinged_and_one_that_is_gone_is_noticed(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,7 +119,12 @@ def test_an_introduction_without_mix_type_is_mono() -> None:
 
 def test_what_comes_before_the_introduction_is_not_one() -> None:
     socket = Socket(started=False)
-    for early in ({}, {"hello": 1}, {"type": "mark", "data": {"name": "a", "event": "playout"}}, {"event": "dtmf"}):
+    for early in (
+        {},
+        {"hello": 1},
+        {"type": "mark", "data": {"name": "a", "event": "playout"}},
+        {"event": "dtmf", "dtmf": "5"},
+    ):
         socket.text(early)
     assert socket.notes.heard == []
     assert socket.protocol.ignored == 4
