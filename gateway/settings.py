@@ -210,13 +210,13 @@ def variables() -> dict[str, str]:
 
 
 def _unknown(names: Iterable[str]) -> list[str]:
-    known = [name for name in variables() if name.startswith(PREFIX)]
-    found = sorted({name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known})
+    known = [name.removeprefix(PREFIX) for name in variables() if name.startswith(PREFIX)]
+    ours = {name.upper().removeprefix(PREFIX) for name in names if name.upper().startswith(PREFIX)}
     sentences = []
-    for name in found:
+    for name in sorted(ours.difference(known)):
         meant = nearest(name, known)
-        hint = f"did you mean {meant}?" if meant else f"known are {', '.join(known)}."
-        sentences.append(f"{name} is no setting; {hint}")
+        hint = f"did you mean {PREFIX}{meant}?" if meant else f"known are {', '.join(PREFIX + k for k in known)}."
+        sentences.append(f"{PREFIX}{name} is no setting; {hint}")
     return sentences
 
 

@@ -1,0 +1,44 @@
+"""A store on a fresh SQLite file, and things to put into it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pipelines.agent import AgentDefinition
+from store import DEFAULT_OWNER, NewCall, Owner, Store
+
+T0 = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+@asynccontextmanager
+async def opened(directory: Path, **options: Any) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite:///{directory}/db.sqlite3", data_dir=directory, **options)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def definition(**changes: Any) -> AgentDefinition:
+    return AgentDefinition.model_validate({"modelName": "scripted/echo", "prompt": "Echo.", **changes})
+
+
+def new_call(owner: Owner = DEFAULT_OWNER, agent_id: str = "agent", **changes: Any) -> NewCall:
+    values: dict[str, Any] = {
+        "owner": owner,
+        "agent_id": agent_id,
+        "listener_id": None,
+        "model_name": "scripted/echo",
+        "platform": "jambonz",
+        "caller_id": "441",
+        "called_id": "442",
+    }
+    return NewCall(**(values | changes))

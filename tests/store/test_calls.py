@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from store import DEFAULT_OWNER, CallEvent, Page, Period
+from store.calls import ABANDONED, IN_PROGRESS
+from tests.store.opened import at, new_call, opened
+
+
+def event(seq: int, data: Any = "hello", type_: str = "user") -> CallEvent:
+    return CallEvent(seq, type_, data, at(seq))
+
+
+async def test_the_life_of_a_call(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        started = await store.calls.start(new_call(metadata={"a": 1}), started_at=at(0))
+        assert (started.index, started.status) == (1, IN_PROGRESS)
+        assert await store.calls.get(DEFAULT_OWNER, started.id) == started
+        assert await store.calls.end(started.id, "ended normally", "agent hung up", at(9), 9000)
+        assert not await store.calls.end(started.id, "failed: late", "late", at(10), 1)
+        ended = await store.calls.get(DEFAULT_OWNER, started.id)
+        assert ended is not None
+        assert (ended.status, ended.end_reason, ended.ended_at, ended.duration_ms) == (
+            "ended normally",
+            "agent hung up",
+            at(9),
+            9000,
+        )
+
+
+async def test_every_organisation_counts_its_own_calls_without_gaps(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        other = await store.accounts.create_organisation("other")
+        calls = await asyncio.gather(
+            *(store.calls.start(new_call(owner), started_at=at(0)) for owner in [DEFAULT_OWNER, other] * 20)
+        )
+        assert sorted(call.index for call in calls[::2]) == list(range(1, 21))
+        assert sorted(call.index for call in calls[1::2]) == list(range(1, 21))
+
+
+async def test_a_call_that_cannot_be_written_uses_up_no_index(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.calls.start(new_call(id="same"), started_at=at(0))
+        with pytest.raises(sa.exc.IntegrityError):
+            await store.calls.start(new_call(id="same"), started_at=at(0))
+        assert (await store.calls.start(new_call(), started_at=at(0))).index == 2
+
+
+async def test_pages_by_index(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for second in range(7):
+            await store.calls.start(new_call(), started_at=at(second))
+        everything = Period()
+        page = await store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=3, period=everything)
+        assert [call.index for call in page] == [1, 2, 3]
+        page = await store.calls.of_organisation(DEFAULT_OWNER, after_index=6, limit=3, period=everything)
+        assert [call.index for call in page] == [7]
+        page = await store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=9, period=Period(at(2), at(4)))
+        assert [call.index for call in page] == [3, 4, 5]
+        page = await store.calls.of_agent(DEFAULT_OWNER, "agent", Page(limit=2, offset=1), everything)
+        assert [call.index for call in page] == [6, 5]
+        assert await store.calls.of_agent(DEFAULT_OWNER, "another", Page(), everything) == []
+
+
+async def test_events_come_back_in_order_with_any_json(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        call = await store.calls.start(new_call(), started_at=at(0))
+        events = [event(0, None), event(1, {"ä": [1, 2.5, True]}), event(2, "text"), event(3, [])]
+        await store.calls.append_events(call.id, [events[3], events[1]])
+        await store.calls.append_events(call.id, [events[0], events[2]])
+        await store.calls.append_events(call.id, [])
+        assert await store.calls.events(DEFAULT_OWNER, call.id) == events
+        assert await store.calls.events(DEFAULT_OWNER, call.id, after_seq=1) == events[2:]
+
+
+async def test_a_batch_that_is_sent_again_is_written_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        call = await store.calls.start(new_call(), started_at=at(0))
+        await store.calls.append_events(call.id, [event(0), event(1)])
+        await store.calls.append_events(call.id, [event(1, "again"), event(2)])
+        assert await store.calls.events(DEFAULT_OWNER, call.id) == [event(0), event(1), event(2)]
+
+
+async def test_calls_are_seen_by_their_owner_only(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        other = await store.accounts.create_organisation("other")
+        call = await store.calls.start(new_call(), started_at=at(0))
+        assert await store.calls.get(other, call.id) is None
+        assert await store.calls.events(other, call.id) is None
+        assert await store.calls.of_organisation(other, after_index=0, limit=9, period=Period()) == []
+        assert await store.calls.of_agent(other, "agent", Page(), Period()) == []
+
+
+async def test_a_crash_ends_the_calls_of_its_own_node(tmp_path: Path) -> None:
+    async with opened(tmp_path, node="a") as store:
+        over = await store.calls.start(new_call(), started_at=at(0))
+        await store.calls.end(over.id, "ended normally", "hangup", at(1), 1000)
+        lost = await store.calls.start(new_call(), started_at=at(0))
+    async with opened(tmp_path, node="b") as store:
+        live = await store.calls.start(new_call(), started_at=at(0))
+    async with opened(tmp_path, node="a") as store:
+        assert await store.calls.end_abandoned() == 1
+        assert await store.calls.end_abandoned() == 0
+        rows = await store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=9, period=Period())
+        assert {row.id: row.status for row in rows} == {
+            over.id: "ended normally",
+            lost.id: ABANDONED,
+            live.id: IN_PROGRESS,
+        }
+
+
+async def test_a_time_without_a_zone_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        with pytest.raises(sa.exc.StatementError, match="has no zone"):
+            await store.calls.start(new_call(), started_at=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+async def test_a_page_of_calls_is_read_by_its_index(tmp_path: Path) -> None:
+    """The plan of the query, so that a page costs the same however many calls there are."""
+    async with opened(tmp_path) as store, store._database.read() as connection:
+        plan = await connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT * FROM calls WHERE organisation_id = 'o' AND \"index\" > 5 "
+            'ORDER BY "index" LIMIT 50'
+        )
+        steps = [row.detail for row in plan]
+        assert len(steps) == 1
+        assert "uq_calls_organisation_id_index" in steps[0]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from store import DEFAULT_OWNER, Store
+from store.database import parse_url
+from store.migrate import NewerSchema, load_upgrade
+from store.tables import metadata
+from tests.store.opened import definition, opened
+
+
+async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        agent = await store.agents.create(DEFAULT_OWNER, definition(name="Reception"))
+    async with opened(tmp_path) as store:
+        assert await store.agents.get(DEFAULT_OWNER, agent.id) == agent
+
+
+async def test_folders_are_made(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/a/b/db.sqlite3", data_dir=tmp_path / "c")
+    await store.close()
+    assert await asyncio.to_thread((tmp_path / "a/b/db.sqlite3").exists)
+    assert await asyncio.to_thread((tmp_path / "c/credentials.key").exists)
+
+
+async def test_the_file_is_in_wal_mode_and_holds_its_references(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store, store._database.read() as connection:
+        for pragma, value in (("journal_mode", "wal"), ("foreign_keys", 1), ("busy_timeout", 10_000)):
+            assert (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar() == value
+
+
+def test_the_migrations_make_the_tables_as_they_are_declared(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/db.sqlite3")
+    with engine.begin() as connection:
+        load_upgrade()(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path):
+        pass
+
+    def spoil() -> None:
+        connection = sqlite3.connect(tmp_path / "db.sqlite3")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+        connection.close()
+
+    await asyncio.to_thread(spoil)
+    with pytest.raises(NewerSchema, match="9999"):
+        await Store.open(f"sqlite:///{tmp_path}/db.sqlite3", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("url", ["", "mysql://x/y", "sqlite://", "sqlite:///:memory:", "nonsense"])
+def test_urls_that_are_no_store(url: str) -> None:
+    with pytest.raises(ValueError, match="sqlite:///path"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("url", ["postgres://u:p@h/d", "postgresql://u:p@h/d", "postgresql+psycopg2://u:p@h/d"])
+def test_any_name_of_postgresql_means_the_driver_that_does_not_block(url: str) -> None:
+    assert parse_url(url).drivername == "postgresql+asyncpg"
+    assert parse_url(url).password == "p"
