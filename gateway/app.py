@@ -49,7 +49,9 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         try:
             abandoned = await store.calls.end_abandoned()
             if abandoned:
-                log.warning("calls were under way when the service last stopped; they are marked as failed", calls=abandoned)
+                log.warning(
+                    "calls were under way when the service last stopped; they are marked as failed", calls=abandoned
+                )
             new_key = await ensure_admin_key(store, settings)
             if new_key is not None:
                 await asyncio.to_thread(_show_key, new_key, settings.data_dir)
@@ -75,4 +77,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
 
 def _show_key(key: str, data_dir: Path) -> None:
     """Once, to people, and to nothing that keeps it."""
-    print(f"\nThe first API key, shown this once (the database in {data_dir} keeps only its hash):\n\n    {key}\n", flush=True)  # noqa: T201
+    print(
+        f"\nThe first API key, shown this once (the database in {data_dir} keeps only its hash):\n\n    {key}\n",
+        flush=True,
+    )  # noqa: T201

@@ -173,9 +173,8 @@ class Office:
 
     def log(self, report: CallReport | None = None) -> list[tuple[str, Any]]:
         """The log of a call (the only one, without a report): types and data."""
-        [call_id] = [
-            i for i, c in self.store.started.items() if report is None or c.platform_call_id == report.call_sid
-        ]
+        calls = self.store.started.values()
+        [call_id] = [call.id for call in calls if report is None or call.platform_call_id == report.call_sid]
         return [(event.type, event.data) for event in self.store.events[call_id]]
 
     def said(self, who: str, report: CallReport | None = None) -> list[str]:

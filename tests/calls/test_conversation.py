@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, Cough, HangUp, Speak
+from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Cough, HangUp, Speak, Wait
 from pipelines.parts import ToolCall
 from tests.calls.office import Office
 from tests.clock import run_virtual
@@ -59,8 +59,6 @@ def test_an_interruption_silences_the_agent_and_history_holds_what_was_heard() -
 
 def test_a_cough_leaves_the_agent_speaking() -> None:
     async def main() -> None:
-        from jambonz.simulator.caller import AwaitAgentSpeech, Wait
-
         async with Office(GREETING, ReplyModel(always(LONG))) as office:
             report = await office.call(
                 AwaitAgentSilence(),
@@ -80,8 +78,8 @@ def test_a_cough_leaves_the_agent_speaking() -> None:
 
 def test_a_goodbye_is_heard_and_the_call_ended_by_our_verb() -> None:
     async def main() -> None:
-        bye = ["Goodbye, and thank you.", ToolCall("1", "hangup")]
-        async with Office(GREETING | HANG_UP, ReplyModel(always(*bye))) as office:
+        bye = always("Goodbye, and thank you.", ToolCall("1", "hangup"))
+        async with Office(GREETING | HANG_UP, ReplyModel(bye)) as office:
             report = await office.call(AwaitAgentSilence(), Speak(speak("that was all")))
             assert heard_words(report.heard)[-4:] == plain_words("goodbye and thank you")
             assert report.ended_by == "jambonz"

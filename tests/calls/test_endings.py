@@ -1,0 +1,256 @@
+"""However a call ends: the goodbye is heard, the call is ended by our verb, and nothing of it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from gateway.session import CallSession
+from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Cough, HangUp, Speak, Step, Wait
+from jambonz.simulator.memory import MemoryEnd
+from jambonz.simulator.report import CallReport
+from media.playout import Playout, Segment
+from pipelines.cascade import Cascade
+from pipelines.generation import Generation
+from pipelines.parts import ProviderError, ToolCall
+from pipelines.turns import TurnMachine
+from tests.calls.office import NUMBER, MemoryLeg, Office
+from tests.clock import run_virtual
+from tests.simulators.codeword import CodewordVoice, heard_words, plain_words, speak
+from tests.simulators.replies import ReplyModel, always
+
+HANG_UP: dict[str, Any] = {
+    "functions": [{"name": "hangup", "implementation": "builtin", "platform": "hangup", "description": "End the call."}]
+}
+GREETING: dict[str, Any] = {"options": {"greeting": "Hello, this is the test agent."}}
+
+
+def test_two_hundred_goodbyes() -> None:
+    """Random timings, voices, models and barge-ins: the last word is heard, or the caller had hung up."""
+
+    def one(seed: int) -> list[Step]:
+        chance = random.Random(seed)
+        steps: list[Step] = [AwaitAgentSilence(), Speak(speak("that was all")), AwaitAgentSpeech(timeout=5)]
+        match seed % 4:
+            case 1:
+                steps += [BargeIn(speak("wait one more thing"), after=chance.uniform(0, 2.5), timeout=4)]
+            case 2:
+                steps += [Wait(chance.uniform(0, 2)), Cough(round(chance.uniform(40, 300)))]
+            case 3:
+                steps += [Wait(chance.uniform(0, 3)), HangUp() if seed % 8 == 3 else Speak(speak("bye bye"))]
+            case _:
+                pass
+        return steps
+
+    async def main() -> None:
+        ended: Counter[str | None] = Counter()
+        for group in range(20):
+            chance = random.Random(1000 + group)
+            model = ReplyModel(
+                always("Let me see. Thank you for calling, and goodbye.", ToolCall("1", "hangup")),
+                first=chance.uniform(0, 0.4),
+                per_word=chance.uniform(0, 0.15),
+            )
+            voice = CodewordVoice(first=chance.uniform(0, 0.2), per_word=chance.uniform(0, 0.1))
+            latency = chance.uniform(0.001, 0.04)
+            async with Office(GREETING | HANG_UP, model, voice=voice, latency=latency, seed=group) as office:
+                reports = await asyncio.gather(
+                    *(office.call(*one(seed)) for seed in range(group * 10, group * 10 + 10))
+                )
+                for report in reports:
+                    check(office, report)
+                    ended[report.ended_by] += 1
+        assert ended["jambonz"] >= 170
+        assert set(ended) == {"jambonz", "caller"}
+
+    def check(office: Office, report: CallReport) -> None:
+        heard = heard_words(report.heard)
+        said = plain_words(" ".join(office.said("agent", report)))
+        if report.ended_by == "caller":
+            # Hung up in the middle of a word, maybe: the news of it takes its time to reach us.
+            assert said[: len(heard) - 1] == heard[:-1]
+            assert abs(len(said) - len(heard)) <= 1
+        else:
+            assert heard == said, "history is what was heard"
+            assert heard[-1] == "goodbye", "the last word is heard"
+            [next_hook] = report.hooks_of("verb:hook")
+            assert json.loads(next_hook.response) == [{"verb": "hangup"}], "the call ends by our verb"
+
+    run_virtual(main())
+
+
+def test_the_caller_cannot_talk_the_agent_out_of_its_goodbye() -> None:
+    async def main() -> None:
+        model = ReplyModel(always("Goodbye and thank you very much indeed.", ToolCall("1", "hangup")))
+        async with Office(GREETING | HANG_UP, model) as office:
+            report = await office.call(
+                AwaitAgentSilence(), Speak(speak("bye")), BargeIn(speak("no wait listen to me"), after=0.4)
+            )
+            assert heard_words(report.heard)[-7:] == plain_words("goodbye and thank you very much indeed")
+            assert report.ended_by == "jambonz"
+
+    run_virtual(main())
+
+
+def test_an_interrupted_generation_does_not_hang_up() -> None:
+    async def main() -> None:
+        def script(messages: Any) -> Any:
+            if any("wait" in message.content for message in messages):
+                return ["I am waiting."]
+            return ["Thank you for calling us today. I wish you a very nice day indeed.", ToolCall("1", "hangup")]
+
+        async with Office(GREETING | HANG_UP, ReplyModel(script, per_word=0.4)) as office:
+            report = await office.call(
+                AwaitAgentSilence(),
+                Speak(speak("bye")),
+                BargeIn(speak("no wait listen to me"), after=1.0),
+                AwaitAgentSilence(),
+                HangUp(),
+            )
+            assert heard_words(report.heard)[-3:] == plain_words("I am waiting.")
+            assert not any(type == "function_calls" for type, _ in office.log())
+            assert report.ended_by == "caller"
+
+    run_virtual(main())
+
+
+def test_a_silent_caller_is_asked_and_then_told_goodbye() -> None:
+    async def main() -> None:
+        idle = {"timeout": 3, "prompts": ["Are you there?"], "farewell": "Goodbye then."}
+        async with Office({"options": {"greeting": "Hello.", "idle": idle}}, ReplyModel(always("Yes."))) as office:
+            report = await office.call()
+            assert heard_words(report.heard) == plain_words("hello are you there goodbye then")
+            assert office.ending() == "idle"
+            spans = report.ear.utterances()
+            assert spans[1].start - spans[0].end == pytest.approx(3.0, abs=0.15), "the clock starts when it was heard"
+
+    run_virtual(main())
+
+
+def test_the_longest_call_ends_with_its_words() -> None:
+    async def main() -> None:
+        options = {"greeting": "Hello.", "maxDuration": "6s", "timeExceededMessage": "Our time is over."}
+        async with Office(
+            {"options": options}, ReplyModel(always("One two three four five six seven eight."))
+        ) as office:
+            report = await office.call(AwaitAgentSilence(), Speak(speak("talk")), Wait(60))
+            assert heard_words(report.heard)[-4:] == plain_words("our time is over")
+            assert office.ending() == "max_duration"
+            assert report.ended_by == "jambonz"
+
+    run_virtual(main())
+
+
+def test_a_model_that_is_broken_says_so_and_ends_the_call() -> None:
+    async def main() -> None:
+        broken = ReplyModel(always(ProviderError("reply-model", "server", "it is broken")))
+        async with Office(GREETING, broken) as office:
+            steps = [step for _ in range(4) for step in (AwaitAgentSilence(), Speak(speak("hello")))]
+            report = await office.call(*steps)
+            assert heard_words(report.heard).count("sorry") == 3
+            assert office.ending() == "failed"
+            assert report.ended_by == "jambonz"
+
+    run_virtual(main())
+
+
+def test_five_hundred_calls_leave_nothing_behind() -> None:
+    """Every way of ending, and then: no task, socket, timer or object of a call."""
+
+    async def main() -> Counter[str]:
+        baseline = len(asyncio.all_tasks())
+        model = ReplyModel(
+            lambda messages: (
+                ["Goodbye.", ToolCall("1", "hangup")]
+                if "bye" in messages[-1].content
+                else [ProviderError("reply-model", "server", "broken")]
+                if "break" in messages[-1].content
+                else ["One two three four five six seven eight nine ten."]
+            ),
+            first=0.1,
+            per_word=0.02,
+        )
+        idle = {"timeout": 2, "prompts": ["Are you there?"]}
+        agent = {"options": {"greeting": "Hello.", "idle": idle, "maxDuration": 20}} | HANG_UP
+        ended: Counter[str] = Counter()
+        async with Office(agent, model, max_calls=60, keep_audio=False) as office:
+            running = len(asyncio.all_tasks())
+            for group in range(10):
+                reports = await asyncio.gather(*(one(office, group * 50 + n) for n in range(50)))
+                ended.update(report.ended_by or "" for report in reports if report is not None)
+            await asyncio.sleep(30)
+            await office.recorder.settled()
+            assert len(asyncio.all_tasks()) == running
+            assert office.switchboard.calls == ()
+            assert len(office.ticker) == 0
+            assert (model.open, office.voice.open, office.recogniser.open_streams) == (0, 0, 0)
+            assert len(office.store.ended) == len(office.store.started)
+            ended.update(reason for _, reason, _ in office.store.ended.values())
+            office.pipelines.clear()
+            office.legs.clear()
+            office.transport.links.clear()
+        assert len(asyncio.all_tasks()) == baseline
+        return ended
+
+    async def one(office: Office, number: int) -> CallReport | None:
+        chance = random.Random(number)
+        start: list[Step] = [Wait(chance.uniform(0, 1))]
+        talk: list[Step] = [AwaitAgentSilence(), Speak(speak("talk to me"))]
+        match number % 10:
+            case 0:
+                return await office.call(*start, HangUp())
+            case 1:
+                return await office.call(*talk, Wait(chance.uniform(0, 3)), HangUp())
+            case 2:
+                return await office.call(AwaitAgentSilence(), Speak(speak("bye")))
+            case 3:
+                return await office.call(*talk, BargeIn(speak("stop it now"), after=0.5), Wait(1), HangUp())
+            case 4:
+                return await office.call()  # idle
+            case 5:
+                return await office.call(*[step for _ in range(9) for step in talk])  # too long
+            case 6:
+                broken: list[Step] = [AwaitAgentSilence(), Speak(speak("break"))]
+                return await office.call(*broken, *broken, *broken)
+            case 7:
+                return await office.call(to="+4400000")  # nobody there
+            case 8:
+                calling = asyncio.create_task(office.call(*talk, Wait(9)))
+                await asyncio.sleep(chance.uniform(0.2, 6))
+                calling.cancel()  # the feature server crashes
+                await asyncio.gather(calling, return_exceptions=True)
+                return None
+            case _:
+                calling = asyncio.create_task(office.call(*talk, Wait(9)))
+                await asyncio.sleep(chance.uniform(0.5, 6))
+                if office.legs:
+                    chance.choice(office.legs).close(1011)
+                return await calling
+
+    ended = run_virtual(main())
+    assert {"caller", "jambonz", "refused", "agent", "idle", "max_duration", "failed"} <= set(ended)
+    gc.collect()
+    kinds = (CallSession, Cascade, Playout, Segment, Generation, TurnMachine, MemoryLeg, MemoryEnd)
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+
+
+def test_a_call_that_never_gets_its_media_ends() -> None:
+    async def main() -> None:
+        async with Office(GREETING, ReplyModel(always("Yes."))) as office:
+            accept = office.transport._accept
+            office.transport._accept = lambda url, headers, socket: None  # the socket opens and nothing comes of it
+            report = await office.call(Wait(1), HangUp(), to=NUMBER)
+            office.transport._accept = accept
+            assert report.ended_by == "caller"
+            await asyncio.sleep(30)
+            await office.recorder.settled()
+            assert office.ending() in ("caller", "no_media")
+            assert office.switchboard.calls == ()
+
+    run_virtual(main())
