@@ -25,5 +25,5 @@ class Unreadable(StoreError):
     """Something encrypted does not open with the credentials key at hand."""
 
 
-UNREACHABLE = (sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError, ConnectionError)
+UNREACHABLE = (sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError, OSError)
 """What comes out of any query while the database is gone or too busy to answer."""

@@ -1,0 +1,203 @@
+"""What holds for the whole API: who may, how errors look, and that it is documented as it is."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from gateway.api import OPERATIONS, operations
+from gateway.auth import ensure_admin_key
+from gateway.keys import STORE
+from gateway.settings import Settings
+from store import CallEvent, NewCall, Store
+from tests.gateway.api_service import AGENT, DOCUMENT, KEY, OTHER_KEY, Api, serving
+
+VALID_BODIES: dict[str, Any] = {
+    "create_agent": AGENT,
+    "update_agent": {"prompt": "Mine now."},
+    "listen": {"number": "+442080996945"},
+    "create_phone_endpoint": {"type": "e164-ddi", "number": "+442080990000"},
+    "update_phone_endpoint": {"name": "Mine now"},
+}
+
+
+async def furnish(api: Api) -> dict[str, str]:
+    """One of everything for the owner; gives the ids for the paths."""
+    agent = await api.agent(name="Owned")
+    await api.number()
+    listener = await api.listener(agent["id"], number="*")
+    call = await api.store.calls.start(
+        NewCall(api.owner, agent["id"], listener["id"], "scripted/echo", "jambonz", "441", "442"),
+        started_at=datetime.now(UTC),
+    )
+    await api.store.calls.append_events(call.id, [CallEvent(0, "user", "Owned", datetime.now(UTC))])
+    return {
+        "agentId": agent["id"],
+        "listenerId": listener["id"],
+        "callId": call.id,
+        "identifier": "+442080996945",
+    }
+
+
+async def test_no_route_answers_without_a_key(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        ids = await furnish(api)
+        for operation in OPERATIONS:
+            path = operation.path.format(**ids)
+            for key in (None, "unknown", "", f"{KEY}x"):
+                body = VALID_BODIES.get(operation.id)
+                error = await api(operation.method, path, body, status=401, key=key)
+                assert error["code"] == "UNAUTHORIZED", operation.id
+
+
+async def test_no_route_gives_or_changes_what_belongs_to_somebody_else(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        ids = await furnish(api)
+        before = await everything(api)
+        for operation in OPERATIONS:
+            path = operation.path.format(**ids)
+            status = 404 if "{" in operation.path else operation.status
+            answer = await api(operation.method, path, VALID_BODIES.get(operation.id), status=status, key=OTHER_KEY)
+            assert "Owned" not in str(answer), operation.id
+            if operation.method == "GET" and status == 200:
+                assert not any(value in str(answer) for value in ids.values()), operation.id
+        assert await everything(api) == before
+
+
+async def everything(api: Api) -> list[Any]:
+    paths = ("/agents", "/listener", "/phone-endpoints", "/trunks", "/calls")
+    return [await api("GET", path) for path in paths]
+
+
+async def test_without_users_everybody_is_the_default_user(tmp_path: Path) -> None:
+    async with serving(tmp_path, authenticate_users=False) as api:
+        agent = await api("POST", "/agents", AGENT, key=None)
+        assert (await api("GET", f"/agents/{agent['id']}", key="whatever"))[
+            "organisationId"
+        ] == api.owner.organisation_id
+
+
+async def raw(api: Api, method: str, path: str, **request: Any) -> tuple[int, Any]:
+    headers = {"Authorization": f"Bearer {KEY}", **request.pop("headers", {})}
+    async with api.client.request(method, path, headers=headers, **request) as answer:
+        assert answer.content_type == "application/json"
+        return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "status", "code", "said"),
+    [
+        ("GET", "/api/agent", None, 404, "NOT_FOUND", "There is nothing at /api/agent; /api/docs tells what there is"),
+        ("GET", "/api", None, 404, "NOT_FOUND", "There is nothing at /api;"),
+        ("PATCH", "/api/agents", None, 405, "METHOD_NOT_ALLOWED", "/api/agents does not take PATCH; it takes GET, "),
+        ("POST", "/api/agents", b"{", 400, "BAD_JSON", "The body is not JSON: "),
+        ("POST", "/api/agents", b"\xff\xfe", 400, "BAD_JSON", "The body is not JSON: "),
+        ("POST", "/api/agents", b'"\\ud800"', 400, "BAD_JSON", "The body is not JSON: "),
+        ("POST", "/api/agents", b'{"a": NaN}', 400, "BAD_JSON", "The body is not JSON: "),
+        ("POST", "/api/agents", b"[" * 100_000, 400, "BAD_JSON", "The body is not JSON: "),
+        ("POST", "/api/agents", b"[]", 400, "BAD_JSON", "The body has to be a JSON object"),
+        ("POST", "/api/agents", b'{"name": "\\u0000"}', 400, "VALIDATION_ERROR", "The body holds the character U+0000"),
+        ("POST", "/api/agents", b"", 400, "VALIDATION_ERROR", "ModelName is missing (and 1 more problem)"),
+        ("POST", "/api/agents", b" " * (operations.MAX_BODY + 1), 413, "TOO_LARGE", "The body is larger than 1048576"),
+        ("GET", "/api/agents?limt=3", None, 400, "VALIDATION_ERROR", "Limt is not known; did you mean limit?"),
+        ("GET", "/api/agents?limit=0", None, 400, "VALIDATION_ERROR", "Limit has to be greater than or equal to 1"),
+        ("GET", "/api/agents?limit=1&limit=2", None, 400, "VALIDATION_ERROR", "Limit has to be a whole number"),
+        ("GET", "/api/calls?startDate=soon", None, 400, "VALIDATION_ERROR", "StartDate has to be a valid datetime"),
+    ],
+)
+async def test_errors_have_one_shape(
+    tmp_path: Path, method: str, path: str, data: bytes | None, status: int, code: str, said: str
+) -> None:
+    async with serving(tmp_path) as api:
+        got, error = await raw(api, method, path, data=io.BytesIO(data) if data is not None else None)
+        assert (got, error["code"]) == (status, code)
+        assert error["error"].startswith(said)
+        assert set(error) == {"error", "code", "details"}
+
+
+async def test_a_wrong_method_is_told_the_right_ones(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api, api.client.request("PATCH", "/api/agents") as answer:
+        assert {method.strip() for method in answer.headers["Allow"].split(",")} == {"GET", "POST"}
+
+
+async def test_whoever_sends_no_key_is_told_how(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api, api.client.get("/api/agents") as answer:
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (RuntimeError("secret"), 500, "INTERNAL"),
+        (sa.exc.OperationalError("SELECT secret", {}, Exception("gone")), 503, "UNAVAILABLE"),
+        (TimeoutError("secret"), 503, "UNAVAILABLE"),
+        (web.HTTPTooManyRequests(), 429, "REFUSED"),
+    ],
+)
+async def test_what_breaks_inside_is_not_told_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, code: str
+) -> None:
+    async def broken(*_arguments: object, **_more: object) -> None:
+        raise error
+
+    async with serving(tmp_path) as api:
+        monkeypatch.setattr(api.client.app[STORE].agents, "list", broken)
+        with capture_logs() as logged:
+            got, answer = await raw(api, "GET", "/api/agents")
+        assert (got, answer["code"]) == (status, code)
+        assert "secret" not in str(answer)
+        assert len(logged) == (status >= 500)
+
+
+async def test_the_openapi_is_given_to_anybody_and_whole(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        async with api.client.get("/api/openapi.json") as answer:
+            made = await answer.json()
+        assert made == DOCUMENT
+        assert made["openapi"] == "3.1.0"
+        listed = {(method.upper(), path) for path, methods in made["paths"].items() for method in methods}
+        assert listed == {(operation.method, f"/api{operation.path}") for operation in OPERATIONS}
+        for reference in re.findall(r'"#/components/schemas/([^"]+)"', str(made).replace("'", '"')):
+            assert reference in made["components"]["schemas"]
+        ids = [operation["operationId"] for methods in made["paths"].values() for operation in methods.values()]
+        assert len(set(ids)) == len(ids)
+
+
+async def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api, api.client.get("/api/docs") as answer:
+        assert answer.content_type == "text/html"
+        assert not re.search(r"(src|href)=\"(https?:)?//|@import|url\(", await answer.text())
+
+
+async def test_the_first_key_is_made_once(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/db.sqlite3", data_dir=tmp_path)
+    try:
+        key = await ensure_admin_key(store, Settings())
+        assert key is not None
+        assert await store.accounts.owner_of_key(key) is not None
+        assert await ensure_admin_key(store, Settings()) is None
+    finally:
+        await store.close()
+
+
+async def test_the_key_of_the_settings_replaces_its_former_value(tmp_path: Path) -> None:
+    def settings(key: str) -> Settings:
+        return Settings.model_validate({"admin_key": key})
+
+    async with serving(tmp_path) as api:
+        assert await ensure_admin_key(api.store, settings("a" * 16)) is None
+        await api("GET", "/agents", key="a" * 16)
+        await ensure_admin_key(api.store, settings("b" * 16))
+        await api("GET", "/agents", key="b" * 16)
+        await api("GET", "/agents", key="a" * 16, status=401)
+        await ensure_admin_key(api.store, Settings())
+        await api("GET", "/agents", key="b" * 16, status=401)
+        await api("GET", "/agents", key=KEY)

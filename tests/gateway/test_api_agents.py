@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from store import CallEvent, NewCall
+from store.rows import now
+from tests.gateway.api_service import Api, serving
+from tests.pipelines.test_agent import BAD, FULL
+
+NOWHERE = "00000000-0000-4000-8000-00000000dead"
+
+
+async def test_an_agent_comes_back_as_it_was_sent_without_its_keys(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        made = await api("POST", "/agents", FULL)
+        read = await api("GET", f"/agents/{made['id']}")
+        for name, value in FULL.items():
+            if name == "keys":
+                assert name not in made
+                assert name not in read
+            else:
+                assert made[name] == read[name] == value
+        assert read["listeners"] == []
+        for secret in ("token-1", "token-2", "p-1"):
+            assert secret not in str(made) + str(read)
+
+
+async def test_what_is_left_out_is_empty(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        made = await api.agent()
+        assert (made["name"], made["description"], made["options"], made["functions"]) == (None, None, {}, [])
+
+
+async def test_a_change_leaves_the_rest_and_the_keys(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        made = await api("POST", "/agents", FULL)
+        changed = await api("PUT", f"/agents/{made['id']}", {"model_name": "groq/llama3", "options": {}})
+        assert (changed["modelName"], changed["options"]) == ("groq/llama3", {})
+        assert (changed["functions"], changed["prompt"]) == (FULL["functions"], FULL["prompt"])
+        error = await api("PUT", f"/agents/{made['id']}", {"keys": []}, status=400)
+        assert error["error"] == "Functions[0].key names 'crm', which is not among keys; add it to keys."
+
+
+async def test_what_was_read_can_be_sent_back(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        made = await api.agent(name="a")
+        read = await api("GET", f"/agents/{made['id']}")
+        changed = await api("PUT", f"/agents/{made['id']}", {**read, "name": "b", "id": NOWHERE})
+        assert (changed["id"], changed["name"]) == (made["id"], "b")
+
+
+async def test_every_wrong_definition_is_refused_in_words(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        made = await api.agent()
+        for changes, said in BAD:
+            for method, path in (("POST", "/agents"), ("PUT", f"/agents/{made['id']}")):
+                if method == "PUT" and "model_name" in changes:
+                    continue  # in a change it stands alone
+                body = {**changes} if method == "PUT" else {"modelName": "scripted/echo", "prompt": "", **changes}
+                error = await api(method, path, body, status=400)
+                assert error["code"] == "VALIDATION_ERROR"
+                assert error["error"][1:].startswith(said[1:])
+                assert [set(one) for one in error["details"]] == [{"path", "message"}]
+        assert (await api("GET", f"/agents/{made['id']}"))["prompt"] == made["prompt"]
+
+
+async def test_lists_come_in_pages_and_are_searched(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        for index in range(5):
+            await api.agent(name=f"agent {index}", modelName="openai/x" if index % 2 else "groq/y")
+        first = await api("GET", "/agents", limit=2)
+        assert [agent["name"] for agent in first["agents"]] == ["agent 4", "agent 3"]
+        assert first["next"] == 2
+        last = await api("GET", "/agents", limit=2, offset=4)
+        assert ([agent["name"] for agent in last["agents"]], last["next"]) == (["agent 0"], False)
+        found = await api("GET", "/agents", search="openai", searchField="model")
+        assert [agent["name"] for agent in found["agents"]] == ["agent 3", "agent 1"]
+        assert set(found["agents"][0]) == {"id", "name", "description", "modelName", "createdAt", "updatedAt"}
+        assert (await api("GET", "/agents", limit=1000))["next"] is False
+
+
+async def test_an_agent_is_deleted_with_its_listeners(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        made = await api.agent()
+        await api.number()
+        await api.listener(made["id"], number="*")
+        assert await api("DELETE", f"/agents/{made['id']}") is None
+        assert (await api("GET", "/listener"))["items"] == []
+        assert (await api("GET", "/phone-endpoints"))["items"][0]["inUse"] is False
+        for method in ("GET", "PUT", "DELETE"):
+            error = await api(method, f"/agents/{made['id']}", {} if method == "PUT" else None, status=404)
+            assert error["error"] == f"There is no agent {made['id']}"
+
+
+async def calls_of(api: Api, agent_id: str, count: int) -> list[str]:
+    ids = []
+    for index in range(count):
+        call = await api.store.calls.start(
+            NewCall(api.owner, agent_id, None, "scripted/echo", "jambonz", f"44{index}", "442"),
+            started_at=now() - timedelta(hours=count - index),
+        )
+        ids.append(call.id)
+    return ids
+
+
+async def test_calls_of_an_agent(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        agent = await api.agent()
+        ids = await calls_of(api, agent["id"], 3)
+        await api.store.calls.end(ids[2], "ended normally", "hangup", now(), 1500)
+        page = await api("GET", f"/agents/{agent['id']}/calls", limit=2)
+        assert ([call["id"] for call in page["calls"]], page["next"]) == ([ids[2], ids[1]], 2)
+        assert page["calls"][0]["status"] == "ended normally"
+        assert page["calls"][0]["endedAt"].endswith("Z")
+        assert (page["calls"][1]["status"], page["calls"][1]["endedAt"]) == ("in progress", None)
+        await api("GET", f"/agents/{NOWHERE}/calls", status=404)
+
+
+async def test_all_calls_by_their_index(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        agent = await api.agent()
+        ids = await calls_of(api, agent["id"], 5)
+        seen: list[str] = []
+        last: Any = 0
+        while last is not False:
+            page = await api("GET", "/calls", limit=2, lastIndex=last)
+            seen += [call["id"] for call in page["calls"]]
+            last = page["next"]
+        assert seen == ids
+        since = (now() - timedelta(hours=2, minutes=30)).isoformat()
+        assert [call["index"] for call in (await api("GET", "/calls", startDate=since))["calls"]] == [4, 5]
+
+
+async def test_the_log_of_a_call(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        agent = await api.agent()
+        (call_id,) = await calls_of(api, agent["id"], 1)
+        at = now()
+        await api.store.calls.append_events(
+            call_id, [CallEvent(1, "agent", {"text": "Hello"}, at, is_final=False), CallEvent(0, "call", None, at)]
+        )
+        log = await api("GET", f"/calls/{call_id}/logs")
+        assert [(entry["type"], entry["data"], entry["isFinal"]) for entry in log] == [
+            ("call", None, True),
+            ("agent", {"text": "Hello"}, False),
+        ]
+        await api("GET", f"/calls/{NOWHERE}/logs", status=404)
