@@ -30,7 +30,8 @@ _ENTER, _LEAVE = 0.5, 0.35
 _PRE_ROLL_FRAMES = 8
 _SLEEP_FRAMES = 15
 _STALE_WINDOWS = round(2.0 * RATE / WINDOW_SAMPLES)
-"""Silero grows deaf after minutes of noise or music: while it hears no speech, its state is good for 2 s."""
+"""Silero grows deaf under music and tones: after half a minute of them it hears speech a second late, or not at all.
+So, while it hears no speech, its state is used for 2 s; with 3 s and more some speech over tones goes unheard."""
 
 
 def _ratio(db: float) -> float:
@@ -83,6 +84,7 @@ class VoiceActivity:
         "_age",
         "_awake",
         "_fill",
+        "_frame_bytes",
         "_gate",
         "_quiet",
         "_rate",
@@ -102,6 +104,7 @@ class VoiceActivity:
             )
         self.format = format
         self._rate = format.rate
+        self._frame_bytes = format.frame_bytes
         self._gate = EnergyGate(format.frame_samples)
         self._webrtc = webrtcvad.Vad(_WEBRTC_MODE)
         self._silero = SileroStream(silero) if silero is not None else None
@@ -119,13 +122,12 @@ class VoiceActivity:
         """Whether Silero is listening."""
         return self._awake
 
-    @property
-    def floor_dbov(self) -> float:
-        """The level of the noise on the line, as far as it is known."""
-        return self._gate.floor_dbov
-
     def hear(self, frame: bytes) -> bool:
         """Whether the next 20 ms are speech, with neither onset nor hangover smoothed."""
+        if len(frame) != self._frame_bytes:
+            raise ValueError(
+                f"voice activity takes frames of {self._frame_bytes} bytes, not {len(frame)}; frame them first"
+            )
         samples = np.frombuffer(frame, np.int16).astype(np.float32)
         loud = self._gate.opens(float(np.dot(samples, samples)))
         stirring = loud and self._webrtc.is_speech(frame, self._rate)

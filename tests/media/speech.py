@@ -109,6 +109,20 @@ def digits(seconds: float) -> Samples:
     return np.resize(np.concatenate(each), int(seconds * RATE))
 
 
+def music(seconds: float, dbov: float = -28) -> Samples:
+    """Three voices of plucked notes, five a second, chosen at random from a scale."""
+    random = np.random.default_rng(1)
+    length, note = int(seconds * RATE), RATE // 5
+    sound: Samples = np.zeros(length)
+    for _ in range(3):
+        pitches = random.choice([220.0, 262.0, 294.0, 330.0, 392.0, 440.0, 523.0], length // note + 1)
+        phase = 2 * np.pi * np.cumsum(np.repeat(pitches, note)[:length]) / RATE
+        decay = np.resize(np.exp(-np.arange(note) / 900), length)
+        sound += decay * np.sum([np.sin(phase * overtone) / overtone for overtone in range(1, 6)], axis=0)
+    sound *= amplitude(dbov) / sound.std()
+    return sound
+
+
 def cough(seed: int, seconds: float = 0.1) -> Samples:
     """A burst of noise shaped by a throat: a sharp rise, a decay, a broad resonance."""
     random = np.random.default_rng(seed)

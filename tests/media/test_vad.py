@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from media.audio import MULAW_8K, PCM_8K, PCM_16K, PCM_24K, AudioFormat
 from media.resample import Resampler
-from media.silero import SileroModel, load_model
+from media.silero import Floats, SileroModel, SileroStream, load_model
 from media.vad import EnergyGate, VoiceActivity
 from tests.media.speech import (
     RATE,
@@ -17,6 +19,7 @@ from tests.media.speech import (
     digits,
     energies,
     frames,
+    music,
     noise,
     over_the_line,
     speak,
@@ -123,11 +126,18 @@ def test_noise_starts_nothing_without_silero_either(sound: str) -> None:
     assert not any(decisions(VoiceActivity(PCM_8K), over_the_line(NOT_SPEECH[sound])))
 
 
-def test_nobody_wakes_silero_while_the_line_is_quiet(silero: SileroModel) -> None:
+def test_silero_sleeps_while_the_line_is_quiet(silero: SileroModel) -> None:
     vad = VoiceActivity(PCM_8K, silero)
     for frame in frames(over_the_line(noise(5, -60))):
         vad.hear(frame)
         assert not vad.awake
+
+
+def test_silero_sleeps_while_webrtcvad_hears_nothing(speech: list[Utterance], silero: SileroModel) -> None:
+    vad = VoiceActivity(PCM_8K, silero)
+    vad._webrtc = SimpleNamespace(is_speech=lambda frame, rate: False)
+    assert not any(decisions(vad, on_a_line(speech[0])))
+    assert not vad.awake
 
 
 def test_a_cough_is_not_judged_speech_for_long(silero: SileroModel) -> None:
@@ -137,14 +147,24 @@ def test_a_cough_is_not_judged_speech_for_long(silero: SileroModel) -> None:
         assert 20 * sum(decisions(VoiceActivity(PCM_8K, silero), over_the_line(line))) <= 120
 
 
-def test_speech_is_heard_after_minutes_of_tones(speech: list[Utterance], silero: SileroModel) -> None:
-    waiting = over_the_line(cadence(tones((440, 480), 60, -19), 1, 1))
+@pytest.mark.parametrize("sound", [music(10), digits(10)], ids=["music", "DTMF"])
+def test_silero_does_not_grow_deaf_under_steady_sound(
+    speech: list[Utterance], silero: SileroModel, sound: Samples
+) -> None:
+    for number, utterance in enumerate(speech[:6]):
+        line, before = np.concatenate([sound, sound[: 6 * RATE]]), 500 + 15 * number
+        line[before * 160 :][: len(utterance.samples)] += utterance.samples * 1.5
+        heard = np.flatnonzero(decisions(VoiceActivity(PCM_8K, silero), over_the_line(line))[before:])
+        assert 20 * (heard[0] + 1 - utterance.first) <= 200
+
+
+def test_silero_leaves_speech_later_than_it_enters_it(monkeypatch: pytest.MonkeyPatch, silero: SileroModel) -> None:
+    probabilities = iter([0.1, 0.1, 0.1, 0.1, 0.1, 0.49, 0.5, 0.49, 0.36, 0.34, 0.49, *[0.0] * 50])
+    monkeypatch.setattr(SileroStream, "process", lambda stream, window: next(probabilities))
     vad = VoiceActivity(PCM_8K, silero)
-    decisions(vad, waiting)
-    utterance = speech[0]
-    heard = np.flatnonzero(decisions(vad, on_a_line(utterance)))
-    assert len(heard)
-    assert heard[0] <= 50 + utterance.first + 10
+    decisions(vad, bytes(320 * 8))
+    judged = [vad.hear(frame) for frame in frames(over_the_line(tones((250, 500, 750), 0.3, -20)))]
+    assert "".join("-S"[speech] for speech in judged) == "---SSSS--------"
 
 
 def test_silero_sleeps_when_the_speaker_has_done(speech: list[Utterance], silero: SileroModel) -> None:
@@ -159,17 +179,33 @@ def test_silero_sleeps_when_the_speaker_has_done(speech: list[Utterance], silero
 
 
 @pytest.mark.parametrize("format", [PCM_8K, PCM_16K], ids=str)
-def test_the_same_frames_lead_to_the_same_decisions(
-    speech: list[Utterance], silero: SileroModel, format: AudioFormat
+def test_after_a_reset_the_same_frames_lead_to_the_same_decisions(
+    monkeypatch: pytest.MonkeyPatch, speech: list[Utterance], silero: SileroModel, format: AudioFormat
 ) -> None:
-    pcm = on_a_line(speech[1])
+    process, probabilities = SileroStream.process, list[float]()
+
+    def noted(stream: SileroStream, window: Floats) -> float:
+        probabilities.append(process(stream, window))
+        return probabilities[-1]
+
+    monkeypatch.setattr(SileroStream, "process", noted)
+    at_once = speech[1].samples[160 * (speech[1].first + 1) :]
+    speech_at_once = over_the_line(np.concatenate([at_once, noise(1, -70)]))
+    loud_noise_and_speech = over_the_line(
+        np.concatenate([noise(20, -15), 3 * speech[1].samples[: 160 * (speech[1].first + 8)]])
+    )
     if format is PCM_16K:
-        pcm = Resampler(8000, 16000).process(pcm)
+        speech_at_once = Resampler(8000, 16000).process(speech_at_once)
+        loud_noise_and_speech = Resampler(8000, 16000).process(loud_noise_and_speech)
     vad = VoiceActivity(format, silero)
-    first = decisions(vad, pcm)
-    decisions(vad, pcm[: len(pcm) // 1280 * 640])
+    first = decisions(vad, speech_at_once)
+    assert any(first)
+    decided_by = probabilities[:]
+    decisions(vad, loud_noise_and_speech)
     vad.reset()
-    assert decisions(vad, pcm) == first == decisions(VoiceActivity(format, silero), pcm)
+    probabilities.clear()
+    assert decisions(vad, speech_at_once) == first
+    assert probabilities == decided_by
 
 
 def test_calls_do_not_hear_each_other(speech: list[Utterance], silero: SileroModel) -> None:
@@ -187,6 +223,12 @@ def test_calls_do_not_hear_each_other(speech: list[Utterance], silero: SileroMod
 def test_other_formats_are_refused_in_words(format: AudioFormat) -> None:
     with pytest.raises(ValueError, match=r"pcm16 at 8000 or 16000 Hz, not in .*; convert it first"):
         VoiceActivity(format)
+
+
+@pytest.mark.parametrize("size", [0, 319, 640])
+def test_anything_but_a_frame_is_refused_in_words(size: int) -> None:
+    with pytest.raises(ValueError, match=f"frames of 320 bytes, not {size}"):
+        VoiceActivity(PCM_8K).hear(bytes(size))
 
 
 class TestEnergyGate:
