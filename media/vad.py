@@ -31,7 +31,7 @@ _PRE_ROLL_FRAMES = 8
 _SLEEP_FRAMES = 15
 _STALE_WINDOWS = round(2.0 * RATE / WINDOW_SAMPLES)
 """Silero grows deaf under music and tones: after half a minute of them it hears speech a second late, or not at all.
-So, while it hears no speech, its state is used for 2 s; with 3 s and more some speech over tones goes unheard."""
+So, while it hears no speech, its state is used for 2 s; with 4 s speech over tones came up to 1.4 s late."""
 
 
 def _ratio(db: float) -> float:
