@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from jambonz.simulator.ear import Ear
+from jambonz.simulator.ear import AUDIBLE_PEAK, Ear, peak_of
 from media.audio import FRAME_SECONDS, PCM_8K, Clip
 from media.convert import Converter
 
 FRAME_BYTES = PCM_8K.frame_bytes
-AUDIBLE_PEAK = 200
 SAME_SPEECH_SECONDS = 0.3
 """Silence shorter than this is a pause within the agent's speech."""
 
@@ -30,7 +29,7 @@ class Wait:
 class Speak:
     """Say ``clip``: PCM16 at 8 kHz as bytes, or a :class:`Clip` of any rate."""
 
-    clip: Clip | bytes
+    clip: Clip | bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class AwaitAgentSilence:
 class BargeIn:
     """Say ``clip`` when the agent has been speaking for ``after`` seconds, whatever the agent does."""
 
-    clip: Clip | bytes
+    clip: Clip | bytes = field(repr=False)
     after: float = 1.0
     timeout: float = 30.0
 
@@ -218,7 +217,7 @@ class Caller:
         pcm = telephone_sound(clip)
         for start in range(0, len(pcm), FRAME_BYTES):
             frame = pcm[start : start + FRAME_BYTES]
-            if np.abs(np.frombuffer(frame, "<i2").astype(np.int32)).max() > AUDIBLE_PEAK:
+            if peak_of(frame) > AUDIBLE_PEAK:
                 if record.speech_started is None:
                     record.speech_started = self._now
                 record.speech_ended = self._last_word = self._now + FRAME_SECONDS

@@ -18,6 +18,12 @@ UTTERANCE_END_SECONDS = 0.08
 the padding that gets a tail out of the prebuffer."""
 
 
+def peak_of(pcm: bytes) -> int:
+    """The largest sample of some PCM16, up or down."""
+    samples = np.frombuffer(pcm, "<i2")
+    return max(int(samples.max()), -int(samples.min()))
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of time in seconds on the clock of the ticks."""
@@ -54,7 +60,7 @@ class Ear:
         """``frame`` starts to play at ``now``; ``taken`` of its samples came out of the playout buffer."""
         if self._keep_audio:
             self._audio += frame
-        peak = 0 if frame == self._silence else int(np.abs(np.frombuffer(frame, "<i2").astype(np.int32)).max())
+        peak = 0 if frame == self._silence else peak_of(frame)
         self._times.append(now)
         self._peaks.append(peak)
         self._taken.append(taken)

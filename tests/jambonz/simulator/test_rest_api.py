@@ -1,0 +1,117 @@
+"""The simulated REST API surprises like the real one."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from jambonz.simulator.rest_api import ApiServer, Response
+
+KEY = {"Authorization": "Bearer key"}
+HOOKS = {"call_hook": {"url": "https://a/call"}, "call_status_hook": {"url": "https://a/status"}}
+
+
+@pytest.fixture
+def server() -> ApiServer:
+    return ApiServer(api_key="key")
+
+
+def request(server: ApiServer, method: str, target: str, data: Any = None) -> Response:
+    return server.handle(method, "/v1" + target, KEY, b"" if data is None else json.dumps(data).encode())
+
+
+def test_without_the_key_it_is_401_in_plain_text(server: ApiServer) -> None:
+    for headers in ({}, {"authorization": "Bearer other"}, {"authorization": "Basic key"}):
+        assert server.handle("GET", "/v1/PhoneNumbers", headers) == (401, "text/plain", b"Unauthorized")
+    assert server.handle("GET", "/v1/PhoneNumbers", {"AUTHORIZATION": "Bearer key"}).status == 200
+
+
+def test_numbers_lose_their_plus_and_are_not_validated(server: ApiServer) -> None:
+    sid = request(server, "POST", "/PhoneNumbers", {"number": "+442079460000"}).json["sid"]
+    assert request(server, "GET", f"/PhoneNumbers/{sid}").json["number"] == "442079460000"
+    assert request(server, "POST", "/PhoneNumbers", {"number": "abc"}).status == 201
+    assert request(server, "POST", "/PhoneNumbers", {"number": "44 20"}).status == 400
+
+
+def test_the_same_number_is_accepted_twice_unless_the_carrier_is_the_same(server: ApiServer) -> None:
+    carrier = request(server, "POST", "/VoipCarriers", {"name": "c"}).json["sid"]
+    for data in ({"number": "44"}, {"number": "+44"}, {"number": "44", "voip_carrier_sid": carrier}):
+        assert request(server, "POST", "/PhoneNumbers", data).status == 201
+    assert request(server, "POST", "/PhoneNumbers", {"number": "44", "voip_carrier_sid": carrier}).status == 422
+    assert len(request(server, "GET", "/PhoneNumbers?filter=44").json) == 3
+
+
+def test_a_number_is_bound_to_an_application_and_cannot_change(server: ApiServer) -> None:
+    application = request(server, "POST", "/Applications", {"name": "a", **HOOKS}).json["sid"]
+    number = request(server, "POST", "/PhoneNumbers", {"number": "44"}).json["sid"]
+    assert request(server, "PUT", f"/PhoneNumbers/{number}", {"application_sid": application}).status == 204
+    assert request(server, "PUT", f"/PhoneNumbers/{number}", {"number": "45"}).status == 400
+    refused = request(server, "DELETE", f"/Applications/{application}")
+    assert (refused.status, refused.json) == (422, {"msg": "cannot delete application with phone numbers"})
+    assert request(server, "DELETE", f"/PhoneNumbers/{number}").status == 204
+    assert request(server, "DELETE", f"/Applications/{application}").status == 204
+    assert request(server, "GET", f"/Applications/{application}") == (404, "", b"")
+
+
+def test_an_application_without_a_status_hook_is_a_500(server: ApiServer) -> None:
+    answer = request(server, "POST", "/Applications", {"name": "a", "call_hook": HOOKS["call_hook"]})
+    assert (answer.status, answer.json) == (500, {"msg": "Cannot read properties of undefined (reading 'url')"})
+
+
+def test_an_applications_id_is_answered_as_sid(server: ApiServer) -> None:
+    answer = request(server, "POST", "/Applications", {"name": "a", **HOOKS}).json
+    assert set(answer) == {"sid"}
+    row = request(server, "GET", f"/Applications/{answer['sid']}").json
+    assert row["application_sid"] == answer["sid"]
+    assert row["call_hook"]["url"] == "https://a/call"
+    assert "webhook_sid" in row["call_hook"]
+    assert request(server, "POST", "/Applications", {"name": "a", **HOOKS}).status == 422
+    bad = {"name": "b", **HOOKS, "call_hook": {"url": "ftp://a"}}
+    assert request(server, "POST", "/Applications", bad).status == 400
+
+
+def test_pages_only_when_asked_for(server: ApiServer) -> None:
+    for number in range(7):
+        request(server, "POST", "/PhoneNumbers", {"number": str(number)})
+    assert len(request(server, "GET", "/PhoneNumbers").json) == 7
+    page = request(server, "GET", "/PhoneNumbers?page=2&page_size=5").json
+    assert (page["total"], page["page"], page["page_size"]) == (7, 2, 5)
+    assert [row["number"] for row in page["data"]] == ["5", "6"]
+
+
+def test_the_account_and_its_webhook_secret(server: ApiServer) -> None:
+    account = f"/Accounts/{server.account_sid}"
+    secret = request(server, "GET", f"{account}/WebhookSecret").json["webhook_secret"]
+    assert request(server, "GET", account).json["webhook_secret"] == secret
+    assert request(server, "GET", f"{account}/WebhookSecret?regenerate=true").json["webhook_secret"] != secret
+    assert request(server, "GET", "/ServiceProviders").json == []
+    assert request(server, "GET", "/Accounts/nonsense").json == {"msg": "Bad request"}
+    assert request(server, "GET", f"/Accounts/{uuid.uuid4()}").status == 404
+
+
+def test_calls_are_created_and_controlled(server: ApiServer) -> None:
+    calls = f"/Accounts/{server.account_sid}/Calls"
+    data = {"from": "44", "to": {"type": "phone", "number": "45"}, "call_hook": "https://a"}
+    sid = request(server, "POST", calls, data).json["sid"]
+    assert request(server, "PUT", f"{calls}/{sid}", {"call_hook": {"url": "https://a"}}).status == 202
+    assert server.updates == [(sid, {"call_hook": {"url": "https://a"}})]
+    for bad, message in (
+        ({}, "no valid options supplied to updateCall"),
+        ({"call_status": "completed", "mute_status": "mute"}, "multiple options are not allowed in updateCall"),
+    ):
+        answer = request(server, "PUT", f"{calls}/{sid}", bad)
+        assert (answer.status, answer.json) == (400, {"msg": message})
+    assert request(server, "PUT", f"{calls}/{uuid.uuid4()}", {"call_status": "completed"}).status == 404
+    assert request(server, "POST", calls, {"from": "44"}).status == 400
+    server.feature_servers = 0
+    assert request(server, "POST", calls, data).status == 480
+
+
+def test_what_there_is_not(server: ApiServer) -> None:
+    assert request(server, "GET", "/Nothing").status == 404
+    assert server.handle("POST", "/v1/PhoneNumbers", KEY, b"{").status == 400
+    assert server.handle("POST", "/v1/PhoneNumbers", KEY, b"[]").status == 400
+    assert request(server, "PATCH", "/PhoneNumbers", {}).status == 404
