@@ -51,6 +51,11 @@ class Store:
         """Who answers the number: E.164 digits, with or without ``+``."""
         return await self.listeners.for_number(number.removeprefix("+"))
 
+    async def ping(self) -> None:
+        """Ask the database for something; raises one of :data:`store.errors.UNREACHABLE` if it does not answer."""
+        async with self._database.read() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
     async def close(self) -> None:
         await self._database.close()
 

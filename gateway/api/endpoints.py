@@ -25,7 +25,7 @@ _REGISTRATIONS = ApiError(501, "NOT_IMPLEMENTED", "Registrations are not possibl
 
 
 class NumberRequest(Strict):
-    """A number. ``trunkId`` may be left out where no Jambonz is configured: the number is then local."""
+    """A number. ``trunkId`` may be left out where there is no trunk to choose, or no Jambonz: the number is local."""
 
     type: Literal["e164-ddi"]
     number: Digits
@@ -183,10 +183,8 @@ async def update_phone_endpoint(request: web.Request) -> web.Response:
     """Change a number's outbound, handler or name."""
     changes = await read_body(request, NumberChanges)
     number = await _number(request)
-    if changes.outbound and number.trunk_id is None:
-        _check_outbound(changes.outbound, None)
-    elif changes.outbound:
-        _check_outbound(changes.outbound, await _trunk(request, number.trunk_id))
+    if changes.outbound:
+        _check_outbound(True, await _trunk(request, number.trunk_id) if number.trunk_id else None)
     values: dict[str, Any] = changes.model_dump(exclude_unset=True)
     for name in ("outbound", "handler"):
         if name in values and values[name] is None:
@@ -237,11 +235,12 @@ async def _number(request: web.Request) -> PhoneNumber:
 
 
 async def _trunk(request: web.Request, trunk_id: str | None) -> Trunk | None:
+    owner, trunks = owner_of(request), store_of(request).trunks
     if trunk_id is None:
-        if request.config_dict[SETTINGS].jambonz_server is not None:
+        if request.config_dict[SETTINGS].jambonz_server is not None and await trunks.list(owner, Page(limit=1)):
             raise invalid([Problem("trunkId", "is missing; GET /api/trunks lists those you can use")])
         return None
-    trunk = await store_of(request).trunks.get(owner_of(request), trunk_id)
+    trunk = await trunks.get(owner, trunk_id)
     if trunk is None:
         raise invalid([Problem("trunkId", "names no trunk of yours; GET /api/trunks lists those you can use")])
     return trunk

@@ -154,12 +154,14 @@ async def test_why_a_number_cannot_be_added(tmp_path: Path, body: dict[str, Any]
         assert error["error"].startswith(said)
 
 
-async def test_with_jambonz_a_number_needs_a_trunk(tmp_path: Path) -> None:
+async def test_with_jambonz_a_number_needs_a_trunk_once_there_is_one(tmp_path: Path) -> None:
     async with serving(tmp_path, jambonz_server="jambonz.example.com") as api:
+        await api.number("441")
+        trunk_id = await trunked(api, outbound=False)
         body = {"type": "e164-ddi", "number": "442"}
         error = await api("POST", "/phone-endpoints", body, status=400)
         assert error["error"] == "TrunkId is missing; GET /api/trunks lists those you can use"
-        body["trunkId"] = await trunked(api, outbound=False)
+        body["trunkId"] = trunk_id
         await api("POST", "/phone-endpoints", body, status=400, key=OTHER_KEY)
         await api("POST", "/phone-endpoints", body, status=201)
 

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from store import DEFAULT_OWNER, Store
+from store import DEFAULT_OWNER, CallEvent, Store
 from store.database import parse_url
+from store.errors import UNREACHABLE
 from store.migrate import NewerSchema, load_upgrade
 from store.tables import metadata
-from tests.store.opened import definition, opened
+from tests.store.opened import at, definition, new_call, opened
 
 
 async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -57,6 +58,37 @@ async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     await asyncio.to_thread(spoil)
     with pytest.raises(NewerSchema, match="9999"):
         await Store.open(f"sqlite:///{tmp_path}/db.sqlite3", data_dir=tmp_path)
+
+
+async def test_a_ping_tells_whether_the_database_answers(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.ping()
+        await store._database.close()
+        await asyncio.to_thread((tmp_path / "db.sqlite3").unlink)
+        await asyncio.to_thread((tmp_path / "db.sqlite3").mkdir)
+        with pytest.raises(UNREACHABLE):
+            await store.ping()
+
+
+async def test_writers_that_are_cancelled_at_any_point_leave_the_connection_usable(tmp_path: Path) -> None:
+    """All writes to SQLite share one connection: one that is lost would stop them all."""
+    async with opened(tmp_path) as store:
+        call = await store.calls.start(new_call(), started_at=at(0))
+        for seq in range(100):
+            tasks = [
+                asyncio.create_task(store.calls.append_events(call.id, [CallEvent(seq, "user", seq, at(seq))])),
+                asyncio.create_task(store.calls.get(DEFAULT_OWNER, call.id)),
+            ]
+            for _ in range(seq % 25):
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.timeout(2):
+            await store.calls.append_events(call.id, [CallEvent(100, "user", 100, at(100))])
+            events = await store.calls.events(DEFAULT_OWNER, call.id)
+        assert events is not None
+        assert events[-1].seq == 100
 
 
 @pytest.mark.parametrize("url", ["", "mysql://x/y", "sqlite://", "sqlite:///:memory:", "nonsense"])
