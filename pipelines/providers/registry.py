@@ -1,0 +1,120 @@
+"""From the names in an agent's definition to the parts of its cascade.
+
+The parts are shared by the calls of a process, and :meth:`Registry.close_all` closes them. No vendor's package is
+imported before an agent needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from pipelines.parts import LanguageModel, SpeechToText, TextToSpeech
+from pipelines.providers.espeak import EspeakTextToSpeech
+from pipelines.providers.moonshine import MoonshineSpeechToText
+from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection
+from pipelines.providers.pico import VOICES, PicoTextToSpeech, voice_for
+from pipelines.providers.script import parse_script
+from pipelines.providers.scripted import ECHO, ScriptedLanguageModel
+
+DEFAULT_LANGUAGE = "en-US"
+
+# Where each vendor of chat completions is, and whether it asks for a key.
+_CHAT = {
+    "openai": ("https://api.openai.com/v1", True),
+    "groq": ("https://api.groq.com/openai/v1", True),
+    "ollama": ("http://127.0.0.1:11434/v1", False),
+}
+_NOT_YET = ("anthropic", "google")
+LANGUAGE_MODELS = (*_CHAT, "scripted")
+SPEECH_TO_TEXT = ("moonshine",)
+TEXT_TO_SPEECH = ("pico", "espeak")
+
+
+class _Closeable(Protocol):
+    async def close(self) -> None: ...
+
+
+class Registry:
+    """``env`` holds the settings ``X_API_KEY`` and ``X_BASE_URL`` of the vendors.
+
+    Its methods raise ``ValueError``, with a sentence for whoever wrote the agent, where a name or an option is wrong.
+    """
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._connections: dict[str, OpenAIConnection] = {}
+        self._recognisers: dict[str, SpeechToText] = {}
+        self._voices: dict[tuple[str, str], TextToSpeech] = {}
+
+    def language_model(self, model_name: str, options: Mapping[str, Any]) -> LanguageModel:
+        """The model that ``[handler:]provider/model`` names."""
+        before, slash, model = model_name.partition("/")
+        provider = before.rpartition(":")[2]
+        if not slash or not model:
+            raise ValueError(f"modelName is {model_name!r}; write provider/model, such as openai/gpt-4o")
+        if provider == "scripted":
+            if model == "echo":
+                return ScriptedLanguageModel(ECHO)
+            if "script" not in options:
+                raise ValueError(f"{model_name} needs its script in options.script; scripted/echo needs none")
+            return ScriptedLanguageModel(parse_script(options["script"]))
+        if provider in _CHAT:
+            return OpenAIChatModel(self._connection(provider), model, temperature=options.get("temperature"))
+        if provider in _NOT_YET:
+            raise ValueError(f"models of {provider} are not built in yet; use one of {', '.join(LANGUAGE_MODELS)}")
+        raise ValueError(f"there is no provider {provider!r} of models; there are {', '.join(LANGUAGE_MODELS)}")
+
+    def speech_to_text(self, vendor: str | None = None) -> SpeechToText:
+        vendor = vendor or "moonshine"
+        if vendor not in SPEECH_TO_TEXT:
+            raise ValueError(f"there is no stt.vendor {vendor!r}; there are {', '.join(SPEECH_TO_TEXT)}")
+        if vendor not in self._recognisers:
+            self._recognisers[vendor] = MoonshineSpeechToText()
+        return self._recognisers[vendor]
+
+    def text_to_speech(
+        self, vendor: str | None = None, language: str | None = None, voice: str | None = None
+    ) -> TextToSpeech:
+        """With no vendor named, Pico where it was built and has a voice for the language, else espeak-ng."""
+        language = language or DEFAULT_LANGUAGE
+        if vendor is None:
+            vendor = "pico" if find_spec("ttspico") and (voice in VOICES or voice_for(language)) else "espeak"
+        match vendor:
+            case "pico":
+                voice = voice or voice_for(language)
+                if voice is None:
+                    raise ValueError(f"pico has no voice for {language!r}; it has {', '.join(VOICES)}")
+                return self._voices.get((vendor, voice)) or self._keep(vendor, voice, PicoTextToSpeech(voice))
+            case "espeak":
+                voice = voice or language
+                return self._voices.get((vendor, voice)) or self._keep(vendor, voice, EspeakTextToSpeech(voice))
+            case _:
+                raise ValueError(f"there is no tts.vendor {vendor!r}; there are {', '.join(TEXT_TO_SPEECH)}")
+
+    async def close_all(self) -> None:
+        """Close what was opened; the registry can be used again afterwards."""
+        parts: list[_Closeable] = [*self._recognisers.values(), *self._voices.values(), *self._connections.values()]
+        self._recognisers.clear()
+        self._voices.clear()
+        self._connections.clear()
+        for part in parts:
+            await part.close()
+
+    def _keep(self, vendor: str, voice: str, synthesiser: TextToSpeech) -> TextToSpeech:
+        self._voices[vendor, voice] = synthesiser
+        return synthesiser
+
+    def _connection(self, provider: str) -> OpenAIConnection:
+        if provider not in self._connections:
+            home, wants_key = _CHAT[provider]
+            base_url = self._env.get(f"{provider.upper()}_BASE_URL", "")
+            key = self._env.get(f"{provider.upper()}_API_KEY", "")
+            if wants_key and not key and not base_url:
+                raise ValueError(f"models of {provider} need {provider.upper()}_API_KEY in the environment")
+            if base_url and urlsplit(base_url).path in ("", "/"):
+                base_url = base_url.rstrip("/") + urlsplit(home).path
+            self._connections[provider] = OpenAIConnection(provider, api_key=key, base_url=base_url or home)
+        return self._connections[provider]
