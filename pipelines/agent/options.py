@@ -6,9 +6,10 @@ import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pipelines.agent.strict import Strict, refuse, text_or
+from pipelines.providers.script import Script
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -192,6 +193,13 @@ class AgentOptions(Strict):
     dtmf: Dtmf = Dtmf()
     background: Background | None = None
     script: dict[str, Any] | None = Field(default=None, description="The dialogue of a scripted/… model.")
+
+    @field_validator("script")
+    @classmethod
+    def _script_is_one(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            Script.model_validate(value)
+        return value
 
     @property
     def opening(self) -> Greeting | None:

@@ -140,6 +140,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 _WORDS = {
     "missing": "is missing",
+    "extra_forbidden": "is not known",
     "string_type": "has to be a string",
     "model_type": "has to be an object",
     "dict_type": "has to be an object",
@@ -159,6 +160,8 @@ def _plain(error: ErrorDetails) -> str:
     kind, message = error["type"], error["msg"]
     if kind in _WORDS:
         return _WORDS[kind]
+    if kind == "value_error":
+        return f"is wrong: {message.removeprefix('Value error, ')}"
     for start, instead in (("Input should ", "has to "), ("String should ", "has to "), ("List should ", "has to ")):
         if message.startswith(start):
             return instead + message.removeprefix(start)

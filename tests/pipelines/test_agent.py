@@ -43,7 +43,7 @@ FULL: dict[str, Any] = {
         "ending": {"farewell": "Goodbye.", "maxWait": 5.0},
         "dtmf": {"timeout": 2.0, "terminator": None, "mask": True},
         "background": {"sound": "office", "volume": 0.2},
-        "script": {"states": {"start": {}}},
+        "script": {"rules": [{"said": ["*"], "say": "Hm."}]},
     },
     "functions": [
         {
@@ -240,6 +240,12 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], said: str) -> None:
     found = wrong(**changes)
     assert len(found) == 1
     assert found[0].startswith(said)
+
+
+def test_a_script_is_checked_where_it_is_written() -> None:
+    found = wrong(options={"script": {"rules": [{"said": ["hi"]}, {"say": "a", "sya": 1}]}})
+    assert found[0].startswith("options.script.rules[0] is wrong: a rule needs ")
+    assert found[1] == "options.script.rules[1].sya is not known"
 
 
 def test_all_problems_are_told_at_once() -> None:
