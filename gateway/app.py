@@ -43,7 +43,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             data_dir=settings.data_dir,
             credentials_key=settings.credentials_key.get_secret_value() if settings.credentials_key else None,
         )
-        providers = factory or ProviderFactory(settings)
+        providers = factory or await ProviderFactory.open(settings)
         recorder = Recorder(store)
         writing = asyncio.create_task(recorder.run(), name="recorder")
         try:
@@ -77,7 +77,5 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
 
 def _show_key(key: str, data_dir: Path) -> None:
     """Once, to people, and to nothing that keeps it."""
-    print(
-        f"\nThe first API key, shown this once (the database in {data_dir} keeps only its hash):\n\n    {key}\n",
-        flush=True,
-    )  # noqa: T201
+    text = f"\nThe first API key, shown this once (the database in {data_dir} keeps only its hash):\n\n    {key}\n"
+    print(text, flush=True)  # noqa: T201

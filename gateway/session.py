@@ -79,6 +79,8 @@ class PipelineFactory(Protocol):
 
     def detector(self, format: AudioFormat) -> VoiceDetector: ...
 
+    async def close(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:

@@ -27,8 +27,6 @@ log = structlog.get_logger(__name__)
 LOOK_UP_SECONDS = 3.0
 """The longest that finding the agent may take: Jambonz gives the webhook 10 s."""
 
-REMEMBER_SECONDS = 120.0
-"""How long a call that is over is known to its last hooks."""
 
 HookName = Literal["call", "status", "next"]
 HookT = TypeVar("HookT", bound=Hook)
@@ -63,7 +61,7 @@ class Switchboard:
         self._calls: dict[str, CallSession] = {}
         self._by_sid: dict[str, CallSession] = {}
         self._by_token: dict[str, CallSession] = {}
-        self._ended: dict[str, float] = {}
+
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = 0
         self.draining = False
@@ -125,15 +123,15 @@ class Switchboard:
         return Reply(204)
 
     def on_next(self, call_id: str, body: bytes, signature: str | None) -> Reply:
-        """A verb is over, and Jambonz asks what is next. Calls that we know end by our verb; to what is said of others
-        the answer is nothing, so that it replaces nothing."""
+        """The listen verb is over, and Jambonz asks what is next: nothing else, so it goes on to our hangup.
+
+        To say "hang up" here would be wrong: it would replace what somebody redirected the call to just now.
+        """
         hook = self._read("next", ActionHook, body, signature)
         if isinstance(hook, Reply):
             return hook
-        call = self._calls.get(call_id)
-        if call is None and call_id not in self._ended:
-            return Reply(200)
-        return Reply(200, [verbs.hangup()])
+        log.debug("listen is over", call_id=call_id, call_sid=hook.call_sid, connected=hook.listen_connected)
+        return Reply(200)
 
     def _read(self, name: HookName, model: type[HookT], body: bytes, signature: str | None) -> HookT | Reply:
         """Verify, then parse. A refusal is counted, and logged without the body."""
@@ -192,13 +190,6 @@ class Switchboard:
             self._by_token.pop(call.token, None)
             self._by_sid.pop(call.call_sid, None)
             self._calls.pop(call.id, None)
-            self._remember(call.id)
-
-    def _remember(self, call_id: str) -> None:
-        now = asyncio.get_running_loop().time()
-        while self._ended and next(iter(self._ended.values())) < now:
-            del self._ended[next(iter(self._ended))]
-        self._ended[call_id] = now + REMEMBER_SECONDS
 
     async def drain(self, seconds: float) -> None:
         """Take no more calls, wait for those there are, and end what is left after ``seconds``."""

@@ -353,8 +353,7 @@ class Playout:
             self._clear_bound = min(self._clear_bound, mark.wire)
             self._suspect |= name != self._clear_mark
         elif self._state is not _State.PAUSED:
-            earliest = self._earliest + (mark.wire - self._anchor_wire) * FRAME_SECONDS
-            if now < earliest - FRAME_SECONDS:
+            if self._too_early(mark, now):
                 self.early_marks += 1
             elif mark.wire >= self._anchor_wire and now < mark.expected + MARK_LATE:
                 self._proven = max(self._proven, mark.wire)
@@ -364,6 +363,10 @@ class Playout:
         elif self._state is _State.PLAYING:
             self._progress(now)
         return self._take()
+
+    def _too_early(self, mark: _Mark, now: float) -> bool:
+        """Whether the audio in front of a mark cannot have been played by now."""
+        return now < self._earliest + (mark.wire - self._anchor_wire - 1) * FRAME_SECONDS
 
     def tick(self, now: float) -> Sequence[PlayoutEvent]:
         """Send what is due by ``now``, after a late tick all of it, and account for what was heard."""
@@ -508,11 +511,15 @@ class Playout:
         self._mark_count += 1
         self._clear_mark = f"c{self._mark_count}"
         self._marks[self._clear_mark] = _Mark(self._wire, now)
-        self._send_silence(self._lump, now)  # fills the lump, so that nothing of the utterance is left behind
+        self._fill_lump(now)
         self._sink.send_mark(self._clear_mark)  # behind all audio: it is reported at once, and leaves no trace
         self._sink.send_clear()
         self._clear_deadline = now + CLEAR_GUARD
         self._state = _State.CLEARING
+
+    def _fill_lump(self, now: float) -> None:
+        """Clearing leaves alone what waits for its lump to fill: fill it, and nothing of the utterance is left."""
+        self._send_silence(self._lump, now)
 
     def _cleared(self, now: float) -> None:
         """The far end is silent: what it had played by then was heard, the rest was not."""

