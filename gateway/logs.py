@@ -21,7 +21,7 @@ def configure(level: str, format: Literal["auto", "console", "json"]) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]  # the pretty one reads files
         if people
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

@@ -57,6 +57,10 @@ MAX_FAILURES = 3
 """Answers in a row that failed: after these the call ends, rather than apologise for ever."""
 
 
+MAX_CALL_SECONDS = 3600.0
+"""The longest call of an agent that sets no ``maxDuration``: a line that was forgotten costs money."""
+
+
 class VoiceDetector(Protocol):
     """Voice activity of one caller: a frame of 20 ms in, whether it is speech out."""
 
@@ -101,6 +105,7 @@ class Cascade:
         self._decided.set()
         self._paused_since: float | None = None
         self._started_at = 0.0
+        self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._ending = False
         self._end_by: float | None = None
         self._failures = 0
@@ -207,8 +212,7 @@ class Cascade:
         prompt = self._idle.tick(now)
         if prompt is not None:
             self._on_idle(prompt)
-        limit = self._agent.options.max_seconds
-        if limit is not None and now - self._started_at >= limit:
+        if now - self._started_at >= self._longest:
             self.say_and_end(self._agent.options.time_exceeded_message, "max_duration")
 
     # TranscriptListener

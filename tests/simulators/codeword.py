@@ -148,6 +148,9 @@ class CodewordRecogniser:
         self.open_streams += 1
         return CodewordStream(self, listener)
 
+    def words(self, sound: bytes) -> str:
+        return " ".join(heard_words(sound))
+
     async def close(self) -> None: ...
 
 
@@ -180,7 +183,7 @@ class CodewordStream:
 
     def _deliver(self, segment: int, sound: bytes) -> None:
         if self._listener is not None and segment == self._segment:
-            text = " ".join(heard_words(sound))
+            text = self._recogniser.words(sound)
             seconds = len(sound) / 16000
             self._listener.on_transcript(Transcript(segment, text, final=False, audio_seconds=seconds))
 
