@@ -24,7 +24,7 @@ from jambonz.simulator.report import CallReport
 from jambonz.simulator.transport import HookResponse, SocketRefused
 from media.audio import PCM_8K, AudioFormat
 from pipelines.agent import AgentDefinition
-from pipelines.cascade import Cascade, CascadeParts
+from pipelines.cascade import Cascade, CascadeParts, VoiceDetector
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall, ListenerOptions
@@ -201,7 +201,7 @@ class Office:
         self.pipelines.append(cascade)
         return cascade
 
-    def detector(self, format: AudioFormat) -> PeakDetector:
+    def detector(self, format: AudioFormat) -> VoiceDetector:
         return PeakDetector()
 
     async def close(self) -> None: ...
