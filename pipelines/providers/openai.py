@@ -120,28 +120,17 @@ class OpenAIChatModel:
             request["tools"] = [_tool(tool) for tool in tools]
         client = await self._connection.client()
         stream, chunk = await self._begin(client, request)
-        calls = _ToolCalls(self._connection)
-        usage: Usage | None = None
-        finished = False
+        answer = _Answer(self._connection)
         try:
             while chunk is not None:
-                usage = _usage(chunk) or usage
-                for choice in chunk.choices or ():
-                    finished = finished or choice.finish_reason is not None
-                    if choice.delta is None:
-                        continue
-                    if choice.delta.content:
-                        yield TextDelta(choice.delta.content)
-                    calls.add(choice.delta.tool_calls or ())
-                chunk = await self._next(stream, NEXT_TOKEN_SECONDS)
+                text = answer.read(chunk)
+                if text:
+                    yield TextDelta(text)
+                chunk = await self._next(stream)
         finally:
             await stream.close()
-        if not finished:
-            raise self._connection.fault("connect", "the answer broke off before its end")
-        for call in calls.parsed():
-            yield call
-        if usage is not None:
-            yield usage
+        for event in answer.end():
+            yield event
 
     async def close(self) -> None:
         """The connection is shared, and closed by who made it."""
@@ -169,23 +158,49 @@ class OpenAIChatModel:
                 raise self._connection.explain(error) from error
             raise
 
-    async def _next(self, stream: Any, seconds: float) -> Any:
+    async def _next(self, stream: Any) -> Any:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(NEXT_TOKEN_SECONDS):
                 return await anext(aiter(stream), None)
         except Exception as error:
             raise self._connection.explain(error) from error
 
 
-class _ToolCalls:
-    """Tool calls put together from their fragments. A first fragment has an id and a name, later ones an index alone;
-    some servers send a call whole, or leave the index out."""
+class _Answer:
+    """What is put together from the chunks of an answer.
+
+    Of a tool call, a first fragment has an id and a name, later ones an index alone; some servers send a call whole, or
+    leave the index out, and some report no usage.
+    """
 
     def __init__(self, connection: OpenAIConnection) -> None:
         self._connection = connection
         self._calls: dict[int, dict[str, str]] = {}
+        self._usage: Usage | None = None
+        self._finished = False
 
-    def add(self, fragments: Sequence[Any]) -> None:
+    def read(self, chunk: Any) -> str:
+        """Take a chunk in; answers the text in it. The SDK does not check that chunks are what they should be."""
+        try:
+            self._usage = _usage(chunk) or self._usage
+            text = ""
+            for choice in chunk.choices or ():
+                self._finished = self._finished or choice.finish_reason is not None
+                if choice.delta is not None:
+                    text += choice.delta.content or ""
+                    self._collect(choice.delta.tool_calls or ())
+        except (AttributeError, TypeError) as error:
+            raise self._connection.explain(error) from error
+        return text
+
+    def end(self) -> list[ModelEvent]:
+        """What follows the text, once the stream is over."""
+        if not self._finished:
+            raise self._connection.fault("connect", "the answer broke off before its end")
+        calls = [self._parse(call) for _, call in sorted(self._calls.items())]
+        return [*calls, self._usage] if self._usage is not None else [*calls]
+
+    def _collect(self, fragments: Sequence[Any]) -> None:
         for fragment in fragments:
             index = fragment.index
             if index is None:
@@ -195,9 +210,6 @@ class _ToolCalls:
             if fragment.function is not None:
                 call["name"] = call["name"] or fragment.function.name or ""
                 call["arguments"] += fragment.function.arguments or ""
-
-    def parsed(self) -> list[ToolCall]:
-        return [self._parse(call) for _, call in sorted(self._calls.items())]
 
     def _parse(self, call: dict[str, str]) -> ToolCall:
         try:
