@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 WAIT_SECONDS = 10
-"""How long a statement waits for a free connection, and SQLite for its lock, before it is an error."""
+"""How long a statement waits for a free connection, SQLite for its lock, and PostgreSQL's answer is waited for."""
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
@@ -39,7 +39,10 @@ class Database:
             for engine in (self._writer, self._reader):
                 event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
         else:
-            self._writer = create_async_engine(parsed, pool_size=5, pool_pre_ping=True, **common)
+            deadlines = {"timeout": WAIT_SECONDS, "command_timeout": WAIT_SECONDS}
+            self._writer = create_async_engine(
+                parsed, pool_size=5, pool_pre_ping=True, connect_args=deadlines, **common
+            )
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -65,7 +68,11 @@ def parse_url(url: str) -> URL:
         raise ValueError("has to be postgresql://user:password@host/name or sqlite:///path/to/file") from None
     if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
         raise ValueError("has to name a file: sqlite:///path/to/file")
-    return parsed.set(drivername=driver)
+    parsed = parsed.set(drivername=driver)
+    if "sslmode" in parsed.query:  # libpq's name for it, which hosts of databases write
+        mode = parsed.query["sslmode"]
+        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return parsed
 
 
 def _sqlite_pragmas(connection: DBAPIConnection, _record: object) -> None:

@@ -25,10 +25,16 @@ class NewerSchema(RuntimeError):
     """The database was last used by a newer version of the service."""
 
 
+_LOCK = 0x7472756E6B6C696E
+"""An advisory lock of PostgreSQL, by a number of our own ("trunklin"): processes that start together take turns."""
+
+
 async def migrate(database: Database) -> None:
     """Upgrade to the newest revision, in one transaction."""
     upgrade = await asyncio.to_thread(load_upgrade)
     async with database.write() as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         await connection.run_sync(upgrade)
 
 

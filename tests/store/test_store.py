@@ -101,3 +101,8 @@ def test_urls_that_are_no_store(url: str) -> None:
 def test_any_name_of_postgresql_means_the_driver_that_does_not_block(url: str) -> None:
     assert parse_url(url).drivername == "postgresql+asyncpg"
     assert parse_url(url).password == "p"
+
+
+def test_encryption_is_asked_for_by_the_name_that_hosts_of_databases_write() -> None:
+    assert parse_url("postgresql://u:p@h/d?sslmode=require").query == {"ssl": "require"}
+    assert parse_url("postgresql://u:p@h/d").query == {}

@@ -1,0 +1,134 @@
+"""The tests of the store once more, on a real PostgreSQL, and what is true of it alone.
+
+They run where TEST_DATABASE_URL names a server on this host, with a user who may create databases:
+
+    TEST_DATABASE_URL=postgresql://postgres:secret@127.0.0.1/postgres make unit ARGS=tests/store
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from blockbuster import BlockBuster
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from store import DEFAULT_OWNER, Store
+from store.database import Database, parse_url
+from store.errors import UNREACHABLE
+from store.tables import metadata
+from tests.store import test_accounts, test_agents, test_calls, test_listeners, test_numbers, test_store
+from tests.store.opened import at, definition, new_call
+
+SERVER = os.environ.get("TEST_DATABASE_URL", "")
+SHARED = (test_accounts, test_agents, test_calls, test_listeners, test_numbers, test_store)
+OF_SQLITE = {
+    "test_keys_are_not_in_the_file",
+    "test_a_page_of_calls_is_read_by_its_index",
+    "test_folders_are_made",
+    "test_the_file_is_in_wal_mode_and_holds_its_references",
+    "test_the_migrations_make_the_tables_as_they_are_declared",
+    "test_a_database_of_a_newer_version_is_refused",
+    "test_a_ping_tells_whether_the_database_answers",
+    "test_urls_that_are_no_store",
+    "test_any_name_of_postgresql_means_the_driver_that_does_not_block",
+}
+pytestmark = pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DATABASE_URL to test against one")
+
+if SERVER:
+    for shared in SHARED:
+        globals().update(
+            {
+                name: test
+                for name, test in vars(shared).items()
+                if name.startswith("test_") and callable(test) and name not in OF_SQLITE
+            }
+        )
+
+
+@asynccontextmanager
+async def as_superuser() -> AsyncIterator[Any]:
+    engine = create_async_engine(parse_url(SERVER), isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def url(no_blocking_calls: BlockBuster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """A database of the test's own, which :func:`tests.store.opened.opened` opens instead of a file."""
+    for function in no_blocking_calls.functions.values():  # the driver looks for ~/.pgpass when it connects
+        function.can_block_in("asyncpg/connect_utils.py", "_read_password_file")
+        function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
+    name = f"trunkline_test_{uuid.uuid4().hex}"
+    async with as_superuser() as connection:
+        await connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    url = parse_url(SERVER).set(database=name).render_as_string(hide_password=False)
+
+    @asynccontextmanager
+    async def opened(directory: Path, **options: Any) -> AsyncIterator[Store]:
+        store = await Store.open(url, data_dir=directory, **options)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    for module in SHARED:
+        monkeypatch.setattr(module, "opened", opened)
+    yield url
+    async with as_superuser() as connection:
+        await connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_the_migrations_make_the_tables_as_declared(url: str, tmp_path: Path) -> None:
+    store = await Store.open(url, data_dir=tmp_path)
+    try:
+        async with store._database.write() as connection:
+            differences = await connection.run_sync(
+                lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
+            )
+        assert differences == []
+    finally:
+        await store.close()
+
+
+async def test_processes_that_start_together_upgrade_in_turn(url: str, tmp_path: Path) -> None:
+    stores = await asyncio.gather(*(Store.open(url, data_dir=tmp_path, node=str(n)) for n in range(4)))
+    try:
+        await asyncio.gather(*(s.calls.start(new_call(), started_at=at(n)) for n, s in enumerate(stores)))
+    finally:
+        await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_connection_that_was_cut_is_replaced(url: str, tmp_path: Path) -> None:
+    """As after a restart of the server: what waits in the pool is dead."""
+    store = await Store.open(url, data_dir=tmp_path)
+    try:
+        agent = await store.agents.create(DEFAULT_OWNER, definition())
+        async with as_superuser() as connection:
+            cut = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+            await connection.execute(cut, {"name": parse_url(url).database})
+        assert await store.agents.get(DEFAULT_OWNER, agent.id) == agent
+        await store.ping()
+    finally:
+        await store.close()
+
+
+async def test_a_server_that_is_gone_is_told_as_any_other(url: str) -> None:
+    database = Database(parse_url(url).set(port=1).render_as_string(hide_password=False))
+    with pytest.raises(UNREACHABLE):
+        async with database.read():
+            pass
+    await database.close()
