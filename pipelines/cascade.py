@@ -46,6 +46,7 @@ from pipelines.turns import (
     ResumeAgent,
     SpeechDropped,
     SpeechPaused,
+    SpeechResumed,
     SpeechStarted,
     TurnEnded,
     TurnEvent,
@@ -233,7 +234,9 @@ class Cascade:
         for event in events:
             match event:
                 case SpeechStarted():
-                    self._idle.reset()
+                    self._idle.stop()
+                    stt.speech_started()
+                case SpeechResumed():
                     stt.speech_started()
                 case SpeechPaused():
                     stt.speech_paused()
@@ -253,6 +256,7 @@ class Cascade:
                     self._settle(confirmed=True)
                     self._interrupt(now)
                 case TurnEnded(text):
+                    self._idle.reset()
                     stt.end_segment()
                     self._host.on_event(UserSaid(text))
                     self._take_turn(event)
@@ -283,6 +287,7 @@ class Cascade:
             return
         now = self._clock()
         self._idle.reset()
+        self._settle(confirmed=True)
         self._interrupt(now)
         self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
         self._take_turn(TurnEnded(digits, now, now, now))

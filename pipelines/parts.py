@@ -62,8 +62,8 @@ class SttStream(Protocol):
         ...
 
     def speech_started(self) -> None:
-        """Voice activity says that speech began, about 200 ms ago at the most: a hint for recognisers that have no
-        voice activity of their own. The stream keeps that much pre-roll itself."""
+        """Voice activity says that speech began, or goes on after a pause, about 200 ms ago at the most: a hint for
+        recognisers that have no voice activity of their own. The stream keeps that much pre-roll itself."""
         ...
 
     def speech_paused(self) -> None:

@@ -62,6 +62,11 @@ class SpeechPaused:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechResumed:
+    """The caller goes on after a pause: tell the recogniser."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechDropped:
     """It was nothing: a noise, a cough, a backchannel. ``deaf`` if there was speech enough, and no transcript came."""
 
@@ -98,7 +103,9 @@ class TurnEnded:
     decided: float
 
 
-TurnEvent = SpeechStarted | SpeechPaused | SpeechDropped | PauseAgent | ResumeAgent | Interrupted | TurnEnded
+TurnEvent = (
+    SpeechStarted | SpeechPaused | SpeechResumed | SpeechDropped | PauseAgent | ResumeAgent | Interrupted | TurnEnded
+)
 
 _NOTHING: tuple[TurnEvent, ...] = ()
 
@@ -119,7 +126,9 @@ class TurnMachine:
         self._onset = 0.0
         self._last_voice = 0.0
         self._voiced = 0.0
-        self._texts: dict[int, str] = {}
+        self._skipped = 0.0  # pauses, as far as recognisers may leave them out
+        self._transcripts: dict[int, Transcript] = {}  # by segment
+        self._done = -1  # the latest segment that belongs to a turn that is over
         self._transcribed: float | None = None  # when a transcript of all that was said came
         self._floor = False  # the agent has it: it speaks, or is about to
         self._protected = False
@@ -174,28 +183,36 @@ class TurnMachine:
         """The recogniser's words. One for sound that ended before the latest speech counts, but not as all of it."""
         if self._caller is _Caller.SILENT or self._closed:
             return _NOTHING
-        self._texts[transcript.segment] = transcript.text.strip()
-        spoken = self._last_voice - self._onset
-        whole = transcript.audio_seconds == 0.0 or transcript.audio_seconds >= spoken - 0.1
-        if self._caller is _Caller.TRAILING and whole:
+        if transcript.segment <= self._done:
+            return _NOTHING
+        self._transcripts[transcript.segment] = transcript
+        if self._caller is _Caller.TRAILING and self._whole():
             self._transcribed = now
         self._decide(now)
         return self._take()
 
     def _voice(self, now: float) -> None:
-        self._voiced += FRAME_SECONDS
-        self._last_voice = now
         if self._caller is _Caller.SILENT:
             self._onset = now - self._window.bit_length() * FRAME_SECONDS
             self._voiced = self._window.bit_count() * FRAME_SECONDS
+            self._skipped = 0.0
             self._caller = _Caller.SPEAKING
             self._events.append(SpeechStarted(self._onset))
             if self._floor and self.settings.interruptions and not self._protected:
                 self._pausing = True
                 self._events.append(PauseAgent(self._onset))
-        elif self._caller is _Caller.TRAILING and self._window & 0b11 == 0b11:
+        elif self._caller is _Caller.SPEAKING:
+            self._voiced += FRAME_SECONDS
+        elif self._window & 0b11 == 0b11:
+            if self._voiced >= COUGH_SECONDS:
+                self._events.append(SpeechResumed())
+            self._voiced += 2 * FRAME_SECONDS
+            self._skipped += max(0.0, now - self._last_voice - 2 * PAUSE_SECONDS)
             self._caller = _Caller.SPEAKING
             self._transcribed = None
+        else:
+            return  # one frame alone, after speech, is a click
+        self._last_voice = now
 
     def _decide(self, now: float) -> None:
         silence = now - self._last_voice
@@ -269,11 +286,18 @@ class TurnMachine:
     def _reset(self) -> None:
         self._caller = _Caller.SILENT
         self._window = 0
-        self._texts.clear()
+        self._done = max(self._transcripts, default=self._done)
+        self._transcripts.clear()
         self._transcribed = None
 
     def _text(self) -> str:
-        return " ".join(self._texts[segment] for segment in sorted(self._texts) if self._texts[segment])
+        texts = (transcript.text.strip() for _, transcript in sorted(self._transcripts.items()))
+        return " ".join(text for text in texts if text)
+
+    def _whole(self) -> bool:
+        """Whether the transcripts cover all that was said; those that do not tell what they cover are believed."""
+        covered = [transcript.audio_seconds for transcript in self._transcripts.values()]
+        return 0.0 in covered or sum(covered) >= self._last_voice - self._onset - self._skipped - 0.1
 
     def _take(self) -> Sequence[TurnEvent]:
         if not self._events:

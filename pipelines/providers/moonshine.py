@@ -11,7 +11,7 @@ import ctypes
 import os
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -105,7 +105,7 @@ class MoonshineSpeechToText:
         if language and language.lower().split("-")[0] != "en":
             message = f"it understands English only, not {language!r}; choose another stt.vendor"
             raise ProviderError(self.name, "bad_request", message)
-        return MoonshineStream(self._pool, listener)
+        return MoonshineStream(self._words, listener)
 
     async def transcribe(self, clip: Clip) -> str:
         """The words of a clip of any length."""
@@ -115,6 +115,9 @@ class MoonshineSpeechToText:
 
     async def close(self) -> None:
         await self._pool.close(lambda recogniser: recogniser.close())
+
+    async def _words(self, pcm: bytes) -> str:
+        return await self._pool.run(partial(_hear_telephone, pcm))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +129,13 @@ class _Request:
 
 
 class MoonshineStream:
-    """One caller. Transcripts come in the order of their segments; one that newer speech made worthless never comes."""
+    """One caller; ``hear`` gives the words in 16 bit samples at 8 kHz.
 
-    def __init__(self, pool: WorkerPool[Any], listener: TranscriptListener) -> None:
-        self._pool = pool
+    Transcripts come in the order of their segments; one that newer speech has made worthless never comes.
+    """
+
+    def __init__(self, hear: Callable[[bytes], Awaitable[str]], listener: TranscriptListener) -> None:
+        self._hear = hear
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._segment = 0
@@ -164,6 +170,7 @@ class MoonshineStream:
     def end_segment(self) -> None:
         self._requests.clear()
         self._stop()
+        self._speaking = False
         self._sound.clear()
         self._segment += 1
 
@@ -202,20 +209,15 @@ class MoonshineStream:
         me = asyncio.current_task()
         while self._requests and self._worker is me:
             request = self._requests[0]
+            seconds = PCM_8K.seconds(request.pcm)
             try:
-                text = await self._words(request.pcm)
+                text = await self._hear(request.pcm) if seconds >= _SHORTEST_SECONDS else ""
             except ProviderError as error:
                 self._requests.popleft()
                 self._listener.on_stt_error(error)
                 continue
             self._requests.popleft()
-            seconds = PCM_8K.seconds(request.pcm)
             took = self._loop.time() - request.at
             self._listener.on_transcript(Transcript(request.segment, text, request.final, seconds, took))
         if self._worker is me:
             self._worker = None
-
-    async def _words(self, pcm: bytes) -> str:
-        if PCM_8K.seconds(pcm) < _SHORTEST_SECONDS:
-            return ""
-        return await self._pool.run(partial(_hear_telephone, pcm))

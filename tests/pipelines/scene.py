@@ -1,0 +1,105 @@
+"""Turn-taking on a clock moved by hand: a script of what the caller does, and the events that follow, with their times.
+
+The script's lines, or parts between semicolons, one after the other:
+
+====================  ==================================================================
+``speech 300``        300 ms of frames with voice
+``silence 700``       700 ms of frames without
+``frames 1.11.``      a frame for each character: ``1`` is voice
+``gone 700``          700 ms without frames, as when no RTP comes: time passes
+``says hello you``    a transcript of all that was said so far
+``says#1 and you``    the same, of the recogniser's second segment
+``says@300 hello``    a transcript that covers 300 ms of sound
+``agent``             the agent takes the floor; ``protected``: so that nobody may interrupt; ``quiet``: gives it back
+``close``             the call is ending
+====================  ==================================================================
+
+Events are told as ``60 started@0``: at 60 ms, speech that began at 0 ms.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pipelines.parts import Transcript
+from pipelines.turns import (
+    Interrupted,
+    PauseAgent,
+    ResumeAgent,
+    SpeechDropped,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    TurnEnded,
+    TurnEvent,
+    TurnMachine,
+    TurnSettings,
+)
+
+FRAME_MS = 20
+
+
+class Scene:
+    def __init__(self, settings: TurnSettings | None = None) -> None:
+        self.machine = TurnMachine(settings)
+        self.ms = 0
+        self.told: list[str] = []
+        self.raw: list[TurnEvent] = []
+
+    def play(self, script: str) -> list[str]:
+        for line in re.split(r"[;\n]", script):
+            if line.strip():
+                self._do(*re.match(r"\s*(\w+)(?:([#@])(\d+))?\s*(.*?)\s*$", line).groups())  # type: ignore[union-attr]
+        return self.told
+
+    def _do(self, what: str, kind: str | None, number: str | None, rest: str) -> None:
+        match what:
+            case "speech" | "silence":
+                self._frames(str(int(what == "speech")) * (int(rest) // FRAME_MS))
+            case "frames":
+                self._frames(rest)
+            case "gone":
+                for _ in range(int(rest) // FRAME_MS):
+                    self.ms += FRAME_MS
+                    self._tell(self.machine.tick(self.ms / 1000))
+            case "says":
+                segment = int(number) if kind == "#" and number else 0
+                seconds = int(number) / 1000 if kind == "@" and number else 0.0
+                self._tell(self.machine.transcript(Transcript(segment, rest, False, seconds), self.ms / 1000))
+            case "agent" | "protected" | "quiet":
+                self.machine.floor(what != "quiet", protected=what == "protected")
+            case "close":
+                self.machine.close()
+            case _:
+                raise ValueError(f"a scene has no {what!r}")
+
+    def _frames(self, voiced: str) -> None:
+        for character in voiced:
+            self.ms += FRAME_MS
+            self._tell(self.machine.hear(character == "1", self.ms / 1000))
+            self._tell(self.machine.tick(self.ms / 1000))
+
+    def _tell(self, events: object) -> None:
+        for event in events:  # type: ignore[attr-defined]
+            self.raw.append(event)
+            self.told.append(f"{self.ms} {_word(event)}")
+
+
+def _word(event: TurnEvent) -> str:
+    match event:
+        case SpeechStarted(at):
+            return f"started@{round(at * 1000)}"
+        case SpeechPaused():
+            return "paused"
+        case SpeechResumed():
+            return "resumed"
+        case SpeechDropped(deaf):
+            return "deaf" if deaf else "dropped"
+        case PauseAgent(since):
+            return f"agent-pauses@{round(since * 1000)}"
+        case ResumeAgent():
+            return "agent-resumes"
+        case Interrupted(since):
+            return f"interrupted@{round(since * 1000)}"
+        case TurnEnded(text, ended, transcribed, _):
+            return f"turn({text}) of {round(ended * 1000)}, known at {round(transcribed * 1000)}"

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipelines.agent import Function
+from pipelines.parts import ToolCall
+from pipelines.tools import Toolbox, ToolResult
+
+METADATA: dict[str, Any] = {
+    "customer": {"name": "Ann", "vip": False, "tags": ["a", "b"], "since": None},
+    "trunk": "north",
+    "zero": 0,
+}
+
+
+def function(name: str = "tool", /, **fields: Any) -> Function:
+    fields = {"implementation": "stub", "result": "done", "description": f"The {name}.", **fields}
+    return Function.model_validate({"name": name, **fields})
+
+
+def stub(result: str, /, required: list[str] | None = None, **parameters: Any) -> Toolbox:
+    schema = {"properties": parameters, "required": required or []}
+    return Toolbox([function(result=result, input_schema=schema)], METADATA)
+
+
+def run(toolbox: Toolbox, name: str = "tool", **arguments: Any) -> ToolResult:
+    return toolbox.call(ToolCall("1", name, arguments))
+
+
+def error(result: ToolResult) -> str:
+    assert not result.hang_up
+    told: dict[str, str] = json.loads(result.text)
+    assert list(told) == ["error"]
+    return told["error"]
+
+
+GENERATED = {"type": "string", "description": "when"}
+STATIC = {"source": "static", "from": "secret-7"}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "arguments", "expected"),
+    [
+        pytest.param(GENERATED, {"x": "nine"}, "<nine>", id="generated"),
+        pytest.param(GENERATED, {"x": 9}, "<9>", id="whatever its type"),
+        pytest.param(GENERATED, {}, "<{x}>", id="generated and not given: the text stays as it is"),
+        pytest.param({**GENERATED, "default": "ten"}, {}, "<ten>", id="default"),
+        pytest.param({**GENERATED, "default": "ten"}, {"x": "nine"}, "<nine>", id="the model goes before the default"),
+        pytest.param(STATIC, {}, "<secret-7>", id="static"),
+        pytest.param(STATIC, {"x": "mine"}, "<secret-7>", id="the model cannot change what is static"),
+        pytest.param({"source": "metadata", "from": "customer.name"}, {}, "<Ann>", id="metadata"),
+        pytest.param({"source": "metadata", "from": "customer.name"}, {"x": "Eve"}, "<Ann>", id="nor metadata"),
+        pytest.param({"source": "metadata", "from": "zero"}, {}, "<0>", id="nothing is something"),
+        pytest.param({"source": "metadata", "from": "customer.vip"}, {}, "<False>", id="false is something"),
+    ],
+)
+def test_where_a_parameter_comes_from(parameter: dict[str, Any], arguments: dict[str, Any], expected: str) -> None:
+    assert run(stub("<{x}>", x=parameter), **arguments) == ToolResult(expected)
+
+
+@pytest.mark.parametrize("path", ["customer.street", "nobody", "trunk.name", "customer.tags.0", "customer.since", ""])
+def test_metadata_that_the_call_does_not_have(path: str) -> None:
+    if not path:
+        with pytest.raises(ValueError, match="metadata"):
+            stub("<{x}>", x={"source": "metadata", "from": path})
+        return
+    told = error(run(stub("<{x}>", x={"source": "metadata", "from": path}), x="made up"))
+    assert told == f"tool needs the call's metadata {path!r}, which it does not have"
+
+
+@pytest.mark.parametrize(
+    "toolbox",
+    [stub("<{x}>", x={**GENERATED, "required": True}), stub("<{x}>", required=["x"], x=GENERATED)],
+    ids=["by itself", "by the schema"],
+)
+def test_a_parameter_that_is_required(toolbox: Toolbox) -> None:
+    assert error(run(toolbox)) == "tool needs the parameter 'x'"
+    assert run(toolbox, x="9").text == "<9>"
+
+
+def test_the_model_sees_only_what_it_is_to_fill_in() -> None:
+    toolbox = stub(
+        "",
+        required=["when"],
+        when={"type": "string", "description": "when", "enum": ["am", "pm"]},
+        count={"type": "integer", "minimum": 1, "maximum": 9, "default": 2},
+        tags={"type": "array", "items": {"type": "string"}, "required": True},
+        secret=STATIC,
+        who={"source": "metadata", "from": "customer.name"},
+    )
+    [spec] = toolbox.specs
+    assert (spec.name, spec.description) == ("tool", "The tool.")
+    assert spec.parameters == {
+        "type": "object",
+        "properties": {
+            "when": {"type": "string", "description": "when", "enum": ["am", "pm"]},
+            "count": {"type": "integer", "minimum": 1, "maximum": 9},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["when", "tags"],
+        "additionalProperties": False,
+    }
+    assert "secret-7" not in json.dumps(spec.parameters)
+
+
+def test_arguments_that_no_parameter_has_go_nowhere() -> None:
+    assert run(stub("<{x}> <{__class__}>", x=GENERATED), x="{y}", y="no", __class__="no").text == "<{y}> <{__class__}>"
+
+
+def test_hangup() -> None:
+    toolbox = Toolbox([function("bye", implementation="builtin", platform="hangup", result=None)], {})
+    assert run(toolbox, "bye") == ToolResult("OK", hang_up=True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("customer.name, trunk", {"customer.name": "Ann", "trunk": "north"}),
+        ("customer", {"customer": METADATA["customer"]}),
+        ("street,,  ", {"street": "unknown"}),
+        ("", {}),
+    ],
+)
+def test_metadata_that_the_model_asks_for(keys: str, expected: dict[str, Any]) -> None:
+    schema = {"properties": {"keys": {"type": "string"}}}
+    lookup = function("look", implementation="builtin", platform="metadata", result=None, input_schema=schema)
+    assert json.loads(run(Toolbox([lookup], METADATA), "look", keys=keys).text) == expected
+
+
+def test_a_tool_that_is_not_there_is_told_with_those_that_are() -> None:
+    toolbox = Toolbox([function("book"), function("cancel")], {})
+    assert error(run(toolbox, "boook")) == "there is no tool 'boook'; the tools are: book, cancel"
+    assert error(run(Toolbox([], {}), "x")) == "there is no tool 'x'; the tools are: none"
+
+
+def test_kinds_that_cannot_run_are_not_offered_and_do_not_run() -> None:
+    rest = function("fetch", implementation="rest", url="https://example.com", result=None)
+    client = function("show", implementation="client", result=None)
+    toolbox = Toolbox([rest, client, function("book")], {})
+    assert [spec.name for spec in toolbox.specs] == ["book"]
+    assert toolbox.unavailable == ["fetch", "show"]
+    assert "there is no tool 'fetch'" in error(run(toolbox, "fetch"))
+
+
+def test_a_stub_without_a_result_says_nothing() -> None:
+    assert run(Toolbox([function(result=None)], {})) == ToolResult("")
