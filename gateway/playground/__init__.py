@@ -33,8 +33,10 @@ _HEADERS = {
 FILES = {
     "/": ("index.html", "text/html"),
     "/playground/style.css": ("style.css", "text/css"),
-    "/playground/app.js": ("app.js", "text/javascript"),
-    "/playground/conversation.js": ("conversation.js", "text/javascript"),
+    **{
+        f"/playground/{name}.js": (f"{name}.js", "text/javascript")
+        for name in ("app", "transcript", "conversation", "dom")
+    },
 }
 """Path, file, type. Small enough to be kept in memory, and read with the module."""
 

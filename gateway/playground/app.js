@@ -1,21 +1,17 @@
-// The page: what the REST API and the progress sockets tell, put on the screen. Text from the network is only ever set
-// as text.
+// The page: what the REST API and the progress sockets tell, put on the screen.
 
-import { Conversation, fromLog, fromProgress, PARTS } from "./conversation.js";
+import { Conversation, fromLog, fromProgress, REASONS } from "./conversation.js";
+import { clock, day, el, lasted, phone } from "./dom.js";
+import { Transcript } from "./transcript.js";
 
 const KEY = "trunkline.key";
 const MAX_LIVE_CALLS = 30;
 const PAGE = 200;
 const MAX_PAGES = 25;
+const STORED_AFTER = 1000; // milliseconds: the record of a call is written in batches, beside the call
 
 const byId = (id) => document.getElementById(id);
 const view = byId("view");
-
-function el(tag, props = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
 
 // The API
 
@@ -46,116 +42,6 @@ async function everyAgent() {
   return agents;
 }
 
-// Numbers, times
-
-const phone = (number) => (number && /^\d+$/.test(number) ? `+${number}` : number || "withheld");
-const clock = (at) => (at ? new Date(at).toLocaleTimeString([], { hour12: false }) : "");
-const day = (at) => (at ? new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "");
-const seconds = (value) => `${value.toFixed(2)} s`;
-
-function lasted(from, to) {
-  const whole = Math.max(0, Math.round((new Date(to) - new Date(from)) / 1000));
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
-}
-
-// A conversation on the screen: nodes follow items, and only those that changed are made anew
-
-class Transcript {
-  constructor(conversation) {
-    this.conversation = conversation;
-    this.summary = el("p", { className: "summary" });
-    this.list = el("ol", { className: "talk", ariaLive: "polite" });
-    this.node = el("div", {}, this.summary, this.list);
-    this.shown = [];
-    this.update();
-  }
-
-  update() {
-    const { items } = this.conversation;
-    const atEnd = window.innerHeight + window.scrollY >= document.body.scrollHeight - 80;
-    let changed = false;
-    items.forEach((item, index) => {
-      if (this.shown[index] === item.revision) return;
-      const node = bubble(item);
-      if (index < this.list.children.length) this.list.children[index].replaceWith(node);
-      else this.list.append(node);
-      this.shown[index] = item.revision;
-      changed = true;
-    });
-    this.summary.textContent = summary(this.conversation);
-    if (changed && atEnd && this.node.isConnected && !this.conversation.over) {
-      window.scrollTo(0, document.body.scrollHeight);
-    }
-  }
-}
-
-function summary(conversation) {
-  const parts = [`${phone(conversation.callerId)} → ${phone(conversation.calledId)}`];
-  const end = conversation.endedAt ?? conversation.lastAt;
-  if (conversation.startedAt) parts.push(`${clock(conversation.startedAt)}, ${lasted(conversation.startedAt, end)}`);
-  const median = conversation.medianLatency;
-  if (median !== null) {
-    const turns = conversation.latencies.length;
-    parts.push(`answers heard after ${seconds(median)} (median of ${turns} turn${turns === 1 ? "" : "s"})`);
-  }
-  if (conversation.bargeIns) parts.push(`${conversation.bargeIns} barge-in${conversation.bargeIns === 1 ? "" : "s"}`);
-  if (conversation.underruns) parts.push(`${conversation.underruns} gaps`);
-  return parts.join(" · ");
-}
-
-function bubble(item) {
-  const time = el("time", { textContent: clock(item.at), dateTime: item.at ?? "" });
-  switch (item.kind) {
-    case "user":
-      return el("li", { className: "user" }, el("span", { className: "who", textContent: "Caller" }, time), el("p", { textContent: item.text }));
-    case "agent":
-      return agentBubble(item, time);
-    case "tool":
-      return toolLine(item, time);
-    default:
-      return el("li", { className: item.kind }, el("span", { textContent: item.text }), time);
-  }
-}
-
-function agentBubble(item, time) {
-  const who = el("span", { className: "who", textContent: "Agent" }, time);
-  const text = el("p");
-  if (item.pending) text.append(el("span", { className: "planned", textContent: item.planned }));
-  else text.append(item.text);
-  if (item.interrupted) {
-    who.append(el("span", { className: "mark", textContent: item.seconds === undefined ? "not heard" : `interrupted after ${item.seconds.toFixed(1)} s` }));
-    if (item.unheard) text.append(" ", el("s", { textContent: item.unheard, title: "Not heard by the caller" }));
-  } else if (item.pending) {
-    who.append(el("span", { className: "mark", textContent: "speaking" }));
-  }
-  return el("li", { className: "agent" }, who, text, item.latency ? latencyBar(item.latency) : null);
-}
-
-function latencyBar(latency) {
-  const bar = el("div", { className: "bar" });
-  const legend = el("ul", { className: "legend" });
-  let before = 0;
-  for (const [part, name] of PARTS) {
-    const at = latency[part];
-    if (typeof at !== "number") continue;
-    const share = el("i", { className: `part ${part}`, title: `${name}: ${seconds(at)}` });
-    share.style.flexGrow = String(Math.max(at - before, 0));
-    bar.append(share);
-    legend.append(el("li", { className: part, textContent: `${name} ${seconds(at)}` }));
-    before = Math.max(before, at);
-  }
-  const caption = el("summary", { textContent: `Heard ${seconds(latency.heard ?? before)} after the caller's last word` });
-  return el("details", { className: "latency" }, caption, bar, legend);
-}
-
-function toolLine(item, time) {
-  const input = Object.entries(item.input ?? {}).map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
-  const code = el("code", { textContent: `${item.name}(${input.join(", ")})` });
-  const line = el("li", { className: "tool" }, el("span", {}, code), time);
-  if ("result" in item) line.append(el("pre", { textContent: typeof item.result === "string" ? item.result : JSON.stringify(item.result, null, 2) }));
-  return line;
-}
-
 // Views. Each is shown in full by its function, which returns what undoes it.
 
 const state = { agents: [], listeners: [] };
@@ -165,11 +51,11 @@ function back() {
 }
 
 function show(...nodes) {
-  view.replaceChildren(back(), ...nodes);
+  view.replaceChildren(back(), ...nodes.filter((node) => node !== null));
 }
 
 function callLine(call) {
-  const how = call.endedAt ? call.endReason ?? call.status : call.status;
+  const how = (call.endedAt && REASONS[call.endReason]) || call.status;
   const bad = /^failed/.test(call.status);
   return el(
     "li",
@@ -178,7 +64,7 @@ function callLine(call) {
       "a",
       { href: `#/call/${encodeURIComponent(call.id)}` },
       el("b", { textContent: phone(call.callerId) }),
-      el("span", { textContent: `→ ${phone(call.calledId)}` }),
+      el("span", { className: "called", textContent: `→ ${phone(call.calledId)}` }),
       el("span", { className: "when", textContent: day(call.startedAt) }),
       el("span", { className: "length", textContent: call.endedAt ? lasted(call.startedAt, call.endedAt) : "" }),
       el("span", { className: `how${bad ? " bad" : ""}${call.endedAt ? "" : " live"}`, textContent: how }),
@@ -327,7 +213,7 @@ function listenerView(id) {
     if (late) readLog(event.callId);
     if (call.waiting) call.waiting.push(event);
     else take(call, event);
-    if (event.type === "hangup") showEarlier();
+    if (event.type === "hangup") setTimeout(showEarlier, STORED_AFTER);
   };
   const showEarlier = async () => {
     if (!listener) return;
@@ -399,7 +285,7 @@ async function readList() {
     el("h2", { textContent: "Listeners" }),
     listeners.items.length
       ? el("ul", {}, ...listeners.items.map((one) => entry(`#/listener/${one.listenerId}`, one.phoneNumber ? phone(one.phoneNumber) : "Browser sessions", one.agentName || "agent without a name")))
-      : el("p", { className: "empty", textContent: "None." }),
+      : el("p", { className: "empty" }, "None yet. ", el("a", { href: "api/docs", textContent: "The API" }), " makes them."),
     el("h2", { textContent: "Agents" }),
     agents.length
       ? el("ul", {}, ...agents.map((one) => entry(`#/agent/${one.id}`, one.name || "Agent without a name", one.modelName)))

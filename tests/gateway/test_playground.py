@@ -36,7 +36,9 @@ async def client() -> AsyncIterator[Client]:
         ("/", "text/html"),
         ("/playground/style.css", "text/css"),
         ("/playground/app.js", "text/javascript"),
+        ("/playground/transcript.js", "text/javascript"),
         ("/playground/conversation.js", "text/javascript"),
+        ("/playground/dom.js", "text/javascript"),
     ],
 )
 async def test_served_under_a_policy_that_lets_nothing_in(client: Client, path: str, content_type: str) -> None:
@@ -56,8 +58,9 @@ async def test_all_that_the_page_names_is_served(client: Client) -> None:
     for name in re.findall(r'(?:src|href)="(playground/[^"]+)"', page):
         async with client.get(f"/{name}") as answer:
             assert answer.status == 200, name
-    for module in re.findall(r'from "\./([^"]+)"', playground.CONTENTS["/playground/app.js"]):
-        assert f"/playground/{module}" in playground.FILES
+    for text in playground.CONTENTS.values():
+        for module in re.findall(r'from "\./([^"]+)"', text):
+            assert f"/playground/{module}" in playground.FILES
 
 
 @pytest.mark.parametrize("path", playground.FILES)
