@@ -1,0 +1,176 @@
+"""Runs the two servers side by side, and windows of calls on them in turns."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from jambonz.signature import SIGNATURE_HEADER, sign
+from jambonz.simulator.call_info import CallInfo
+from tests.bench.callers import BenchFailed, Callers, Line
+from tests.bench.parts import offline_voice
+from tests.bench.server import PROBE, Reading
+from tests.bench.tape import CYCLE_SECONDS, Tape, record
+
+NUMBER = "442079460000"
+AGENT = {"modelName": "scripted/echo", "prompt": "Say it again.", "options": {"idle": {"timeout": None}}}
+
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+REST_SECONDS = 0.5
+"""Between the end of some calls and the next reading: the last of them is written to the database."""
+
+WARM_UP_CALLS = 5
+LEAST_ANSWERED = 0.9
+"""Of the sentences of all callers: a service that does not answer has little to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one server used for a number of calls, over and above what it used for none."""
+
+    cpu_ms: float
+    """For each second of each call."""
+    tasks: float
+    """For each call, at the busiest reading."""
+    memory_mb: float
+    """For each call."""
+    late: float
+    """The part of the agent's frames that came too late."""
+
+
+class Target:
+    """A server under load."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str, ring: Callable[[], Awaitable[Line]]) -> None:
+        self._http = http
+        self._base = base
+        self._ring = ring
+        self._resting_bytes = 0
+
+    async def warm_up(self, tape: Tape) -> None:
+        async with Callers(self._ring, tape, WARM_UP_CALLS):
+            await asyncio.sleep(CYCLE_SECONDS)
+        await asyncio.sleep(REST_SECONDS)
+        self._resting_bytes = (await self._read()).resident_bytes
+
+    async def measure(self, tape: Tape, calls: int, seconds: float, *, settle: float, answers: bool) -> Window:
+        """``seconds`` of so many calls, once they have been up for ``settle`` seconds."""
+        loop = asyncio.get_running_loop()
+        resting = await self._read()
+        async with Callers(self._ring, tape, calls) as callers:
+            await asyncio.sleep(settle)
+            callers.tally.reset()
+            began, first = loop.time(), await self._read()
+            readings = [first]
+            while (left := began + seconds - loop.time()) > 0:
+                await asyncio.sleep(min(1.0, left))
+                readings.append(await self._read())
+            elapsed, tally = loop.time() - began, callers.tally
+            callers.check()
+        await asyncio.sleep(REST_SECONDS)
+        if answers and tally.answered < LEAST_ANSWERED * tally.asked:
+            raise BenchFailed(f"the service answered {tally.answered} of {tally.asked} sentences; it was not measured")
+        return Window(
+            cpu_ms=1000 * (readings[-1].cpu_seconds - first.cpu_seconds) / (calls * elapsed),
+            tasks=(max(reading.tasks for reading in readings) - resting.tasks) / calls,
+            memory_mb=(max(reading.resident_bytes for reading in readings) - self._resting_bytes) / calls / 1e6,
+            late=tally.late / tally.frames if tally.frames else 0.0,
+        )
+
+    async def _read(self) -> Reading:
+        async with self._http.get(self._base + PROBE) as answer:
+            return Reading(**await answer.json())
+
+
+@asynccontextmanager
+async def targets() -> AsyncIterator[tuple[Target, Target, Tape]]:
+    """The echo server, the service, and what callers say to them."""
+    serving, ringing = _cores()
+    secret = secrets.token_hex(16)
+    os.sched_setaffinity(0, serving)  # what is started now stays there
+    async with _started("tests.bench.echo") as echo_port, _started("tests.bench.service", secret) as service_port:
+        os.sched_setaffinity(0, ringing)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4)) as http:
+            voice = offline_voice()
+            try:
+                tape = await record(voice)
+            finally:
+                await voice.close()
+            service = f"http://127.0.0.1:{service_port}"
+            await _listen(http, service)
+            echo = f"http://127.0.0.1:{echo_port}"
+
+            async def dial() -> Line:
+                return Line(f"{echo}/")
+
+            async def ring() -> Line:
+                return await _ring(http, service, secret)
+
+            yield Target(http, echo, dial), Target(http, service, ring), tape
+
+
+def _cores() -> tuple[Sequence[int], Sequence[int]]:
+    """One core for the servers, of which one at a time has work, and another for the callers, where there are two."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    return [first], others[:1] or [first]
+
+
+@asynccontextmanager
+async def _started(module: str, *arguments: str) -> AsyncIterator[int]:
+    """A server in a process of its own; its port."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *arguments, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            line = await process.stdout.readline()
+        if not line.strip().isdigit():
+            raise BenchFailed(f"{module} did not start; what it says is above")
+        yield int(line)
+    finally:
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _listen(http: aiohttp.ClientSession, base: str) -> None:
+    """An agent on a number, by the API."""
+
+    async def post(path: str, body: dict[str, Any]) -> Any:
+        async with http.post(f"{base}/api{path}", json=body) as answer:
+            if not answer.ok:
+                raise BenchFailed(f"POST {path} was answered {answer.status}: {await answer.text()}")
+            return await answer.json()
+
+    agent = await post("/agents", AGENT)
+    await post("/phone-endpoints", {"type": "e164-ddi", "number": NUMBER})
+    await post(f"/agents/{agent['id']}/listen", {"number": NUMBER})
+
+
+async def _ring(http: aiohttp.ClientSession, base: str, secret: str) -> Line:
+    """A call by the webhook, as Jambonz places it."""
+    info = CallInfo(from_="+447700900123", to=f"+{NUMBER}")
+    body = json.dumps(info.session_payload({})).encode()
+    headers = {SIGNATURE_HEADER: sign(body, secret, time.time()), "Content-Type": "application/json"}
+    async with http.post(f"{base}/jambonz/call", data=body, headers=headers) as answer:
+        verb = (await answer.json())[0] if answer.ok else {"verb": answer.status}
+    if verb["verb"] != "listen":
+        raise BenchFailed(f"the service did not take a call, but answered {verb}")
+    introduction = {**info.attributes(), "sampleRate": verb["sampleRate"], "mixType": "mono", **verb["metadata"]}
+    return Line(verb["url"], json.dumps(introduction))

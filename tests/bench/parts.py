@@ -1,0 +1,142 @@
+"""Speech parts that behave like a vendor's and cost nothing, so that what is measured is the audio path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from importlib.util import find_spec
+from typing import Any
+
+from gateway.session import CallSession
+from media.audio import PCM_8K, PCM_16K, AudioFormat
+from media.silero import load_model
+from media.vad import VoiceActivity
+from pipelines.cascade import Cascade, CascadeParts
+from pipelines.parts import SpeechAudio, SpeechEvent, TextToSpeech, Transcript, TranscriptListener
+from pipelines.providers.espeak import EspeakTextToSpeech
+from pipelines.providers.pico import PicoTextToSpeech
+from pipelines.providers.scripted import ECHO, ScriptedLanguageModel
+from store.listeners import ListenerForCall
+
+HEARD = "I would like a table on Tuesday."
+"""What every caller is understood to say."""
+
+RECOGNISED_AFTER = 0.1
+"""Seconds from being asked to the transcript."""
+
+PRE_ROLL_FRAMES = 15
+
+CHUNK_MS = 200
+CHUNK_SECONDS = 0.05
+"""The voice gives 200 ms of sound every 50 ms."""
+
+
+def offline_voice() -> TextToSpeech:
+    """A voice that is understood to be one by voice activity: Pico, and espeak-ng where it could not be built."""
+    return PicoTextToSpeech() if find_spec("ttspico") else EspeakTextToSpeech()
+
+
+async def sound_of(voice: TextToSpeech, text: str) -> bytes:
+    """``text`` as PCM at 16 kHz, as both voices give it."""
+    voice.format.require(PCM_16K, "the bench")
+    async with aclosing(voice.synthesize(text)) as events:
+        return b"".join([event.data async for event in events if isinstance(event, SpeechAudio)])
+
+
+class Recogniser:
+    name = "bench"
+    format = PCM_8K
+
+    async def prepare(self) -> None: ...
+
+    def open(self, listener: TranscriptListener, *, language: str, hints: Sequence[str] = ()) -> RecogniserStream:
+        return RecogniserStream(listener)
+
+    async def close(self) -> None: ...
+
+
+class RecogniserStream:
+    """Keeps the sound of the segment, as a real one does."""
+
+    def __init__(self, listener: TranscriptListener) -> None:
+        self._listener = listener
+        self._before: deque[bytes] = deque(maxlen=PRE_ROLL_FRAMES)
+        self._sound = bytearray()
+        self._speaking = False
+        self._segment = 0
+
+    def push(self, pcm: bytes) -> None:
+        if self._speaking:
+            self._sound += pcm
+        else:
+            self._before.append(pcm)
+
+    def speech_started(self) -> None:
+        self._speaking = True
+        self._sound += b"".join(self._before)
+
+    def speech_paused(self) -> None:
+        asyncio.get_running_loop().call_later(RECOGNISED_AFTER, self._recognised, self._segment, len(self._sound))
+
+    def end_segment(self) -> None:
+        self._speaking = False
+        self._segment += 1
+        self._sound = bytearray()
+
+    async def close(self) -> None:
+        self._segment = -1
+
+    def _recognised(self, segment: int, sound_bytes: int) -> None:
+        if segment == self._segment:
+            seconds = sound_bytes / PCM_8K.bytes_per_second
+            self._listener.on_transcript(Transcript(segment, HEARD, final=False, audio_seconds=seconds))
+
+
+class Voice:
+    """Speaks each phrase the first time with a real voice, and from memory ever after."""
+
+    name = "bench"
+    format = PCM_16K
+
+    def __init__(self) -> None:
+        self._voice = offline_voice()
+        self._known: dict[str, bytes] = {}
+
+    async def prepare(self) -> None:
+        await self._voice.prepare()
+
+    async def synthesize(self, text: str) -> AsyncGenerator[SpeechEvent, None]:
+        if text not in self._known:
+            self._known[text] = await sound_of(self._voice, text)
+        sound, size = self._known[text], PCM_16K.bytes_per_second * CHUNK_MS // 1000
+        for start in range(0, len(sound), size):
+            yield SpeechAudio(sound[start : start + size])
+            await asyncio.sleep(CHUNK_SECONDS)
+
+    async def close(self) -> None:
+        await self._voice.close()
+
+
+class Factory:
+    """The pipelines of the service under test: all of it real, but for the recogniser and the voice."""
+
+    def __init__(self) -> None:
+        self._parts = CascadeParts(Recogniser(), ScriptedLanguageModel(ECHO), Voice())
+        self._silero = load_model()
+
+    def pipeline(
+        self,
+        listener: ListenerForCall,
+        session: CallSession,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> Cascade:
+        clock = asyncio.get_running_loop().time
+        return Cascade(listener.agent, self._parts, session, spawn=spawn, clock=clock)
+
+    def detector(self, format: AudioFormat) -> VoiceActivity:
+        return VoiceActivity(format, self._silero)
+
+    async def close(self) -> None:
+        await self._parts.tts.close()

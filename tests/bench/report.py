@@ -1,0 +1,68 @@
+"""From windows to a table, and what in it is out of bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tests.bench.measure import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    ratio: float = 2.0
+    tasks: float = 6.0
+    memory_mb: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number of calls: medians of the CPU time, the worst of the rest."""
+
+    calls: int
+    echo_ms: float
+    service_ms: float
+    tasks: float
+    memory_mb: float
+    late: float
+
+    @property
+    def ratio(self) -> float:
+        return self.service_ms / self.echo_ms
+
+
+def row(calls: int, echo: Sequence[Window], service: Sequence[Window]) -> Row:
+    return Row(
+        calls,
+        echo_ms=median(window.cpu_ms for window in echo),
+        service_ms=median(window.cpu_ms for window in service),
+        tasks=max(window.tasks for window in service),
+        memory_mb=max(window.memory_mb for window in service),
+        late=max(window.late for window in service),
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """CPU in milliseconds for each second of call; the rest for each call."""
+    lines = ["calls   echo ms/s   service ms/s   ratio   tasks   memory MB   frames late"]
+    lines += [
+        f"{row.calls:5}{row.echo_ms:12.2f}{row.service_ms:15.2f}{row.ratio:8.2f}{row.tasks:8.1f}"
+        f"{row.memory_mb:12.2f}{row.late:14.2%}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def broken(rows: Sequence[Row], bounds: Bounds) -> list[str]:
+    """A sentence for each figure that is out of bounds."""
+    sentences = []
+    for row in rows:
+        at = f"at {row.calls} calls"
+        if row.ratio > bounds.ratio:
+            sentences.append(f"{at} the audio path costs {row.ratio:.2f} times the echo; at most {bounds.ratio:g}")
+        if row.tasks > bounds.tasks:
+            sentences.append(f"{at} there are {row.tasks:.1f} tasks for each; at most {bounds.tasks:g}")
+        if row.memory_mb > bounds.memory_mb:
+            sentences.append(f"{at} each takes {row.memory_mb:.2f} MB; at most {bounds.memory_mb:g}")
+    return sentences

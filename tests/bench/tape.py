@@ -1,0 +1,74 @@
+"""What every caller of the bench says, over and over, as WebSocket frames that are ready to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from media.audio import FRAME_SECONDS, PCM_8K, PCM_16K
+from media.convert import Converter
+from media.g711 import mulaw_to_pcm, pcm_to_mulaw
+from pipelines.parts import TextToSpeech
+from tests.bench.parts import sound_of
+
+SENTENCES = (
+    "I would like a table on Tuesday evening.",
+    "Could you tell me when you are open?",
+    "Four o'clock would suit us much better.",
+)
+
+CYCLE_SECONDS = 9.0
+"""From one sentence to the next: about a third is the caller's, a third the agent's, a third nobody's."""
+
+_NOISE_AMPLITUDE = 12.0
+"""Of 32768: the hiss of a quiet line."""
+
+_MASK = b"\x5a\xc3\x17\xe8"
+_BINARY, _TEXT, _CLOSE = 0x82, 0x81, 0x88
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """``frames`` are 20 ms each, to be repeated without end; ``onsets`` are the frames where a sentence begins."""
+
+    frames: tuple[bytes, ...]
+    onsets: frozenset[int]
+    speech_share: float
+
+
+async def record(voice: TextToSpeech) -> Tape:
+    """The sentences on a telephone line: mu-law, and a little noise."""
+    cycle, size = round(CYCLE_SECONDS / FRAME_SECONDS), PCM_8K.frame_samples
+    hiss = np.random.default_rng(1).normal(0.0, _NOISE_AMPLITUDE, (len(SENTENCES) * cycle, size))
+    spoken = 0
+    for number, sentence in enumerate(SENTENCES):
+        sound = await sound_of(voice, sentence)
+        sound = Converter(PCM_16K, PCM_8K).process(sound[: len(sound) // PCM_16K.frame_bytes * PCM_16K.frame_bytes])
+        speech = np.frombuffer(sound, np.int16).reshape(-1, size)[: cycle // 2]
+        hiss[number * cycle : number * cycle + len(speech)] += speech
+        spoken += len(speech)
+    line = mulaw_to_pcm(pcm_to_mulaw(np.clip(np.rint(hiss), -32768, 32767).astype("<i2").tobytes()))
+    frames = tuple(binary(line[at : at + 2 * size]) for at in range(0, len(line), 2 * size))
+    onsets = frozenset(number * cycle for number in range(len(SENTENCES)))
+    return Tape(frames, onsets, spoken / len(frames))
+
+
+def binary(payload: bytes) -> bytes:
+    return _masked(_BINARY, payload)
+
+
+def text(message: str) -> bytes:
+    return _masked(_TEXT, message.encode())
+
+
+def closing(code: int = 1000) -> bytes:
+    return _masked(_CLOSE, code.to_bytes(2, "big"))
+
+
+def _masked(opcode: int, payload: bytes) -> bytes:
+    """A client's frame (RFC 6455, section 5.2). One mask serves all: it costs whoever takes it off the same."""
+    size = len(payload)
+    header = bytes((opcode, 0x80 | size)) if size < 126 else bytes((opcode, 0xFE)) + size.to_bytes(2, "big")
+    mask = np.frombuffer(_MASK * (size // 4 + 1), np.uint8)[:size]
+    return header + _MASK + (np.frombuffer(payload, np.uint8) ^ mask).tobytes()
