@@ -91,6 +91,8 @@ class Recorder:
             await self._store_or_refuse(call_id, self._store.calls.start(call, started_at=at))
             del self._starts[call_id]
         for call_id, events in list(self._waiting.items()):
+            if call_id in self._starts:
+                continue  # it began while the others were written: first its row, then what refers to it
             batch = list(events)
             await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, batch))
             del events[: len(batch)]
@@ -98,7 +100,7 @@ class Recorder:
             if not events:
                 del self._waiting[call_id]
         for call_id, (status, reason, at, milliseconds) in list(self._ends.items()):
-            if call_id not in self._waiting:
+            if call_id not in self._waiting and call_id not in self._starts:
                 await self._store_or_refuse(call_id, self._store.calls.end(call_id, status, reason, at, milliseconds))
                 del self._ends[call_id]
         if not self._starts and not self._waiting and not self._ends:
