@@ -19,7 +19,9 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI everything that a test may need is there: a test that skips has not looked."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    if reporter is None:
+        return
+    skipped = reporter.stats.get("skipped", [])
     if skipped and os.environ.get("CI") == "true" and session.exitstatus == 0:
         reporter.write_line(f"{len(skipped)} skipped, and in CI nothing may be", red=True)
         session.exitstatus = 1
