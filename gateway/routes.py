@@ -152,7 +152,11 @@ async def _body(request: web.Request) -> bytes:
                 if len(body) > MAX_HOOK_BYTES:
                     break
     except TimeoutError:
-        raise web.HTTPRequestTimeout(text=f"The body did not come within {BODY_SECONDS:g} s.") from None
+        sentence = f"The body did not come within {BODY_SECONDS:g} s."
+        raise web.HTTPRequestTimeout(text=_problem("TIMEOUT", sentence), content_type="application/json") from None
+    except (web.RequestPayloadError, ConnectionError):
+        sentence = "The body did not come as its headers say, or not to its end."
+        raise web.HTTPBadRequest(text=_problem("BAD_REQUEST", sentence), content_type="application/json") from None
     return bytes(body)
 
 
@@ -175,4 +179,8 @@ def _respond(reply: Reply) -> web.Response:
 
 
 def _error(status: int, code: str, sentence: str) -> web.Response:
-    return web.json_response({"error": sentence, "code": code, "details": None}, status=status)
+    return web.Response(text=_problem(code, sentence), status=status, content_type="application/json")
+
+
+def _problem(code: str, sentence: str) -> str:
+    return json.dumps({"error": sentence, "code": code, "details": None})

@@ -56,6 +56,8 @@ EARLY_FRAMES = 100
 
 CLOSE_SECONDS = 5.0
 
+FAULT = "The call failed by a fault of this service."
+
 
 class Leg(PlayoutSink, Protocol):
     """The caller's media connection."""
@@ -142,7 +144,7 @@ class CallSession:
         except Exception:  # noqa: BLE001 - whatever it was, it ends this call and no other
             self._log.exception("the call failed")
             self.reason = "failed"
-            self._note("error", "The call failed by a fault of this service.")
+            self._note("error", FAULT)
         finally:
             reason: EndReason = self.reason or "shutdown"
             self._around.ticker.discard(self)
@@ -207,12 +209,24 @@ class CallSession:
                 pipeline.hear(self._early.popleft())
 
     def tick(self, now: float) -> None:
-        if self._pipeline is not None and self._ready:
+        if self._pipeline is None or not self._ready:
+            return
+        try:
             self._pipeline.tick(now)
+        except Exception:  # noqa: BLE001 - whatever it was, it ends this call and no other
+            self._ready = False
+            self._around.ticker.discard(self)
+            self._log.exception("the call failed")
+            self._note("error", FAULT)
+            self.end_call("failed")
 
     def attach(self, leg: Leg) -> None:
         """The media socket that carries this call. There is one: its token was used up."""
         self._leg = leg
+
+    def detach(self) -> None:
+        """That socket was refused before it opened."""
+        self._leg = None
 
     def on_status(self, hook: StatusHook) -> None:
         """What the network says of the call: in any order, and more than once."""
@@ -240,6 +254,8 @@ class CallSession:
             return
         self._note("answer", {"callId": self.id})
         self._attached.set()
+        if self.reason is not None and self._leg is not None:
+            self._leg.disconnect()  # the call was ended while the socket opened
 
     def on_audio(self, frame: bytes) -> None:
         if self._ready and self._pipeline is not None:

@@ -17,7 +17,7 @@ from gateway import metrics
 from gateway.session import CallSession, Surroundings
 from jambonz import verbs
 from jambonz.hooks import MAX_HOOK_BYTES, ActionHook, CallHook, Hook, HookRefused, StatusHook, parse_hook
-from jambonz.signature import REFUSED_STATUS, SignatureRefused, verify
+from jambonz.signature import MAX_AGE, MAX_AHEAD, REFUSED_STATUS, SignatureRefused, verify
 from jambonz.verbs import Verb
 from store import Store
 from store.listeners import ListenerForCall
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 LOOK_UP_SECONDS = 3.0
 """The longest that finding the agent may take: Jambonz gives the webhook 10 s."""
 
+REMEMBER_SECONDS = MAX_AGE + MAX_AHEAD
+"""A call that is over is known this long, for its hook's signature is good this long: it may come again."""
 
 HookName = Literal["call", "status", "next"]
 HookT = TypeVar("HookT", bound=Hook)
@@ -61,7 +63,8 @@ class Switchboard:
         self._calls: dict[str, CallSession] = {}
         self._by_sid: dict[str, CallSession] = {}
         self._by_token: dict[str, CallSession] = {}
-
+        self._answering: dict[str, asyncio.Task[Reply]] = {}
+        self._over: dict[str, float] = {}  # by call sid: until when it is remembered
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = 0
         self.draining = False
@@ -80,6 +83,16 @@ class Switchboard:
         known = self._by_sid.get(hook.call_sid)
         if known is not None:
             return Reply(200, self._listen(known, base_url))  # the same hook again: the same answer, once the effect
+        answer = self._answering.get(hook.call_sid)
+        if answer is None:
+            answer = asyncio.get_running_loop().create_task(self._answer(hook, base_url))
+            self._answering[hook.call_sid] = answer
+            answer.add_done_callback(lambda _: self._answering.pop(hook.call_sid))
+        return await asyncio.shield(answer)
+
+    async def _answer(self, hook: CallHook, base_url: str) -> Reply:
+        if hook.call_sid in self._over:
+            return self._decline(hook, 480, "Temporarily Unavailable", "over")
         if self.draining or self._taken >= self._max_calls:
             return self._decline(hook, 486, "Busy Here", "draining" if self.draining else "full")
         self._taken += 1  # before the first await: two calls never share the last place
@@ -88,11 +101,11 @@ class Switchboard:
             found = await self._find(hook)
             if isinstance(found, Reply):
                 return found
-            known = self._by_sid.get(hook.call_sid)
-            if known is None:  # it may have come twice while we looked
-                known = self._start(CallSession(hook, found, self._around))
-                place_used = True
-            return Reply(200, self._listen(known, base_url))
+            if self.draining:
+                return self._decline(hook, 486, "Busy Here", "draining")
+            call = self._start(CallSession(hook, found, self._around))
+            place_used = True
+            return Reply(200, self._listen(call, base_url))
         finally:
             if not place_used:
                 self._taken -= 1
@@ -172,6 +185,7 @@ class Switchboard:
 
     def give_back(self, call: CallSession) -> None:
         """The socket was refused before it opened: its token still holds."""
+        call.detach()
         if call.id in self._calls:
             self._by_token[call.token] = call
 
@@ -190,6 +204,13 @@ class Switchboard:
             self._by_token.pop(call.token, None)
             self._by_sid.pop(call.call_sid, None)
             self._calls.pop(call.id, None)
+            self._remember(call.call_sid)
+
+    def _remember(self, call_sid: str) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._over and next(iter(self._over.values())) < now:
+            del self._over[next(iter(self._over))]
+        self._over[call_sid] = now + REMEMBER_SECONDS
 
     async def drain(self, seconds: float) -> None:
         """Take no more calls, wait for those there are, and end what is left after ``seconds``."""

@@ -79,10 +79,13 @@ def store_of(request: web.Request) -> Store:
 async def read_json(request: web.Request) -> dict[str, Any]:
     """The request's JSON object; an empty body is an empty one. Raises :class:`ApiError` 400 or 413."""
     raw = bytearray()
-    async for chunk in request.content.iter_any():
-        raw += chunk
-        if len(raw) > MAX_BODY:
-            raise ApiError(413, "TOO_LARGE", f"The body is larger than {MAX_BODY} bytes")
+    try:
+        async for chunk in request.content.iter_any():
+            raw += chunk
+            if len(raw) > MAX_BODY:
+                raise ApiError(413, "TOO_LARGE", f"The body is larger than {MAX_BODY} bytes")
+    except web.RequestPayloadError:
+        raise ApiError(400, "BAD_BODY", "The body did not come as its headers say, or not to its end") from None
     if not raw.strip():
         return {}
     if b"\\u0000" in raw:
