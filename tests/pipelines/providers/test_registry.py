@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from pipelines.parts import Message, TextDelta
+from pipelines.providers import registry
+from pipelines.providers.espeak import EspeakTextToSpeech
+from pipelines.providers.openai import OpenAIChatModel
+from pipelines.providers.pico import PicoTextToSpeech
+from pipelines.providers.registry import Registry
+from pipelines.providers.scripted import ScriptedLanguageModel
+from tests.simulators.openai_chat import KEY, serve_chat
+
+SCRIPT = {"rules": [{"say": "Yes."}]}
+
+
+async def test_a_model_is_reached_where_the_settings_say() -> None:
+    async with serve_chat() as server:
+        for base_url in (server.base_url, server.base_url.removesuffix("/v1")):
+            providers = Registry({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": base_url})
+            model = providers.language_model("jambonz:openai/gpt-4o", {"temperature": 0.5})
+            await model.prepare()
+            events = [event async for event in model.generate([Message("user", "Hi")])]
+            assert events[0] == TextDelta("Hello")
+            await providers.close_all()
+        assert [request["temperature"] for request in server.requests] == [1.0, 1.0]
+        assert server.mistakes == []
+
+
+def test_models_by_name() -> None:
+    providers = Registry({"GROQ_API_KEY": "k"})
+    for name in ("groq/llama3-70b", "ollama/llama3:8b"):
+        model = providers.language_model(name, {})
+        assert isinstance(model, OpenAIChatModel)
+        assert model.name == name.split("/")[0]
+    assert isinstance(providers.language_model("scripted/echo", {}), ScriptedLanguageModel)
+    assert isinstance(providers.language_model("scripted/dentist", {"script": SCRIPT}), ScriptedLanguageModel)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("openai/gpt-4o", {}, "need OPENAI_API_KEY"),
+        ("groq/x", {}, "need GROQ_API_KEY"),
+        ("anthropic/claude", {}, "not built in yet"),
+        ("google/gemini", {}, "not built in yet"),
+        ("acme/x", {}, "no provider 'acme' of models; there are openai, groq, ollama, scripted"),
+        ("openai", {}, "write provider/model"),
+        ("scripted/dentist", {}, "needs its script in options.script"),
+        ("scripted/dentist", {"script": {"rules": []}}, "options.script.rules"),
+        ("ollama/x", {"temperature": 2}, "goes from 0 to 1"),
+    ],
+)
+def test_names_that_lead_nowhere(name: str, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Registry({}).language_model(name, options)
+
+
+async def test_parts_are_shared_until_they_are_closed() -> None:
+    providers = Registry({})
+    stt, tts = providers.speech_to_text(), providers.text_to_speech("pico", "en-GB")
+    assert providers.speech_to_text("moonshine") is stt
+    assert providers.text_to_speech("pico", voice="en-GB") is tts
+    assert providers.text_to_speech("pico", "de") is not tts
+    await providers.close_all()
+    assert providers.speech_to_text() is not stt
+    await providers.close_all()
+
+
+async def test_the_voice_without_a_vendor_is_pico_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    providers = Registry({})
+    monkeypatch.setattr(registry, "find_spec", lambda name: object())
+    english, dutch = providers.text_to_speech(), providers.text_to_speech(language="nl-NL")
+    assert isinstance(english, PicoTextToSpeech)
+    assert english.voice == "en-US"
+    assert isinstance(dutch, EspeakTextToSpeech)
+    assert dutch.voice == "nl-nl"
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    assert isinstance(providers.text_to_speech(language="en-GB"), EspeakTextToSpeech)
+    await providers.close_all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"vendor": "acme"}, "no tts.vendor 'acme'; there are pico, espeak"),
+        ({"vendor": "pico", "language": "nl"}, "pico has no voice for 'nl'"),
+        ({"vendor": "pico", "voice": "rms"}, "pico has no voice 'rms'"),
+    ],
+)
+def test_voices_that_do_not_exist(arguments: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Registry({}).text_to_speech(**arguments)
+
+
+def test_a_recogniser_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match=r"no stt\.vendor 'acme'; there are moonshine"):
+        Registry({}).speech_to_text("acme")
+
+
+def test_importing_the_service_imports_no_vendor() -> None:
+    """An agent's vendor is imported when it is first needed; every other one never."""
+    vendors = ("openai", "httpx2", "moonshine_voice", "ttspico", "espeakng_loader")
+    assert all(find_spec(vendor) for vendor in vendors), "the test would pass for want of packages"
+    rooms = "gateway, gateway.app, gateway.factory, pipelines, pipelines.cascade, pipelines.providers.registry"
+    code = f"import sys, {rooms}; print([name for name in {vendors!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
