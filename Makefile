@@ -53,6 +53,8 @@ bench: setup  ## the audio path against a bare echo server, in one run
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra offline --extra openai --extra postgres --group dev \
 		--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file locks/requirements.lock
+	uv pip compile pyproject.toml --extra offline --extra openai --extra postgres --constraint locks/requirements.lock \
+		--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file locks/runtime.lock
 	uv pip compile pyproject.toml --extra pico --generate-hashes --universal --python-version 3.11 \
 		--no-header --no-annotate --no-emit-index-url --quiet | sed -n '/^ttspico/,/^[a-z]/{/^ttspico/p;/^ /p}' > locks/pico.lock
 
