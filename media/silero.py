@@ -22,6 +22,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from media.levels import FULL_SCALE
 from media.onnx import branches
 
 RATE = 8000
@@ -34,16 +35,27 @@ _UNITS = 128
 
 Floats = NDArray[np.float32]
 
+_ONES = np.ones(3 * _UNITS, np.float32)
+_HALVES = np.full(_UNITS, 0.5, np.float32)
+_ZEROS = np.zeros(_UNITS, np.float32)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SileroModel:
-    """The weights, as factors of row vectors (inputs x outputs). Read only: any number of streams share them."""
+    """The weights, as factors of row vectors (inputs x outputs). Read only: any number of streams share them.
+
+    They are arranged so that a window takes few operations, each of which costs numpy more than its arithmetic:
+
+    * The transform takes samples as they are, where the model wants them scaled to 1.0.
+    * ``max(x + b, 0)`` is ``max(x, -b) + b``. A layer computes ``max(x, floor)``; its ``b`` is in the bias of the next.
+    * A sigmoid is half of ``1 + tanh(x / 2)``: one tanh serves all gates. The halves are in the weights.
+    """
 
     fourier: Floats
     convolutions: tuple[Floats, Floats, Floats, Floats]
-    biases: tuple[Floats, Floats, Floats, Floats]
+    floors: tuple[Floats, Floats, Floats, Floats]
     cell: Floats
-    cell_bias: Floats
+    """Rows: the cell's input, twice its hidden state, 1. Columns: output, input and forget gate, new content."""
     output: Floats
     output_bias: float
 
@@ -82,91 +94,140 @@ def _arrange(tensors: dict[str, Floats]) -> SileroModel:
         weights = shaped(f"encoder.{layer}.reparam_conv.weight", outputs, inputs, 3)
         return np.ascontiguousarray(weights.transpose(2, 1, 0)[taps].reshape(-1, outputs))
 
-    recurrent = (shaped("decoder.rnn.weight_ih", 512, _UNITS), shaped("decoder.rnn.weight_hh", 512, _UNITS))
+    basis = shaped("stft.forward_basis_buffer", 2 * _BINS, 1, 128)
+    convolutions = (
+        convolution(0, 128, _BINS, slice(None)),
+        convolution(1, 64, 128, slice(None)),
+        convolution(2, 64, 64, slice(1, 3)),  # two frames in, one out: its first tap meets the padding only
+        convolution(3, _UNITS, 64, slice(1, 2)),  # one frame in: only the middle tap meets it
+    )
+    bias = shaped("encoder.0.reparam_conv.bias", 128).astype(np.float64)
+    floors = [-bias.astype(np.float32)]
+    for layer, outputs in ((1, 64), (2, 64), (3, _UNITS)):
+        weights = convolutions[layer]
+        bias = shaped(f"encoder.{layer}.reparam_conv.bias", outputs) + np.resize(bias, len(weights)) @ weights
+        floors.append(-bias.astype(np.float32))
+    by_input = shaped("decoder.rnn.weight_ih", 4 * _UNITS, _UNITS).T
+    by_hidden = shaped("decoder.rnn.weight_hh", 4 * _UNITS, _UNITS).T / 2
+    cell_bias = shaped("decoder.rnn.bias_ih", 4 * _UNITS) + shaped("decoder.rnn.bias_hh", 4 * _UNITS) + bias @ by_input
+    gates = np.vstack((by_input, by_hidden, cell_bias)).reshape(-1, 4, _UNITS)  # input, forget, content, output
+    gates = gates[:, (3, 0, 1, 2)] * np.array((0.5, 0.5, 0.5, 1.0))[:, None]
     return SileroModel(
-        fourier=np.ascontiguousarray(shaped("stft.forward_basis_buffer", 2 * _BINS, 1, 128)[:, 0].T),
-        convolutions=(
-            convolution(0, 128, _BINS, slice(None)),
-            convolution(1, 64, 128, slice(None)),
-            convolution(2, 64, 64, slice(1, 3)),  # two frames in, one out: its first tap meets the padding only
-            convolution(3, _UNITS, 64, slice(1, 2)),  # one frame in: only the middle tap meets it
-        ),
-        biases=(
-            shaped("encoder.0.reparam_conv.bias", 128),
-            shaped("encoder.1.reparam_conv.bias", 64),
-            shaped("encoder.2.reparam_conv.bias", 64),
-            shaped("encoder.3.reparam_conv.bias", _UNITS),
-        ),
-        cell=np.ascontiguousarray(np.concatenate(recurrent, axis=1).T),
-        cell_bias=shaped("decoder.rnn.bias_ih", 512) + shaped("decoder.rnn.bias_hh", 512),
-        output=shaped("decoder.decoder.2.weight", 1, _UNITS, 1).reshape(_UNITS),
+        fourier=np.ascontiguousarray(basis[:, 0].T) / np.float32(FULL_SCALE),
+        convolutions=convolutions,
+        floors=(np.tile(floors[0], (4, 1)), np.tile(floors[1], (2, 1)), floors[2], floors[3]),
+        cell=np.ascontiguousarray(gates.reshape(-1, 4 * _UNITS), np.float32),
+        output=shaped("decoder.decoder.2.weight", 1, _UNITS, 1).reshape(_UNITS) / 2,
         output_bias=float(shaped("decoder.decoder.2.bias", 1)[0]),
     )
 
 
 class SileroStream:
-    """The model's memory of one stream."""
+    """The model's memory of one stream, and room for its computations."""
 
-    __slots__ = ("_c", "_frames", "_hidden", "_input", "_model", "_padded", "_rows1", "_rows2", "_spectrum", "_state")
+    __slots__ = (
+        "_cell",
+        "_content",
+        "_context",
+        "_factors",
+        "_first",
+        "_frames",
+        "_gates",
+        "_hidden",
+        "_imaginary",
+        "_input",
+        "_magnitudes",
+        "_mirror",
+        "_mirrored",
+        "_model",
+        "_openings",
+        "_output_gate",
+        "_products",
+        "_real",
+        "_rows1",
+        "_rows2",
+        "_second",
+        "_spectrum",
+        "_state",
+        "_tail",
+        "_third",
+        "_window",
+    )
 
     def __init__(self, model: SileroModel) -> None:
         self._model = model
         floats = np.float32
-        self._input = np.zeros(_CONTEXT + WINDOW_SAMPLES + _REFLECTED, floats)
-        self._frames = as_strided(self._input, (4, 128), (4 * 64, 4))
-        self._spectrum = np.zeros((6, _BINS), floats)  # the first and the last row stay 0: the padding
-        self._rows1 = as_strided(self._spectrum, (4, 3 * _BINS), (4 * _BINS, 4))
-        self._padded = np.zeros((5, 128), floats)  # the first row stays 0
-        self._rows2 = as_strided(self._padded, (2, 3 * 128), (4 * 2 * 128, 4))
-        self._state = np.zeros(2 * _UNITS, floats)  # the cell's input, then its hidden state
-        self._hidden = self._state[_UNITS:]
-        self._c = np.zeros(_UNITS, floats)
+        samples = np.zeros(_CONTEXT + WINDOW_SAMPLES + _REFLECTED, floats)
+        self._input = samples
+        self._context, self._window, self._mirror = np.split(samples, (_CONTEXT, _CONTEXT + WINDOW_SAMPLES))
+        self._tail = samples[WINDOW_SAMPLES : WINDOW_SAMPLES + _CONTEXT]
+        self._mirrored = samples[-_REFLECTED - 2 : -2 * _REFLECTED - 2 : -1]
+        self._frames = as_strided(samples, (4, 128), (4 * 64, 4))
+        self._spectrum = np.zeros((4, 2 * _BINS), floats)
+        self._real, self._imaginary = self._spectrum[:, :_BINS], self._spectrum[:, _BINS:]
+        padded = np.zeros((6, _BINS), floats)  # the first and the last row stay 0
+        self._magnitudes = padded[1:5]
+        self._rows1 = as_strided(padded, (4, 3 * _BINS), (4 * _BINS, 4))
+        padded = np.tile(model.floors[0][0], (5, 1))  # the first row stays: 0, less the bias that the next layer adds
+        self._first = padded[1:]
+        self._rows2 = tuple(as_strided(padded, (2, 3 * 128), (4 * 2 * 128, 4)))
+        self._second = np.zeros((2, 64), floats)
+        self._third = np.zeros(64, floats)
+        self._state = np.zeros(2 * _UNITS + 1, floats)
+        self._state[-1] = 1.0
+        self._hidden = self._state[_UNITS:-1]  # twice the model's
+        self._gates = np.zeros(5 * _UNITS, floats)  # output, input and forget gate, new content, content
+        self._output_gate = self._gates[:_UNITS]
+        self._openings = self._gates[: 3 * _UNITS]
+        self._factors = self._gates[_UNITS : 3 * _UNITS], self._gates[3 * _UNITS :]
+        self._content = self._gates[4 * _UNITS :]
+        self._cell = self._gates[: 4 * _UNITS]
+        self._products = np.zeros((2, _UNITS), floats)
 
     def reset(self) -> None:
         """Forget the stream so far."""
         self._input.fill(0.0)
         self._hidden.fill(0.0)
-        self._c.fill(0.0)
+        self._content.fill(0.0)
 
     def process(self, window: Floats) -> float:
-        """The probability of speech in the next 256 samples (full scale is 1.0)."""
+        """The probability of speech in the next 256 samples (full scale is 32768)."""
         model = self._model
-        samples = self._input
-        samples[:_CONTEXT] = samples[WINDOW_SAMPLES : WINDOW_SAMPLES + _CONTEXT]
-        samples[_CONTEXT:-_REFLECTED] = window
-        samples[-_REFLECTED:] = samples[-_REFLECTED - 2 : -2 * _REFLECTED - 2 : -1]
-        complex_parts = self._frames @ model.fourier
-        complex_parts *= complex_parts
-        magnitudes = self._spectrum[1:5]
-        np.add(complex_parts[:, :_BINS], complex_parts[:, _BINS:], out=magnitudes)
+        self._context[:] = self._tail
+        self._window[:] = window
+        self._mirror[:] = self._mirrored
+        spectrum, magnitudes = self._spectrum, self._magnitudes
+        np.matmul(self._frames, model.fourier, out=spectrum)
+        np.multiply(spectrum, spectrum, out=spectrum)
+        np.add(self._real, self._imaginary, out=magnitudes)
         np.sqrt(magnitudes, out=magnitudes)
 
-        conv, bias = model.convolutions, model.biases
-        first = self._padded[1:]
-        np.matmul(self._rows1, conv[0], out=first)
-        first += bias[0]
-        np.maximum(first, 0.0, out=first)
-        layer = self._rows2 @ conv[1]
-        layer += bias[1]
-        np.maximum(layer, 0.0, out=layer)
-        layer = layer.reshape(128) @ conv[2]
-        layer += bias[2]
-        np.maximum(layer, 0.0, out=layer)
-        layer = layer @ conv[3]
-        layer += bias[3]
-        np.maximum(layer, 0.0, out=self._state[:_UNITS])
+        weights, floors = model.convolutions, model.floors
+        first, second, third, state = self._first, self._second, self._third, self._state
+        np.matmul(self._rows1, weights[0], out=first)
+        np.maximum(first, floors[0], out=first)
+        np.dot(self._rows2[0], weights[1], out=second[0])  # faster one by one
+        np.dot(self._rows2[1], weights[1], out=second[1])
+        np.maximum(second, floors[1], out=second)
+        np.dot(second.reshape(128), weights[2], out=third)
+        np.maximum(third, floors[2], out=third)
+        np.dot(third, weights[3], out=state[:_UNITS])
+        np.maximum(state[:_UNITS], floors[3], out=state[:_UNITS])
 
-        gates = self._state @ model.cell  # input, forget, cell, output
-        gates += model.cell_bias
-        update = np.tanh(gates[2 * _UNITS : 3 * _UNITS])
-        np.negative(gates, out=gates)
-        np.exp(gates, out=gates)
-        gates += 1.0
-        np.reciprocal(gates, out=gates)
-        update *= gates[:_UNITS]
-        self._c *= gates[_UNITS : 2 * _UNITS]
-        self._c += update
-        np.tanh(self._c, out=self._hidden)
-        self._hidden *= gates[3 * _UNITS :]
-        logit = float(np.maximum(self._hidden, 0.0) @ model.output) + model.output_bias
+        cell, openings, content, hidden, products = (
+            self._cell,
+            self._openings,
+            self._content,
+            self._hidden,
+            self._products,
+        )
+        np.dot(state, model.cell, out=cell)
+        np.tanh(cell, out=cell)
+        np.add(openings, _ONES, out=openings)
+        np.multiply(*self._factors, out=products.reshape(-1))
+        np.add(products[0], products[1], out=content)
+        np.multiply(content, _HALVES, out=content)
+        np.tanh(content, out=hidden)
+        np.multiply(hidden, self._output_gate, out=hidden)
+        logit = float(np.maximum(hidden, _ZEROS).dot(model.output)) + model.output_bias
         return 1.0 / (1.0 + math.exp(-logit))

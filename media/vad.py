@@ -169,7 +169,7 @@ class VoiceActivity:
             frame = self._resampler.process(frame)
         window, fill = self._window, self._fill
         end = fill + RATE // 50
-        np.multiply(np.frombuffer(frame, np.int16), np.float32(1 / FULL_SCALE), out=window[fill:end], casting="unsafe")
+        window[fill:end] = np.frombuffer(frame, np.int16)
         if end < WINDOW_SAMPLES:
             self._fill = end
             return
