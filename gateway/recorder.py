@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from datetime import datetime
 
 import structlog
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from gateway import metrics
 from store import Store
@@ -94,7 +94,7 @@ class Recorder:
             if call_id in self._starts:
                 continue  # it began while the others were written: first its row, then what refers to it
             batch = list(events)
-            await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, batch))
+            await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, batch), len(batch))
             del events[: len(batch)]
             self._count -= len(batch)
             if not events:
@@ -106,10 +106,20 @@ class Recorder:
         if not self._starts and not self._waiting and not self._ends:
             self._idle.set()
 
-    async def _store_or_refuse(self, call_id: str, write: Awaitable[object]) -> None:
-        """What the tables refuse (the agent was deleted, the row is there) would be refused again: let it go."""
+    async def _store_or_refuse(self, call_id: str, write: Awaitable[object], events: int = 1) -> None:
+        """What the database refuses would be refused again, and hold up all that comes after it: let it go."""
         try:
             await write
-        except IntegrityError as error:
-            metrics.events_lost.inc()
+        except StatementError as error:
+            if not _refused(error):
+                raise
+            metrics.events_lost.inc(events)
             log.warning("the store refused what happened in a call", call_id=call_id, error=str(error.orig))
+
+
+def _refused(error: StatementError) -> bool:
+    """Whether it is the data that is wrong: the agent was deleted, the row is there, a text holds a NUL."""
+    if not isinstance(error, DBAPIError):
+        return True  # it could not even be sent
+    data_exception = str(getattr(error.orig, "sqlstate", "")).startswith("22")  # of PostgreSQL
+    return isinstance(error, IntegrityError | DataError) or data_exception

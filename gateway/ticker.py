@@ -23,6 +23,7 @@ class Ticker:
         self._timer: asyncio.TimerHandle | None = None
         self._turn = 0
         self._due = 0.0
+        self._late = 0.0  # the most in this round
 
     def add(self, what: Ticking) -> None:
         min(self._slots, key=len).add(what)
@@ -50,8 +51,10 @@ class Ticker:
         self._timer = None
         now = loop.time()
         self._turn = (self._turn + 1) % SLOTS
+        self._late = max(self._late, now - self._due)
         if self._turn == 0:
-            metrics.loop_lag.observe(max(0.0, now - self._due))
+            metrics.loop_lag.observe(self._late)
+            self._late = 0.0
         for what in tuple(self._slots[self._turn]):
             what.tick(now)
         if any(self._slots):
