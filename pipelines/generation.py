@@ -14,7 +14,8 @@ from typing import TypeVar
 from media.audio import AudioFormat
 from media.convert import Converter
 from media.framer import Framer
-from media.playout import Playout, Segment
+from media.ledger import Segment
+from media.playout import Playout
 from media.words import TimedWord
 from pipelines.events import EndReason, PartFailed, PipelineHost, ToolCalled, ToolReturned, UsageReported
 from pipelines.history import History, Step

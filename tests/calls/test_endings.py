@@ -14,7 +14,8 @@ from gateway.session import CallSession
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Cough, HangUp, Speak, Step, Wait
 from jambonz.simulator.memory import MemoryEnd
 from jambonz.simulator.report import CallReport, VerbStarted
-from media.playout import Playout, Segment
+from media.ledger import Segment
+from media.playout import Playout
 from pipelines.cascade import Cascade
 from pipelines.generation import Generation
 from pipelines.parts import ProviderError, ToolCall

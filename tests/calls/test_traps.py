@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import media.farend
 import media.playout
 from gateway.session import CallSession
 from gateway.switchboard import Reply, Switchboard
@@ -24,6 +25,7 @@ from jambonz.simulator.caller import AwaitAgentSilence, HangUp, LosePackets, Spe
 from jambonz.simulator.media_module import MAX_MARKS
 from jambonz.simulator.report import SocketOpened, VerbStarted
 from jambonz.simulator.transport import HookResponse
+from media.farend import FarEnd
 from media.framer import Framer
 from media.playout import Playout
 from pipelines.turns import TurnMachine
@@ -94,7 +96,7 @@ def send_without_waiting(patch: pytest.MonkeyPatch) -> None:
 
     def at_once(self: Playout, now: float) -> None:
         clear(self, now)
-        self._cleared(now)
+        self._cleared(now, now)
 
     patch.setattr(Playout, "_send_clear", at_once)
 
@@ -141,7 +143,7 @@ def an_early_mark_is_not_believed() -> None:
     segment.close()
     line.playout.finish(1)
     line.run(1.0)
-    line._mark(next(iter(line.playout._marks), "m2"), cleared=False)
+    line._mark(next(iter(line.playout._far_end._marks), "m2"), cleared=False)
     for _ in range(100):
         line.run(0.02)
         heard = line.playout.heard(line.now)
@@ -159,7 +161,7 @@ def marks_are_few() -> None:
 
 def many_marks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(media.playout, "MARK_FRAMES", 1)
-    patch.setattr(media.playout, "MAX_MARKS", 1000)
+    patch.setattr(media.farend, "MAX_MARKS", 1000)
 
 
 async def marks_are_exact() -> None:
@@ -387,7 +389,7 @@ TRAPS = [
     Trap(
         "3 early mark",
         an_early_mark_is_not_believed,
-        lambda p: p.setattr(Playout, "_too_early", lambda self, mark, now: False),
+        lambda p: p.setattr(FarEnd, "too_early", lambda self, mark, now: False),
     ),
     Trap("3 thirty marks", marks_are_few, many_marks),
     Trap("3 one rate", calls(marks_are_exact), another_rate),

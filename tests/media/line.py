@@ -11,7 +11,8 @@ import numpy as np
 
 from jambonz.simulator.media_module import MediaModule
 from media.audio import PCM_8K
-from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished, PlayoutStarted, Segment
+from media.ledger import Segment
+from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished, PlayoutStarted
 
 
 class Line:

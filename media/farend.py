@@ -1,0 +1,159 @@
+"""The far end of playout: what it has been sent, and how much of it the caller's ear has had.
+
+It is a buffer with habits of its own (those of Jambonz's media module; ``docs/jambonz.md`` has them all). It starts
+to play once 160 ms have come, and moves on in lumps of 80 ms: a shorter tail waits for more. It reports marks when it
+plays past them, mostly; in between, and where a mark cannot be believed, the clock tells.
+
+Pure. Positions are counted in frames of 20 ms since the socket opened ("the wire"), times are those of one monotonic
+clock in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from media.audio import FRAME_SECONDS
+
+LUMP_FRAMES = 4
+"""Audio moves to the far end's playout in lumps of 80 ms ..."""
+
+FIRST_LUMP_FRAMES = 8
+"""... but the first of a socket's life takes 160 ms."""
+
+START_GUESS = FRAME_SECONDS
+"""Until the first mark tells, playing is taken to begin this long after the lump that starts it was sent. Afterwards
+it is taken to be as it was: both ends keep to a grid."""
+
+MAX_START = 0.1
+"""A start later than this was held up, and is no guide to the next one."""
+
+MAX_MARKS = 24
+"""The far end drops the 31st mark that is under way."""
+
+MARK_LATE = 0.3
+"""A mark reported this much later than the clock expects it is one that was held up, and not believed."""
+
+MARK_GRACE = 0.4
+"""How long after the clock's estimate it is worth to wait for a mark ..."""
+
+MARK_GRACE_SUSPECT = 0.1
+"""... and how long where marks cannot be trusted: once a mark was cleared with its audio, the far end may report later
+ones late, each under its elder's name. From then on the clock alone tells, which the marks before have set."""
+
+
+@dataclass(slots=True)
+class _Mark:
+    wire: int
+    """The frame before which it stands."""
+    expected: float
+    """When the clock has it played."""
+
+
+class FarEnd:
+    """Told of every frame and mark that is sent, and of every mark that is reported."""
+
+    def __init__(self) -> None:
+        self.wire = 0
+        """Frames sent."""
+        self.playable = 0
+        """Frames of them that are out of the far end's prebuffer."""
+        self.lump = FIRST_LUMP_FRAMES
+        """Frames that it takes to move the prebuffer on."""
+        self.early_marks = 0
+        """Marks that came before their audio can have played: not believed."""
+        self._anchor_wire = 0  # this frame ...
+        self._anchor_time = 0.0  # ... begins to play at this time ...
+        self._earliest = 0.0  # ... and cannot have begun before this one
+        self._start = START_GUESS
+        self._proven = 0  # marks say that it got this far
+        self._marks: dict[str, _Mark] = {}
+        self._mark_count = 0
+        self._suspect = False  # marks were cleared with their audio
+        self._clear_mark = ""
+        self._clear_bound = 0
+
+    def position(self, now: float) -> int:
+        """The first frame that the ear has not had whole."""
+        played = int((now - self._anchor_time) / FRAME_SECONDS + 0.5) if now > self._anchor_time else 0
+        return min(self.playable, max(self._proven, self._anchor_wire + played))
+
+    def frame_sent(self, now: float) -> None:
+        self.wire += 1
+        if self.wire - self.playable < self.lump:
+            return
+        if self.position(now) >= self.playable:  # it was idle: this lump starts it
+            self._anchor_wire = self.playable
+            # With no marks to put it right, rather a frame too late: what is taken for unheard is said again.
+            self._anchor_time = now + self._start + (FRAME_SECONDS if self._suspect else 0.0)
+            self._earliest = now
+        self.playable = self.wire
+        self.lump = LUMP_FRAMES
+
+    # Marks
+
+    def mark(self, now: float) -> str | None:
+        """A name for a mark to send in front of the next frame; None where too many are under way."""
+        if len(self._marks) >= MAX_MARKS:
+            self._marks = {name: mark for name, mark in self._marks.items() if now < mark.expected + MARK_GRACE}
+            if len(self._marks) >= MAX_MARKS:
+                return None
+        self._mark_count += 1
+        name = f"m{self._mark_count}"
+        ahead = max(0, self.wire - self.position(now))
+        self._marks[name] = _Mark(self.wire, now + self._start + ahead * FRAME_SECONDS)
+        return name
+
+    def reported(self, name: str, cleared: bool, now: float) -> bool:
+        """The far end reports a mark: played, or cleared with its audio. False if it is none of ours."""
+        mark = self._marks.pop(name, None)
+        if mark is None:
+            return False
+        if self._suspect:
+            return True
+        if cleared:
+            self._clear_bound = min(self._clear_bound, mark.wire)
+            self._suspect = name != self._clear_mark
+        elif self.too_early(mark, now):
+            self.early_marks += 1
+        elif mark.wire >= self._anchor_wire and now < mark.expected + MARK_LATE:
+            self._proven = max(self._proven, mark.wire)
+            self._anchor_time = now - (mark.wire - self._anchor_wire) * FRAME_SECONDS
+            delay = self._anchor_time - self._earliest
+            if 0 <= delay <= MAX_START:
+                self._start = delay
+        return True
+
+    def too_early(self, mark: _Mark, now: float) -> bool:
+        """Whether the audio in front of a mark cannot have been played by now."""
+        return now < self._earliest + (mark.wire - self._anchor_wire - 1) * FRAME_SECONDS
+
+    def waits_for_mark(self, through: int, now: float) -> bool:
+        """Whether a mark up to the frame ``through`` is under way that is still worth to wait for."""
+        grace = MARK_GRACE_SUSPECT if self._suspect else MARK_GRACE
+        return any(mark.wire <= through and now < mark.expected + grace for mark in self._marks.values())
+
+    # Clearing
+
+    def clearing(self, now: float) -> str:
+        """All that has been sent is about to be cleared, but for filling up the lump. Returns the name of the mark to
+        send last: its report says that it was done, and when."""
+        self._clear_bound = self.wire
+        self._mark_count += 1
+        self._clear_mark = f"c{self._mark_count}"
+        self._marks[self._clear_mark] = _Mark(self.wire, now)
+        return self._clear_mark
+
+    def is_clear_mark(self, name: str) -> bool:
+        return name == self._clear_mark
+
+    def cleared(self, at: float) -> int:
+        """It was done at ``at``: how far the ear got. From here on the far end has nothing left but, maybe, a little of
+        our silence that waits for its lump to fill."""
+        position = max(self._proven, min(self.position(at), self._clear_bound))
+        self.empty()
+        return position
+
+    def empty(self) -> None:
+        """Nothing that was sent is still to be heard."""
+        self._marks.clear()
+        self._anchor_wire = self._proven = self.playable

@@ -1,0 +1,182 @@
+"""The ledger of playout: what was to be said, what of it is under way, and what the caller heard. Pure.
+
+Rule 1 of the house: whoever wants to know what the caller heard asks here, and nobody guesses.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from media.audio import FRAME_SECONDS, AudioFormat
+from media.words import Spoken, TimedWord
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What of a generation the caller heard. ``steps`` holds the text of each step of the generation."""
+
+    generation: int
+    seconds: float
+    steps: tuple[str, ...]
+    complete: bool
+
+    @property
+    def text(self) -> str:
+        return " ".join(text for text in self.steps if text)
+
+
+class Segment:
+    """One phrase of a generation: its text and its sound, which may still be coming.
+
+    ``step`` tells apart what a generation said before and after its tools. ``sent`` and ``heard`` count frames.
+    """
+
+    __slots__ = ("_frame_bytes", "_prepare", "audio", "cancelled", "closed", "generation", "heard", "sent", "spoken",
+                 "step")  # fmt: skip
+
+    def __init__(
+        self, generation: int, text: str, step: int, format: AudioFormat, prepare: Callable[[bytes], bytes]
+    ) -> None:
+        self.generation = generation
+        self.step = step
+        self.spoken = Spoken(text, format)
+        self.audio = bytearray()
+        self.sent = 0
+        self.heard = 0
+        self.closed = False
+        self.cancelled = False
+        self._frame_bytes = format.frame_bytes
+        self._prepare = prepare
+
+    @property
+    def frames(self) -> int:
+        """Whole frames of sound so far; a closed segment has no others."""
+        return len(self.audio) // self._frame_bytes
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it was made, and heard."""
+        return self.closed and self.heard >= self.frames
+
+    def write(self, pcm: bytes) -> bool:
+        """Add sound (whole samples). False once the generation was cancelled: nothing of it is kept."""
+        if self.cancelled or self.closed:
+            return False
+        self.audio += self._prepare(pcm)
+        return True
+
+    def add_word(self, word: TimedWord) -> None:
+        """Tell where a word sounds, for providers that know."""
+        self.spoken.timings.append(word)
+
+    def close(self) -> None:
+        """No more sound: the last frame is filled up with silence."""
+        if not self.closed:
+            self.closed = True
+            rest = len(self.audio) % self._frame_bytes
+            if rest:
+                self.audio += bytes(self._frame_bytes - rest)
+
+    def next_frame(self) -> bytes:
+        """The next frame to send."""
+        start = self.sent * self._frame_bytes
+        self.sent += 1
+        return bytes(self.audio[start : start + self._frame_bytes])
+
+    def heard_text(self) -> str:
+        if self.complete:
+            return self.spoken.text
+        return self.spoken.heard(bytes(self.audio), self.heard * FRAME_SECONDS)
+
+
+class GenerationRecord:
+    """The segments of one generation. ``finished``: it has said all it will. ``started``: its first sound was heard."""
+
+    __slots__ = ("finished", "number", "segments", "started")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.segments: list[Segment] = []
+        self.finished = False
+        self.started = False
+
+    @property
+    def complete(self) -> bool:
+        return self.finished and all(segment.complete for segment in self.segments)
+
+    @property
+    def heard_frames(self) -> int:
+        return sum(segment.heard for segment in self.segments)
+
+    @property
+    def unheard_frames(self) -> int:
+        """Of the sound made so far."""
+        return sum(segment.frames - segment.heard for segment in self.segments)
+
+    def cancel(self) -> None:
+        for segment in self.segments:
+            segment.cancelled = True
+
+    def summary(self) -> Heard:
+        steps: list[list[str]] = []
+        for segment in self.segments:
+            while len(steps) <= segment.step:
+                steps.append([])
+            text = segment.heard_text()
+            if text:
+                steps[segment.step].append(text)
+        seconds = self.heard_frames * FRAME_SECONDS
+        return Heard(self.number, seconds, tuple(" ".join(step) for step in steps), self.complete)
+
+
+@dataclass(slots=True)
+class _Span:
+    """A run of frames on the wire: ``count`` frames from ``wire`` on, of a segment from its frame ``first`` on."""
+
+    wire: int
+    count: int
+    segment: Segment
+    first: int
+
+
+class UnderWay:
+    """Which frames on the wire belong to which segment, as long as they may not have been heard."""
+
+    def __init__(self) -> None:
+        self._spans: deque[_Span] = deque()
+
+    def sent(self, wire: int, segment: Segment) -> None:
+        """The next frame of ``segment`` goes out as the frame ``wire``; called before ``segment.sent`` counts it."""
+        last = self._spans[-1] if self._spans else None
+        if (
+            last is not None
+            and last.segment is segment
+            and last.first + last.count == segment.sent
+            and last.wire + last.count == wire
+        ):
+            last.count += 1
+        else:
+            self._spans.append(_Span(wire, 1, segment, segment.sent))
+
+    def heard(self, position: int) -> None:
+        """The ear has had every frame before ``position``: credit the segments."""
+        spans = self._spans
+        while spans and spans[0].wire < position:
+            span = spans[0]
+            played = min(span.count, position - span.wire)
+            span.segment.heard = max(span.segment.heard, span.first + played)
+            if played < span.count:
+                return
+            spans.popleft()
+
+    def take_back(self) -> list[Segment]:
+        """What was not heard never will be as it was sent: the segments it belongs to, rewound, in their order."""
+        segments: list[Segment] = []
+        for span in self._spans:
+            span.segment.sent = min(span.segment.sent, span.segment.heard)
+            if span.segment not in segments:
+                segments.append(span.segment)
+        self._spans.clear()
+        return segments
