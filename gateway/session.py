@@ -188,10 +188,7 @@ class CallSession:
             async with asyncio.timeout(PREPARE_SECONDS):
                 await pipeline.prepare()
         except (ProviderError, TimeoutError) as error:
-            sentence = str(error) or f"the providers were not ready within {PREPARE_SECONDS:g} s"
-            self._log.error("the agent cannot be set up", error=sentence)
-            self._note("error", sentence)
-            self.end_call("failed")
+            self._cannot_begin(str(error) or f"the providers were not ready within {PREPARE_SECONDS:g} s")
             return
         self._pipeline = pipeline
         try:
@@ -202,11 +199,20 @@ class CallSession:
             self.end_call("no_media")
             return
         if self._leg is not None and not self._over.is_set():
-            pipeline.start(self._leg, self._leg.format, self._around.factory.detector(self._leg.format))
+            try:
+                pipeline.start(self._leg, self._leg.format, self._around.factory.detector(self._leg.format))
+            except ProviderError as error:
+                self._cannot_begin(str(error))
+                return
             self._ready = True
             self._around.ticker.add(self)
             while self._early:
                 pipeline.hear(self._early.popleft())
+
+    def _cannot_begin(self, sentence: str) -> None:
+        self._log.error("the agent cannot be set up", error=sentence)
+        self._note("error", sentence)
+        self.end_call("failed")
 
     def tick(self, now: float) -> None:
         if self._pipeline is None or not self._ready:

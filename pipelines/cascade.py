@@ -139,6 +139,7 @@ class Cascade:
             self._host,
             self._clock,
             self._wait_until_decided,
+            options.tts.language or "en",
             options.ending.farewell,
         )
         stt_format = self._parts.stt.format

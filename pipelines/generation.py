@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from media.audio import AudioFormat
 from media.convert import Converter
@@ -31,6 +31,7 @@ from pipelines.parts import (
     WordTiming,
 )
 from pipelines.phrases import PhraseSplitter
+from pipelines.spoken import spoken
 from pipelines.tools import Toolbox
 from pipelines.turns import TurnEnded
 
@@ -62,6 +63,7 @@ class Stage:
     clock: Callable[[], float]
     decided: Callable[[], Awaitable[None]]
     """Waits while it is undecided whether the caller interrupts: no tool acts meanwhile."""
+    language: str = "en"
     farewell: str | None = None
     """Said before the agent hangs up without a word."""
 
@@ -80,6 +82,7 @@ class Generation:
     first_token: float | None = None
     first_audio: float | None = None
     failed: bool = False
+    voice_failed: bool = False
     task: asyncio.Task[None] | None = None
 
     async def run(self, stage: Stage, on_hang_up: Callable[[], None]) -> None:
@@ -112,7 +115,7 @@ class Generation:
     async def _think(self, stage: Stage, step: Step, phrases: asyncio.Queue[tuple[str, int] | None]) -> None:
         """One request to the model; its words go on to be spoken, phrase by phrase."""
         number = len(self.steps) - 1
-        splitter = PhraseSplitter()
+        splitter = PhraseSplitter(stage.language)
         messages = stage.history.messages(self.steps[:-1])
         answer = stage.model.generate(messages, stage.toolbox.specs)
         async for event in _bounded(answer, MODEL_SECONDS, stage.model.name, "the model did not go on"):
@@ -161,7 +164,10 @@ class Generation:
             await self._speak(stage, *phrase)
 
     async def _speak(self, stage: Stage, text: str, step: int) -> None:
-        """Synthesise one phrase into the playout."""
+        """Synthesise one phrase into the playout: what is said, counted as heard and remembered is one text."""
+        text = spoken(text)
+        if not text:
+            return
         stage.host.on_saying(text)
         segment = stage.playout.segment(self.number, text, step)
         framer, converter = Framer(stage.voice.format), Converter(stage.voice.format, stage.format)
@@ -175,6 +181,9 @@ class Generation:
                         segment.add_word(TimedWord(word, start, end))
             self._write(stage, segment, converter, framer.flush())
             stage.host.on_event(UsageReported("tts", stage.voice.name, {"characters": len(text)}))
+        except ProviderError:
+            self.voice_failed = True
+            raise
         finally:
             segment.close()
 
@@ -183,10 +192,9 @@ class Generation:
             self.first_audio = stage.clock()
 
     async def _apologise(self, stage: Stage, error: ProviderError) -> None:
-        speechless = error.provider == stage.voice.name
-        part: PartFailed = PartFailed("tts" if speechless else "llm", error.provider, error.kind, str(error))
-        stage.host.on_event(part)
-        if speechless or self.text is not None:
+        part: Literal["llm", "tts"] = "tts" if self.voice_failed else "llm"
+        stage.host.on_event(PartFailed(part, error.provider, error.kind, str(error)))
+        if self.voice_failed or self.text is not None:
             return
         self.steps.append(Step(APOLOGY))
         try:
