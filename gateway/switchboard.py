@@ -91,6 +91,7 @@ class Switchboard:
         return await asyncio.shield(answer)
 
     async def _answer(self, hook: CallHook, base_url: str) -> Reply:
+        self._forget()
         if hook.call_sid in self._over:
             return self._decline(hook, 480, "Temporarily Unavailable", "over")
         if self.draining or self._taken >= self._max_calls:
@@ -204,13 +205,14 @@ class Switchboard:
             self._by_token.pop(call.token, None)
             self._by_sid.pop(call.call_sid, None)
             self._calls.pop(call.id, None)
-            self._remember(call.call_sid)
+            self._forget()
+            self._over[call.call_sid] = asyncio.get_running_loop().time() + REMEMBER_SECONDS
 
-    def _remember(self, call_sid: str) -> None:
+    def _forget(self) -> None:
+        """Calls that are over for long enough."""
         now = asyncio.get_running_loop().time()
         while self._over and next(iter(self._over.values())) < now:
             del self._over[next(iter(self._over))]
-        self._over[call_sid] = now + REMEMBER_SECONDS
 
     async def drain(self, seconds: float) -> None:
         """Take no more calls, wait for those there are, and end what is left after ``seconds``."""

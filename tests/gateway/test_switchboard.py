@@ -1,0 +1,343 @@
+"""The switchboard on virtual time, without HTTP: who is let in, and what Jambonz is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from gateway.session import MEDIA_SECONDS
+from gateway.switchboard import LOOK_UP_SECONDS, REMEMBER_SECONDS, Reply
+from jambonz.signature import sign
+from store.listeners import ListenerForCall
+from tests.calls.office import BASE, NUMBER, SECRET, Office
+from tests.clock import run_virtual
+from tests.simulators.replies import ReplyModel, always
+
+DECLINED = {
+    404: {"verb": "sip:decline", "status": 404, "reason": "Not Found"},
+    480: {"verb": "sip:decline", "status": 480, "reason": "Temporarily Unavailable"},
+    486: {"verb": "sip:decline", "status": 486, "reason": "Busy Here"},
+}
+
+
+class Desk(Office):
+    """An office whose hooks tests post themselves."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__({}, ReplyModel(always("Yes.")), **options)
+
+    def _signed(self, payload: dict[str, Any]) -> tuple[bytes, str]:
+        body = json.dumps(payload).encode()
+        return body, sign(body, SECRET, self._wall_clock())
+
+    async def ring(self, call_sid: str, to: str = NUMBER) -> Reply:
+        body, signature = self._signed({"call_sid": call_sid, "to": to, "from": "1"})
+        return await self.switchboard.on_call(body, signature, BASE)
+
+    def status(self, call_sid: str, call_status: str = "completed") -> Reply:  # type: ignore[override]
+        return self.switchboard.on_status(*self._signed({"call_sid": call_sid, "call_status": call_status}))
+
+    def next(self, call_id: str, **results: Any) -> Reply:
+        return self.switchboard.on_next(call_id, *self._signed({"call_sid": "x", **results}))
+
+    async def reasons(self) -> list[str]:
+        await self.recorder.settled()
+        return [reason for _, reason, _ in self.store.ended.values()]
+
+
+def at_the_desk(test: Any, **options: Any) -> None:
+    async def main() -> None:
+        async with Desk(**options) as desk:
+            await test(desk)
+
+    run_virtual(main())
+
+
+def listens(reply: Reply) -> bool:
+    return [verb["verb"] for verb in reply.verbs or ()] == ["listen", "hangup"]
+
+
+def declined(reply: Reply) -> int:
+    [verb] = reply.verbs or ()
+    assert verb == DECLINED[verb["status"]]
+    assert reply.status == 200
+    return int(verb["status"])
+
+
+async def together(*work: Coroutine[Any, Any, Reply]) -> list[Reply]:
+    return list(await asyncio.gather(*work))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5], ids=["quick", "while looking up"])
+def test_the_house_is_full(seconds: float) -> None:
+    """Of any number of hooks at once, exactly as many are let in as there are places."""
+
+    async def test(desk: Desk) -> None:
+        desk.store.look_up_seconds = seconds
+        for group in range(3):
+            replies = await together(*(desk.ring(f"{group}-{n}") for n in range(20)))
+            assert [listens(reply) for reply in replies] == [True] * 7 + [False] * 13
+            assert [declined(reply) for reply in replies[7:]] == [486] * 13
+            assert declined(await desk.ring("one more")) == 486
+            desk.status(f"{group}-3")
+            await asyncio.sleep(1)
+            assert listens(await desk.ring(f"{group}-another")), "the place that became free"
+            for call in desk.switchboard.calls:
+                desk.status(call.call_sid)
+            await asyncio.sleep(1)
+        assert desk.switchboard._taken == 0
+
+    at_the_desk(test, max_calls=7)
+
+
+def test_places_are_given_back_by_those_who_are_declined() -> None:
+    async def test(desk: Desk) -> None:
+        desk.store.look_up_seconds = 0.1
+        for _ in range(5):
+            assert [declined(reply) for reply in await together(*(desk.ring(f"c{n}", "99") for n in range(2)))] == [
+                404
+            ] * 2
+        assert listens(await desk.ring("a"))
+
+    at_the_desk(test, max_calls=2)
+
+
+@pytest.mark.parametrize("max_calls", [1, 100])
+def test_the_same_hook_again_is_answered_the_same(max_calls: int) -> None:
+    """At once, while it is being answered, and later: one call, and one place."""
+
+    async def test(desk: Desk) -> None:
+        desk.store.look_up_seconds = 0.5
+        replies = await together(*(desk.ring("a") for _ in range(10)))
+        replies.append(await desk.ring("a"))
+        assert listens(replies[0])
+        assert all(reply == replies[0] for reply in replies)
+        assert len(desk.switchboard.calls) == 1
+        assert len(desk.store.started) <= 1
+        assert desk.switchboard._taken == 1
+
+    at_the_desk(test, max_calls=max_calls)
+
+
+def test_who_asks_and_goes_away_does_not_undo_the_answer() -> None:
+    """The connection of the hook is reset while we look up; the retry gets the answer of the first."""
+
+    async def test(desk: Desk) -> None:
+        desk.store.look_up_seconds = 0.5
+        first = asyncio.create_task(desk.ring("a"))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert listens(await desk.ring("a"))
+        assert len(desk.switchboard.calls) == 1
+
+    at_the_desk(test, max_calls=1)
+
+
+def test_numbers() -> None:
+    async def test(desk: Desk) -> None:
+        for index, to in enumerate([NUMBER, "+" + NUMBER, f"sip:+{NUMBER}@example.com"]):
+            assert listens(await desk.ring(f"c{index}", to))
+        for index, to in enumerate(["99", "", "anonymous", NUMBER + "0"]):
+            assert declined(await desk.ring(f"d{index}", to)) == 404
+
+    at_the_desk(test)
+
+
+def test_an_agents_own_limit() -> None:
+    async def test(desk: Desk) -> None:
+        desk.store.look_up_seconds = 0.5
+        replies = await together(*(desk.ring(f"c{n}") for n in range(5)))
+        assert sum(map(listens, replies)) == 2
+        assert [declined(reply) for reply in replies if not listens(reply)] == [486] * 3
+        first, second = (call.call_sid for call in desk.switchboard.calls)
+        desk.status(first)
+        await asyncio.sleep(0.1)
+        assert listens(await desk.ring("d"))
+        assert listens(await desk.ring(second)), "who is in is not counted twice"
+
+    at_the_desk(test, agent_limit=2)
+
+
+def test_an_agent_that_takes_no_calls() -> None:
+    async def test(desk: Desk) -> None:
+        assert declined(await desk.ring("a")) == 486
+
+    at_the_desk(test, agent_limit=0)
+
+
+def test_who_drains_takes_no_more_calls() -> None:
+    async def test(desk: Desk) -> None:
+        desk.store.look_up_seconds = 1.0
+        await desk.ring("a")
+        late = asyncio.create_task(desk.ring("late"))
+        await asyncio.sleep(0.5)
+        draining = asyncio.create_task(desk.switchboard.drain(10))
+        await asyncio.sleep(0)
+        assert declined(await desk.ring("b")) == 486
+        assert declined(await late) == 486, "not even one that was being looked up"
+        assert listens(await desk.ring("a")), "those there are go on"
+        assert not draining.done()
+        desk.status("a")
+        await asyncio.wait_for(draining, 1)
+
+    at_the_desk(test)
+
+
+def test_draining_has_an_end() -> None:
+    async def test(desk: Desk) -> None:
+        await desk.ring("a")
+        await asyncio.sleep(1)
+        start = asyncio.get_running_loop().time()
+        await desk.switchboard.drain(5)
+        assert asyncio.get_running_loop().time() - start == pytest.approx(5, abs=0.1)
+        assert desk.switchboard.calls == ()
+        assert await desk.reasons() == ["shutdown"]
+
+    at_the_desk(test)
+
+
+@pytest.mark.parametrize("how", ["slow", "away"])
+def test_a_database_that_does_not_answer(how: str) -> None:
+    async def test(desk: Desk) -> None:
+        if how == "slow":
+            desk.store.look_up_seconds = 60.0
+        else:
+            desk.store.find_listener = refuse  # type: ignore[method-assign]
+        start = asyncio.get_running_loop().time()
+        replies = await together(*(desk.ring(f"c{n}") for n in range(3)))
+        assert [declined(reply) for reply in replies] == [480] * 3
+        assert asyncio.get_running_loop().time() - start <= LOOK_UP_SECONDS + 0.01
+        assert desk.switchboard._taken == 0
+        desk.store.look_up_seconds = 0.0
+        if how == "slow":
+            assert listens(await desk.ring("d")), "and then it does"
+
+    async def refuse(number: str) -> ListenerForCall | None:
+        raise ConnectionError("refused")
+
+    at_the_desk(test)
+
+
+def test_a_hook_that_comes_again_after_its_call_begins_no_other() -> None:
+    async def test(desk: Desk) -> None:
+        await desk.ring("a")
+        desk.status("a")
+        await asyncio.sleep(1)
+        assert declined(await desk.ring("a")) == 480
+        await asyncio.sleep(REMEMBER_SECONDS - 2)
+        assert declined(await desk.ring("a")) == 480, "as long as its signature may be good"
+        assert desk.switchboard.calls == ()
+        assert len(desk.store.started) == 1
+        await asyncio.sleep(3)
+        assert listens(await desk.ring("a")), "then it is another"
+
+    at_the_desk(test)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    async def test(desk: Desk) -> None:
+        for n in range(50):
+            await desk.ring(f"c{n}")
+            desk.status(f"c{n}")
+            await asyncio.sleep(REMEMBER_SECONDS / 10)
+        assert len(desk.switchboard._over) <= 12
+
+    at_the_desk(test)
+
+
+def test_hooks_of_calls_that_nobody_knows() -> None:
+    async def test(desk: Desk) -> None:
+        assert desk.status("nobody") == Reply(204)
+        assert desk.next("nobody") == Reply(200), "nothing, so that it replaces nothing"
+        assert listens(await desk.ring("nobody")), "an end that came first means nothing"
+
+    at_the_desk(test)
+
+
+def test_a_call_that_is_over_before_its_media_came() -> None:
+    async def test(desk: Desk) -> None:
+        await desk.ring("a")
+        await asyncio.sleep(1)
+        for state in ("in-progress", "trying", "ringing"):
+            desk.status("a", state)
+        await asyncio.sleep(1)
+        assert len(desk.switchboard.calls) == 1
+        token = desk.switchboard.calls[0].token
+        desk.status("a", "completed")
+        desk.status("a", "trying")
+        await asyncio.sleep(0.1)
+        assert desk.switchboard.calls == ()
+        assert desk.switchboard.take_token(token) is None
+        assert await desk.reasons() == ["caller"]
+
+    at_the_desk(test)
+
+
+@pytest.mark.parametrize("state", ["failed", "busy", "no-answer"])
+def test_a_call_that_came_to_nothing(state: str) -> None:
+    async def test(desk: Desk) -> None:
+        await desk.ring("a")
+        desk.status("a", state)
+        await asyncio.sleep(0.1)
+        assert desk.switchboard.calls == ()
+
+    at_the_desk(test)
+
+
+def test_media_that_never_come() -> None:
+    async def test(desk: Desk) -> None:
+        await desk.ring("a")
+        await asyncio.sleep(MEDIA_SECONDS - 1)
+        assert len(desk.switchboard.calls) == 1
+        await asyncio.sleep(1.1)
+        assert desk.switchboard.calls == ()
+        assert await desk.reasons() == ["no_media"]
+
+    at_the_desk(test)
+
+
+def test_a_token_opens_one_socket_once() -> None:
+    async def test(desk: Desk) -> None:
+        await desk.ring("a")
+        [call] = desk.switchboard.calls
+        assert desk.switchboard.take_token("another") is None
+        assert desk.switchboard.take_token(call.token) is call
+        assert desk.switchboard.take_token(call.token) is None
+        desk.switchboard.give_back(call)
+        assert desk.switchboard.take_token(call.token) is call
+        desk.status("a")
+        await asyncio.sleep(0.1)
+        desk.switchboard.give_back(call)
+        assert desk.switchboard.take_token(call.token) is None, "not after the call"
+
+    at_the_desk(test)
+
+
+def test_tokens_cannot_be_guessed() -> None:
+    async def test(desk: Desk) -> None:
+        for n in range(20):
+            await desk.ring(f"c{n}")
+        tokens = {call.token for call in desk.switchboard.calls}
+        assert len(tokens) == 20
+        assert min(map(len, tokens)) >= 22, "128 bits and more"
+        assert not any(call.id in call.token for call in desk.switchboard.calls)
+
+    at_the_desk(test)
+
+
+def test_refusals() -> None:
+    async def test(desk: Desk) -> None:
+        body = b'{"call_sid": "a"}'
+        forged = await desk.switchboard.on_call(body, "t=1,v1=0", BASE)
+        assert (forged.status, forged.verbs) == (403, None)
+        assert desk.switchboard.on_status(body, None).status == 403
+        assert desk.switchboard.on_next("a", body, None).status == 403
+        huge = await desk.switchboard.on_call(bytes(300_000), None, BASE)
+        assert huge.status == 413, "before anything is computed over it"
+
+    at_the_desk(test)
