@@ -58,6 +58,9 @@ MAX_FAILURES = 3
 """Answers in a row that failed: after these the call ends, rather than apologise for ever."""
 
 
+RECOGNISER_SECONDS = 10.0
+CANNOT_HEAR = "I'm sorry, I cannot hear you for a technical reason. Please call again later. Goodbye."
+
 MAX_CALL_SECONDS = 3600.0
 """The longest call of an agent that sets no ``maxDuration``: a line that was forgotten costs money."""
 
@@ -119,9 +122,25 @@ class Cascade:
     # The call's life
 
     async def prepare(self) -> None:
-        """Connect and load what the first turn would wait for: while the phone rings."""
-        parts = self._parts
-        await asyncio.gather(parts.stt.prepare(), parts.llm.prepare(), parts.tts.prepare())
+        """Connect and load what the first turn would wait for: while the phone rings.
+
+        Returns once the greeting can be spoken; the recogniser may take until it was heard.
+        """
+        _ = self._spawn(self._prepare_to_hear())  # the call's task group waits for it
+        await asyncio.gather(self._parts.llm.prepare(), self._parts.tts.prepare())
+
+    async def _prepare_to_hear(self) -> None:
+        stt = self._parts.stt
+        try:
+            try:
+                async with asyncio.timeout(RECOGNISER_SECONDS):
+                    await stt.prepare()
+            except TimeoutError:
+                message = f"it was not ready within {RECOGNISER_SECONDS:g} s"
+                raise ProviderError(stt.name, "timeout", message) from None
+        except ProviderError as error:
+            self.on_stt_error(error)
+            self.say_and_end(CANNOT_HEAR, "failed")
 
     def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
         """The caller can hear us: listen, and greet."""

@@ -22,7 +22,7 @@ from pipelines.parts import ProviderError, ToolCall
 from pipelines.turns import TurnMachine
 from tests.calls.office import NUMBER, MemoryLeg, Office
 from tests.clock import run_virtual
-from tests.simulators.codeword import CodewordVoice, heard_words, plain_words, speak
+from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, heard_words, plain_words, speak
 from tests.simulators.replies import ReplyModel, always
 
 HANG_UP: dict[str, Any] = {
@@ -252,5 +252,23 @@ def test_a_call_that_never_gets_its_media_ends() -> None:
             await office.recorder.settled()
             assert office.ending() in ("caller", "no_media")
             assert office.switchboard.calls == ()
+
+    run_virtual(main())
+
+
+def test_a_recogniser_that_cannot_be_had_is_said_and_ends_the_call() -> None:
+    class Unavailable(CodewordRecogniser):
+        async def prepare(self) -> None:
+            await asyncio.sleep(2)
+            raise ProviderError(self.name, "auth", "its key is wrong")
+
+    async def main() -> None:
+        async with Office(GREETING, ReplyModel(always("Yes.")), recogniser=Unavailable()) as office:
+            report = await office.call()
+            heard = heard_words(report.heard)
+            assert heard[0] == "hello", "the greeting does not wait for the recogniser"
+            assert heard[-1] == "goodbye"
+            assert office.ending() == "failed"
+            assert report.ended_by == "jambonz"
 
     run_virtual(main())
