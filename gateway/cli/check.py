@@ -77,7 +77,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _database(settings: Settings) -> Finding:
     shown = make_url(settings.database).render_as_string(hide_password=True)
-    database = Database(settings.database)
+    database = await asyncio.to_thread(Database, settings.database)
     try:
         if database.file is not None and not await asyncio.to_thread(Path(database.file).exists):
             return Finding("-", "database", f"{shown} is not there yet; the first start makes it")

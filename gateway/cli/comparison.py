@@ -7,7 +7,7 @@ most of their letters are. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -72,59 +72,62 @@ def compare(log: Sequence[Utterance], heard: Sequence[str]) -> list[Comparison]:
     """``heard`` has the transcripts of the stretches of sound at the ear, in order: one or more for each utterance."""
     said = [(word, number) for number, utterance in enumerate(log) for word in words(utterance.text)]
     ear = [(word, number) for number, stretch in enumerate(heard) for word in words(stretch)]
-    pairs = _align([word for word, _ in said], [word for word, _ in ear])
-    found = [0] * len(log)
-    texts: list[list[str]] = [[] for _ in log]
-    too_much, too_little = [0] * len(log), [0] * len(log)
-    current, stretch = 0, -1
-    for i, j in pairs:
-        if i is not None:
-            if said[i][1] != current:
-                stretch = -1
-            current = said[i][1]
-        if j is not None and log:
-            texts[current].append(ear[j][0])
-        if i is not None and j is not None and _alike(said[i][0], ear[j][0]):
-            found[current] += 1
-            too_much[current] = too_little[current] = 0
-            stretch = ear[j][1]
-        elif i is not None:
-            too_little[current] += 1
-            too_much[current] += j is not None
-        elif log and j is not None and ear[j][1] == stretch:
-            too_much[current] += 1
-    counts = [len(words(utterance.text)) for utterance in log]
-    shares = [found[n] / count if count else 1.0 for n, count in enumerate(counts)]
-    return [
-        Comparison(utterance, " ".join(texts[n]), shares[n], too_much[n], too_little[n])
-        for n, utterance in enumerate(log)
-    ]
+    pairs = _common([word for word, _ in said], [word for word, _ in ear])
+    owners = _owners(len(log), {j: said[i][1] for i, j in pairs}, [stretch for _, stretch in ear])
+    comparisons = []
+    for number, utterance in enumerate(log):
+        text = [i for i, (_, owner) in enumerate(said) if owner == number]
+        sound = [j for j, owner in enumerate(owners) if owner == number]
+        found = [(i, j) for i, j in pairs if said[i][1] == number]
+        last_i, last_j = found[-1] if found else (-1, -1)
+        comparisons.append(
+            Comparison(
+                utterance,
+                heard=" ".join(ear[j][0] for j in sound),
+                found=len(found) / len(text) if text else 1.0,
+                too_much=sum(j > last_j for j in sound),
+                too_little=sum(i > last_i for i in text),
+            )
+        )
+    return comparisons
 
 
-def _align(said: Sequence[str], ear: Sequence[str]) -> list[tuple[int | None, int | None]]:
-    """The cheapest way from one list of words to the other: pairs of indices, None where one has a word too many."""
-    width = len(ear) + 1
-    costs = [[0] * width for _ in range(len(said) + 1)]
-    for i in range(len(said) + 1):
-        for j in range(width):
-            if i and j:
-                replaced = costs[i - 1][j - 1] + (0 if _alike(said[i - 1], ear[j - 1]) else 2)
-                costs[i][j] = min(replaced, costs[i - 1][j] + 1, costs[i][j - 1] + 1)
+def _common(said: Sequence[str], ear: Sequence[str]) -> list[tuple[int, int]]:
+    """The longest common subsequence: pairs of indices, rising."""
+    longest = [[0] * (len(ear) + 1) for _ in range(len(said) + 1)]
+    for i in reversed(range(len(said))):
+        for j in reversed(range(len(ear))):
+            if _alike(said[i], ear[j]):
+                longest[i][j] = longest[i + 1][j + 1] + 1
             else:
-                costs[i][j] = i + j
-    pairs: list[tuple[int | None, int | None]] = []
-    i, j = len(said), len(ear)
-    while i or j:
-        if i and j and costs[i][j] == costs[i - 1][j - 1] + (0 if _alike(said[i - 1], ear[j - 1]) else 2):
-            i, j = i - 1, j - 1
+                longest[i][j] = max(longest[i + 1][j], longest[i][j + 1])
+    pairs: list[tuple[int, int]] = []
+    i = j = 0
+    while i < len(said) and j < len(ear):
+        if _alike(said[i], ear[j]):
             pairs.append((i, j))
-        elif i and costs[i][j] == costs[i - 1][j] + 1:
-            i -= 1
-            pairs.append((i, None))
+            i, j = i + 1, j + 1
+        elif longest[i + 1][j] >= longest[i][j + 1]:
+            i += 1
         else:
-            j -= 1
-            pairs.append((None, j))
-    return pairs[::-1]
+            j += 1
+    return pairs
+
+
+def _owners(utterances: int, known: Mapping[int, int], stretches: Sequence[int]) -> list[int]:
+    """Which utterance each word at the ear belongs to. One that is in no utterance goes with the word before it in its
+    stretch, or the one behind it; a stretch of nothing but such words is the next utterance, as far as there is one."""
+    owners: list[int] = []
+    for j, stretch in enumerate(stretches):
+        same = [k for k, other in enumerate(stretches) if other == stretch and k in known]
+        before = [k for k in same if k <= j]
+        if same:
+            owners.append(known[before[-1] if before else same[0]])
+        else:
+            earlier = [owner for k, owner in known.items() if k < j]
+            later = [owner for k, owner in known.items() if k > j]
+            owners.append(min(earlier[-1] + 1 if earlier else 0, later[0] if later else utterances - 1))
+    return owners
 
 
 @lru_cache(maxsize=100_000)

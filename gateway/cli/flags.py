@@ -29,8 +29,10 @@ def setting_flags(command: F) -> F:
 
 def settings_or_exit(flags: Mapping[str, Any]) -> Settings:
     """The settings; bad ones end the process with a sentence for each on standard error."""
+    # By their variables, which is how an error names them.
+    given = {Settings.model_fields[name].alias or name: value for name, value in flags.items()}
     try:
-        return load(flags=flags)
+        return load(flags=given)
     except SettingsError as error:
         for problem in error.problems:
             click.echo(problem, err=True)

