@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 from typing import Protocol
 
 from gateway import metrics
 from media.audio import FRAME_SECONDS
 
 SLOTS = 4
+
+WORTHWHILE = 25
+"""A slot has this many before the next is opened: waking up costs more than ticking a few."""
 
 
 class Ticking(Protocol):
@@ -26,7 +30,8 @@ class Ticker:
         self._late = 0.0  # the most in this round
 
     def add(self, what: Ticking) -> None:
-        min(self._slots, key=len).add(what)
+        room = (slot for slot in self._slots if len(slot) < WORTHWHILE)
+        next(room, min(self._slots, key=len)).add(what)
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._due = loop.time()
@@ -40,22 +45,24 @@ class Ticker:
         return sum(len(slot) for slot in self._slots)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        step = FRAME_SECONDS / SLOTS
-        self._due += step
-        behind = loop.time() - self._due
-        if behind > FRAME_SECONDS:  # what was missed is made up for by the calls themselves, who go by the time
-            self._due += behind // FRAME_SECONDS * FRAME_SECONDS
+        """The next slot that has anything, at its time on the grid."""
+        before = self._turn
+        ahead = next(ahead for ahead in range(1, SLOTS + 1) if self._slots[(before + ahead) % SLOTS])
+        self._turn = (before + ahead) % SLOTS
+        if self._turn <= before:
+            metrics.loop_lag.observe(self._late)
+            self._late = 0.0
+        self._due += ahead * FRAME_SECONDS / SLOTS
+        behind = (loop.time() - self._due) / FRAME_SECONDS
+        if behind > 0:  # what was missed is made up for by the calls themselves, who go by the time
+            self._due += (ceil(behind) if ahead == SLOTS else int(behind)) * FRAME_SECONDS
         self._timer = loop.call_at(self._due, self._tick, loop)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
         now = loop.time()
-        self._turn = (self._turn + 1) % SLOTS
         self._late = max(self._late, now - self._due)
-        if self._turn == 0:
-            metrics.loop_lag.observe(self._late)
-            self._late = 0.0
         for what in tuple(self._slots[self._turn]):
             what.tick(now)
+        self._timer = None
         if any(self._slots):
             self._schedule(loop)

@@ -26,7 +26,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="windows of each server (2)")
     parser.add_argument("--max-ratio", type=float, default=DEFAULT.ratio, help=f"({DEFAULT.ratio:g})")
     parser.add_argument("--max-tasks", type=float, default=DEFAULT.tasks, help=f"for each call ({DEFAULT.tasks:g})")
-    parser.add_argument("--max-memory", type=float, default=DEFAULT.memory_mb, help=f"MB a call ({DEFAULT.memory_mb:g})")
+    parser.add_argument(
+        "--max-memory", type=float, default=DEFAULT.memory_mb, help=f"MB a call ({DEFAULT.memory_mb:g})"
+    )
     parser.add_argument("--no-check", action="store_true", help="print only; exit 0 whatever was measured")
     return parser.parse_args(argv)
 
@@ -56,7 +58,9 @@ def main() -> int:
         print(f"the bench failed: {error}", file=sys.stderr)
         return 1
     print(table(rows))
-    complaints = [] if options.no_check else broken(rows, Bounds(options.max_ratio, options.max_tasks, options.max_memory))
+    complaints = (
+        [] if options.no_check else broken(rows, Bounds(options.max_ratio, options.max_tasks, options.max_memory))
+    )
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     return 1 if complaints else 0
