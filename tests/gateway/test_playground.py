@@ -16,6 +16,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway import playground
+from gateway.app import create_app
+from gateway.settings import Settings
 from pipelines.events import EndReason, TurnTimings
 
 CONVERSATION = files(playground).joinpath("conversation.js")
@@ -51,6 +53,11 @@ async def test_served_under_a_policy_that_lets_nothing_in(client: Client, path: 
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
     assert policy["frame-ancestors"] == "'none'"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_it_is_part_of_the_service() -> None:
+    served = {resource.canonical for resource in create_app(Settings()).router.resources()}
+    assert set(playground.FILES) <= served
 
 
 async def test_all_that_the_page_names_is_served(client: Client) -> None:
