@@ -43,3 +43,13 @@ def test_a_phrase_whose_sound_was_never_finished_is_measured_by_its_text(made: i
 def test_silence_and_nothing() -> None:
     assert Spoken("word", PCM_8K).heard(bytes(1600), 0.1) == ""
     assert Spoken("", PCM_8K).heard(tone(100), 0.1) == ""
+
+
+def test_the_word_before_a_mark_is_drawn_out() -> None:
+    audio = tone(1200)  # 100 ms for each letter, and three letters more for each mark
+    for text in ("ab, cd cd!", 'ab, "cd cd!"'):
+        words = text.split()
+        spoken = Spoken(text, PCM_8K)
+        assert [spoken.heard(audio, seconds).split() for seconds in (0.28, 0.32, 0.6, 0.64, 0.98, 1.02)] == [
+            [], words[:1], words[:1], words[:2], words[:2], words
+        ]  # fmt: skip
