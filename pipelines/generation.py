@@ -110,7 +110,19 @@ class Generation:
                 await self._think(stage, step, phrases)
                 if not step.calls or await self._use_tools(stage, step, phrases, on_hang_up):
                     break
+            else:
+                self._give_up(stage, phrases, f"the model asked for tools {MAX_STEPS} times in a row")
+            if self.ends is None and not any(step.text.strip() for step in self.steps):
+                self._give_up(stage, phrases, "the model answered nothing")
             phrases.put_nowait(None)
+
+    def _give_up(self, stage: Stage, phrases: asyncio.Queue[tuple[str, int] | None], complaint: str) -> None:
+        """The model does not fail, and has nothing to say: the caller is told so, rather than left in silence."""
+        self.failed = True
+        name = stage.model.name
+        stage.host.on_event(PartFailed("llm", name, "protocol", f"{name}: {complaint}"))
+        self.steps.append(Step(APOLOGY))
+        phrases.put_nowait((APOLOGY, len(self.steps) - 1))
 
     async def _think(self, stage: Stage, step: Step, phrases: asyncio.Queue[tuple[str, int] | None]) -> None:
         """One request to the model; its words go on to be spoken, phrase by phrase."""
