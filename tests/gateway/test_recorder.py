@@ -190,6 +190,23 @@ def test_a_call_that_begins_while_others_are_written() -> None:
     run_virtual(main())
 
 
+def test_what_happens_in_a_call_while_it_is_written() -> None:
+    async def main() -> None:
+        tables = Tables()
+        tables.seconds = 0.5
+        async with recording(tables) as recorder:
+            recorder.start_call(call("a"), NOW)
+            recorder.record("a", event(0))
+            await asyncio.sleep(0.8)  # the first event is on its way
+            recorder.record("a", event(1))
+            recorder.end_call("a", "ended normally", "caller", NOW, 1)
+            await recorder.settled()
+            assert tables.order == ["start a", "events a", "events a", "end a"]
+            assert tables.numbers("a") == [0, 1]
+
+    run_virtual(main())
+
+
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "MAX_SPOOLED", 5)
 

@@ -49,10 +49,10 @@ class Scene:
     def play(self, script: str) -> list[str]:
         for line in re.split(r"[;\n]", script):
             if line.strip():
-                self._do(*re.match(r"\s*(\w+)(?:([#@])(\d+))?\s*(.*?)\s*$", line).groups())  # type: ignore[union-attr]
+                self._do(*re.match(r"\s*(\w+)(?:#(\d+))?(?:@(\d+))?\s*(.*?)\s*$", line).groups())  # type: ignore[union-attr]
         return self.told
 
-    def _do(self, what: str, kind: str | None, number: str | None, rest: str) -> None:
+    def _do(self, what: str, segment: str | None, covered: str | None, rest: str) -> None:
         match what:
             case "speech" | "silence":
                 self._frames(str(int(what == "speech")) * (int(rest) // FRAME_MS))
@@ -63,9 +63,8 @@ class Scene:
                     self.ms += FRAME_MS
                     self._tell(self.machine.tick(self.ms / 1000))
             case "says":
-                segment = int(number) if kind == "#" and number else 0
-                seconds = int(number) / 1000 if kind == "@" and number else 0.0
-                self._tell(self.machine.transcript(Transcript(segment, rest, False, seconds), self.ms / 1000))
+                transcript = Transcript(int(segment or 0), rest, False, int(covered or 0) / 1000)
+                self._tell(self.machine.transcript(transcript, self.ms / 1000))
             case "agent" | "protected" | "quiet":
                 self.machine.floor(what != "quiet", protected=what == "protected")
             case "close":

@@ -83,6 +83,11 @@ STARTS = "60 started@0"
             id="recognisers may leave out pauses",
         ),
         pytest.param(
+            "speech 700; says#0@600 hello; speech 300; silence 220; says#1@700 you; silence 280",
+            ["60 started@0", "1200 paused", "1500 turn(hello you) of 1000, known at 1220"],
+            id="segments together cover what was said",
+        ),
+        pytest.param(
             "speech 300; silence 220; says and you; says#2 at nine; says#1 on monday; silence 280",
             [STARTS, "500 paused", "800 turn(and you on monday at nine) of 300, known at 520"],
             id="segments are joined in their order",
@@ -226,6 +231,8 @@ def test_who_is_speaking_and_whether_it_is_decided() -> None:
     scene.play("speech 60")
     assert (scene.machine.caller_speaking, scene.machine.undecided) == (True, True)
     scene.play("silence 400")
+    assert (scene.machine.caller_speaking, scene.machine.undecided) == (False, False)
+    scene.play("speech 60; close")
     assert (scene.machine.caller_speaking, scene.machine.undecided) == (False, False)
 
 
