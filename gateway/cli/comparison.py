@@ -40,21 +40,28 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``heard`` is what the recogniser found where ``utterance`` was played; ``found`` the part of its words that was
-    among them. ``too_much`` and ``too_little`` count words at its end that the ear heard and the log lacks, and those
-    that the log has and the ear did not hear."""
+    """``heard`` is what the recogniser found where ``utterance`` was played, ``found`` counts the ``words`` of the log
+    that were among it. ``too_much`` and ``too_little`` count words at its end that the ear heard and the log lacks, and
+    those that the log has and the ear did not hear."""
 
     utterance: Utterance
     heard: str
-    found: float
-    too_much: int
-    too_little: int
+    words: int
+    found: int
+    too_much: int = 0
+    too_little: int = 0
+
+    @property
+    def share(self) -> float:
+        """The part of the log's words that was heard."""
+        return self.found / self.words if self.words else 1.0
 
     @property
     def agrees(self) -> bool:
-        if self.found < ENOUGH:
-            return False
-        return not self.utterance.interrupted or max(self.too_much, self.too_little) <= AT_THE_CUT
+        if not self.utterance.interrupted:
+            return self.share >= ENOUGH
+        before_the_cut = self.words - self.too_little
+        return self.found >= ENOUGH * before_the_cut and max(self.too_much, self.too_little) <= AT_THE_CUT
 
 
 def words(text: str) -> list[str]:
@@ -84,7 +91,8 @@ def compare(log: Sequence[Utterance], heard: Sequence[str]) -> list[Comparison]:
             Comparison(
                 utterance,
                 heard=" ".join(ear[j][0] for j in sound),
-                found=len(found) / len(text) if text else 1.0,
+                words=len(text),
+                found=len(found),
                 too_much=sum(j > last_j for j in sound),
                 too_little=sum(i > last_i for i in text),
             )

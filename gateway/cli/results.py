@@ -41,7 +41,7 @@ def agreement(comparisons: Sequence[Comparison]) -> Iterator[str]:
         verdict = click.style("ok", fg="green") if comparison.agrees else click.style("NO", fg="red")
         text = comparison.utterance.text
         cut = " -- cut" if comparison.utterance.interrupted else ""
-        yield f"  {verdict}  {comparison.found:4.0%}  {text}{cut}"
+        yield f"  {verdict}  {comparison.share:4.0%}  {text}{cut}"
         if cut or not comparison.agrees:
             yield f"            heard: {comparison.heard}"
 

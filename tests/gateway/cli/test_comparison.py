@@ -39,12 +39,12 @@ def test_says_is_about_whole_words_in_a_row() -> None:
 
 def test_an_utterance_heard_whole_agrees() -> None:
     comparison = one(HOURS, "we are open from monday to friday", interrupted=False)
-    assert comparison == Comparison(Utterance(HOURS), "we are open from monday to friday", 1.0, 0, 0)
+    assert comparison == Comparison(Utterance(HOURS), "we are open from monday to friday", words=7, found=7)
     assert comparison.agrees
 
 
 def test_spelling_of_the_recogniser_is_no_difference() -> None:
-    assert one("Your visit costs forty dollars at eight.", "Your visits cost $40 at 8", interrupted=False).found == 1.0
+    assert one("Your visit costs forty dollars at eight.", "Your visits cost $40 at 8", interrupted=False).share == 1.0
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,14 @@ def test_at_the_end_of_what_was_not_interrupted_the_words_found_decide() -> None
 
 def test_nothing_heard_of_what_the_log_has_is_no_agreement() -> None:
     assert not one(HOURS, interrupted=False).agrees
-    assert not one("Yes.", "no").agrees
+    assert not one("Yes.", "no", interrupted=False).agrees
     assert not one(HOURS, "completely other words were said here now").agrees
+
+
+def test_the_word_at_the_cut_of_a_short_utterance_is_not_held_against_it() -> None:
+    assert one("We are open", "we are").agrees
+    assert not one("We are open", "we or").agrees
+    assert not one("We are open", "we").agrees
 
 
 def test_utterances_are_told_apart() -> None:
@@ -91,7 +97,7 @@ def test_a_noise_before_the_next_utterance_is_not_counted_at_the_cut_of_the_one_
 
 
 def test_an_utterance_in_several_stretches() -> None:
-    assert one(HOURS, "we are open", "from monday", "to friday").found == 1.0
+    assert one(HOURS, "we are open", "from monday", "to friday").share == 1.0
 
 
 def test_without_a_log_there_is_nothing_to_compare() -> None:
@@ -111,7 +117,7 @@ def test_what_was_said_word_for_word_agrees(sentences: list[list[str]]) -> None:
     texts = [" ".join(sentence) for sentence in sentences]
     for interrupted in (False, True):
         found = compare([Utterance(text, interrupted) for text in texts], texts)
-        assert all(one.found == 1.0 and one.too_much == one.too_little == 0 and one.agrees for one in found)
+        assert all(one.share == 1.0 and one.too_much == one.too_little == 0 and one.agrees for one in found)
         assert [one.heard for one in found] == texts
 
 
