@@ -63,7 +63,7 @@ class Conversation:
 
     def aside(self, at: datetime, text: str, colour: str | None = None) -> str:
         """What happened beside the words."""
-        return self._line(at, "", click.style(f"-- {text}", fg=colour, dim=colour is None))
+        return self._line(at, "", click.style(f"-- {text}", fg=colour, dim=True if colour is None else None))
 
     def _line(self, at: datetime, who: str, text: str) -> str:
         return f"{clock((at - (self._began or at)).total_seconds())}  {who:<{_WHO}}{text}"

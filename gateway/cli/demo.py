@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,28 +18,26 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from gateway import logs
 from gateway.auth import make_key
 from gateway.cli.client import Client, ServiceRefused, client, utterances
-from gateway.cli.comparison import Comparison, Utterance, compare, says
+from gateway.cli.comparison import Comparison, compare
 from gateway.cli.console import Console
 from gateway.cli.conversation import Conversation
 from gateway.cli.results import agreement, dsp_delays, latencies
+from gateway.cli.screenplay import Screenplay, problems, resource, steps
 from gateway.cli.service import Service, run, serving
 from gateway.cli.speech import caller_voice, speak, stretches, transcribe
 from gateway.settings import Settings
-from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Caller, Cough, Speak, Step, Wait
+from jambonz.simulator.caller import Caller, Cough
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.network import AiohttpTransport
 from jambonz.simulator.report import CallEvent, CallReport, StepStarted
-from media.audio import PCM_8K, AudioFormat, Clip
+from media.audio import PCM_8K, AudioFormat
 from pipelines.parts import ProviderError
 from pipelines.providers.moonshine import MoonshineSpeechToText
 
 NUMBER, CALLER = "+442079460000", "+447700900123"  # of the ranges that are kept for fiction
 
-TURN_GAP = 0.8
-"""Silence after which the caller takes the agent to have finished: longer than between two of its sentences."""
-
-LONGEST_WAIT = 20.0
 PATIENCE = 15.0
+"""Seconds that the caller stays after the last line."""
 
 
 class EmbeddedSettings(Settings):
@@ -57,35 +53,6 @@ class EmbeddedSettings(Settings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What the caller says, what the agent is to answer, and how the caller comes to say it."""
-
-    say: str
-    expect: str
-    interrupt_after: float | None = None
-    """Spoken over the agent, once it has spoken for this long."""
-    cough_after: float | None = None
-    """A cough into the agent's speech before this line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Screenplay:
-    """``demo_caller.json``."""
-
-    voice: str
-    lines: tuple[Line, ...]
-
-    @classmethod
-    def read(cls) -> Screenplay:
-        data = _resource("demo_caller.json")
-        lines = (
-            Line(line["say"], line["expect"], line.get("interruptAfterSeconds"), line.get("coughAfterSeconds"))
-            for line in data["lines"]
-        )
-        return cls(data["voice"], tuple(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +76,14 @@ def demo(once: bool, port: int) -> None:
     logs.configure("warning", "auto")
     with Console() as console, TemporaryDirectory(prefix="trunkline-demo-") as directory:
         try:
-            problems = run(_demo(console, Path(directory), port, once=once))
+            found = run(_demo(console, Path(directory), port, once=once))
         except KeyboardInterrupt:
-            problems = []
+            found = ["The demo was cut off."] if once else []
         except (ServiceRefused, ProviderError, OSError) as error:
-            problems = [str(error)]
-        for problem in problems:
+            found = [str(error)]
+        for problem in found:
             console.print(click.style(problem, fg="red"))
-    sys.exit(1 if problems else 0)
+    sys.exit(1 if found else 0)
 
 
 async def _demo(console: Console, directory: Path, port: int, *, once: bool) -> Sequence[str]:
@@ -135,7 +102,7 @@ async def _demo(console: Console, directory: Path, port: int, *, once: bool) -> 
 
 async def _call(console: Console, service: Service, api: Client, secret: str) -> Outcome:
     screenplay = Screenplay.read()
-    agent = await api.post("/api/agents", _resource("demo_agent.json"))
+    agent = await api.post("/api/agents", resource("demo_agent.json"))
     await api.post("/api/phone-endpoints", {"type": "e164-ddi", "number": NUMBER})
     listener = await api.post(f"/api/agents/{agent['id']}/listen", {"number": NUMBER})
     async with caller_voice(screenplay.voice) as voice:
@@ -162,47 +129,6 @@ async def _call(console: Console, service: Service, api: Client, secret: str) ->
     return Outcome(report, voice.format, comparisons, problems(screenplay.lines, report, said, comparisons))
 
 
-def steps(lines: Sequence[Line], clips: Sequence[Clip]) -> list[Step]:
-    """What the caller does: each line after the agent has fallen silent, or into what it says."""
-    script: list[Step] = []
-    for line, clip in zip(lines, clips, strict=True):
-        if line.cough_after is not None:
-            script += [AwaitAgentSpeech(LONGEST_WAIT), Wait(line.cough_after), Cough(100)]
-        if line.interrupt_after is None:
-            script += [AwaitAgentSilence(TURN_GAP, LONGEST_WAIT), Speak(clip)]
-        else:
-            script.append(BargeIn(clip, line.interrupt_after, LONGEST_WAIT))
-    return script
-
-
-def problems(
-    lines: Sequence[Line], report: CallReport, said: Sequence[Utterance], comparisons: Sequence[Comparison]
-) -> list[str]:
-    """Why the call was not as it should be: the caller answered, understood, heard to the end."""
-    if report.answered is None:
-        return [f"The call was not answered: {report.sip_status} {report.reason}"]
-    found: list[str] = []
-    at = 0
-    for line in lines:
-        answers = [n for n in range(at, len(said)) if says(said[n].text, line.expect)]
-        if not answers:
-            found.append(f'The caller said "{line.say}", and did not hear "{line.expect}".')
-            break
-        at = answers[0] + 1
-    if any(line.interrupt_after is not None for line in lines) and not any(one.interrupted for one in said):
-        found.append("The caller broke in, and the agent was not interrupted.")
-    if said and said[-1].interrupted:
-        found.append("The agent's last words were not heard to the end.")
-    if report.ended_by != "jambonz":
-        found.append("It was not the agent who ended the call.")
-    found += [
-        f'The log has "{one.utterance.text}", and the caller heard "{one.heard}".'
-        for one in comparisons
-        if not one.agrees
-    ]
-    return found
-
-
 def _show(console: Console, outcome: Outcome) -> None:
     console.print()
     delays = dsp_delays(PCM_8K, MoonshineSpeechToText.format, outcome.voice)
@@ -211,7 +137,3 @@ def _show(console: Console, outcome: Outcome) -> None:
     console.print("\n  What the caller's ear heard, transcribed, against the log of the call:")
     for line in agreement(outcome.comparisons):
         console.print(line)
-
-
-def _resource(name: str) -> Any:
-    return json.loads(files("gateway").joinpath(name).read_text("utf-8"))
