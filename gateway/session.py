@@ -124,6 +124,7 @@ class CallSession:
         self._pipeline: Cascade | None = None
         self._ready = False
         self._early: deque[bytes] = deque(maxlen=EARLY_FRAMES)
+        self._early_keys: deque[str] = deque(maxlen=EARLY_FRAMES)
         self._over = asyncio.Event()
         self._attached = asyncio.Event()
         self._log = log.bind(call_id=self.id, call_sid=self.call_sid)
@@ -208,6 +209,8 @@ class CallSession:
             self._around.ticker.add(self)
             while self._early:
                 pipeline.hear(self._early.popleft())
+            while self._early_keys:
+                pipeline.dtmf(self._early_keys.popleft())
 
     def _cannot_begin(self, sentence: str) -> None:
         self._log.error("the agent cannot be set up", error=sentence)
@@ -272,6 +275,8 @@ class CallSession:
     def on_dtmf(self, digit: str, milliseconds: int | None) -> None:
         if self._ready and self._pipeline is not None:
             self._pipeline.dtmf(digit)
+        else:
+            self._early_keys.append(digit)
 
     def on_mark(self, name: str, cleared: bool) -> None:
         if self._ready and self._pipeline is not None:

@@ -18,7 +18,7 @@ from gateway.session import CallSession, Surroundings
 from jambonz import verbs
 from jambonz.hooks import MAX_HOOK_BYTES, ActionHook, CallHook, Hook, HookRefused, StatusHook, parse_hook
 from jambonz.signature import MAX_AGE, MAX_AHEAD, REFUSED_STATUS, SignatureRefused, verify
-from jambonz.verbs import Verb
+from jambonz.verbs import Verb, VerbError
 from store import Store
 from store.listeners import ListenerForCall
 
@@ -104,9 +104,15 @@ class Switchboard:
                 return found
             if self.draining:
                 return self._decline(hook, 486, "Busy Here", "draining")
-            call = self._start(CallSession(hook, found, self._around))
+            call = CallSession(hook, found, self._around)
+            try:
+                application = self._listen(call, base_url)
+            except VerbError as error:  # the request's Host is no place to send anybody to
+                log.warning("a call cannot be answered", call_sid=hook.call_sid, error=str(error))
+                return Reply(400, error=f"{error}; set TRUNKLINE_PUBLIC_URL, or send a Host that can be called")
+            self._start(call)
             place_used = True
-            return Reply(200, self._listen(call, base_url))
+            return Reply(200, application)
         finally:
             if not place_used:
                 self._taken -= 1

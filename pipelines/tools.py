@@ -1,7 +1,7 @@
 """The agent's tools, and who may call them.
 
-The service disposes of what the model proposes: a call is validated, belongs to a generation, and acts only while that
-generation stands. Here are the functions that need nothing but the agent's definition.
+The service disposes of what the model proposes: a call belongs to a generation, and acts only while that stands. Here
+are the functions that need nothing but the agent's definition.
 """
 
 from __future__ import annotations
