@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -27,6 +28,9 @@ from media.onnx import branches
 
 RATE = 8000
 WINDOW_SAMPLES = 256
+
+MOST_WINDOWS = 16
+"""Computed at once."""
 
 _CONTEXT = 32  # the model sees the last 4 ms of the window before, too
 _REFLECTED = 32  # and the end of its input mirrored
@@ -40,9 +44,37 @@ _HALVES = np.full(_UNITS, 0.5, np.float32)
 _ZEROS = np.zeros(_UNITS, np.float32)
 
 
+class _Room:
+    """Buffers for the computation of up to :data:`MOST_WINDOWS`, used by all streams in turn.
+
+    What the layers read are views of the buffers: overlapping frames, and rows of three frames for a convolution.
+    """
+
+    __slots__ = ("first", "frames", "gates", "inputs", "magnitudes", "products", "rows1", "rows2")
+
+    def __init__(self, floor: Floats) -> None:
+        most, floats = MOST_WINDOWS, np.float32
+        self.inputs = np.zeros((most, _CONTEXT + WINDOW_SAMPLES + _REFLECTED), floats)
+        self.frames = _overlapping(self.inputs, 4, 128, step=64)
+        padded = np.zeros((most, 6, _BINS), floats)  # the first and the last frame stay 0
+        self.magnitudes = padded[:, 1:5]
+        self.rows1 = _overlapping(padded, 4, 3 * _BINS, step=_BINS)
+        padded = np.tile(floor, (most, 5, 1))  # the first frame stays: 0, less the bias that the next layer adds
+        self.first = padded[:, 1:]
+        self.rows2 = _overlapping(padded, 2, 3 * 128, step=2 * 128)
+        self.gates = np.zeros(5 * _UNITS, floats)  # output, input and forget gate, new content, content
+        self.products = np.zeros((2, _UNITS), floats)
+
+
+def _overlapping(windows: Floats, rows: int, length: int, *, step: int) -> Floats:
+    """For each window, ``rows`` rows of ``length`` numbers, each ``step`` behind the one before."""
+    size = windows.itemsize
+    return as_strided(windows, (len(windows), rows, length), (windows.strides[0], step * size, size))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SileroModel:
-    """The weights, as factors of row vectors (inputs x outputs). Read only: any number of streams share them.
+    """The weights, as factors of row vectors (inputs x outputs). Any number of streams of one thread share them.
 
     They are arranged so that a window takes few operations, each of which costs numpy more than its arithmetic:
 
@@ -55,9 +87,13 @@ class SileroModel:
     convolutions: tuple[Floats, Floats, Floats, Floats]
     floors: tuple[Floats, Floats, Floats, Floats]
     cell: Floats
-    """Rows: the cell's input, twice its hidden state, 1. Columns: output, input and forget gate, new content."""
+    """From the cell's input to output, input and forget gate, and new content."""
+    cell_bias: Floats
+    recurrent: Floats
+    """The same from twice the hidden state."""
     output: Floats
     output_bias: float
+    room: _Room
 
 
 @lru_cache(maxsize=1)
@@ -110,124 +146,101 @@ def _arrange(tensors: dict[str, Floats]) -> SileroModel:
     by_input = shaped("decoder.rnn.weight_ih", 4 * _UNITS, _UNITS).T
     by_hidden = shaped("decoder.rnn.weight_hh", 4 * _UNITS, _UNITS).T / 2
     cell_bias = shaped("decoder.rnn.bias_ih", 4 * _UNITS) + shaped("decoder.rnn.bias_hh", 4 * _UNITS) + bias @ by_input
-    gates = np.vstack((by_input, by_hidden, cell_bias)).reshape(-1, 4, _UNITS)  # input, forget, content, output
-    gates = gates[:, (3, 0, 1, 2)] * np.array((0.5, 0.5, 0.5, 1.0))[:, None]
     return SileroModel(
         fourier=np.ascontiguousarray(basis[:, 0].T) / np.float32(FULL_SCALE),
         convolutions=convolutions,
-        floors=(np.tile(floors[0], (4, 1)), np.tile(floors[1], (2, 1)), floors[2], floors[3]),
-        cell=np.ascontiguousarray(gates.reshape(-1, 4 * _UNITS), np.float32),
-        output=shaped("decoder.decoder.2.weight", 1, _UNITS, 1).reshape(_UNITS) / 2,
+        floors=(floors[0], floors[1], floors[2], floors[3]),
+        cell=_gates(by_input),
+        cell_bias=_gates(cell_bias),
+        recurrent=_gates(by_hidden),
+        output=shaped("decoder.decoder.2.weight", 1, _UNITS, 1).reshape(_UNITS) * np.float32(0.5),
         output_bias=float(shaped("decoder.decoder.2.bias", 1)[0]),
+        room=_Room(floors[0]),
     )
+
+
+def _gates(weights: NDArray[Any]) -> Floats:
+    """Columns for input, forget, new content and output, in our order, with the halves of the sigmoids."""
+    parts = weights.reshape(-1, 4, _UNITS)[:, (3, 0, 1, 2)] * np.array((0.5, 0.5, 0.5, 1.0))[:, None]
+    gates: Floats = parts.reshape(weights.shape).astype(np.float32)
+    return gates
 
 
 class SileroStream:
-    """The model's memory of one stream, and room for its computations."""
+    """The model's memory of one stream."""
 
-    __slots__ = (
-        "_cell",
-        "_content",
-        "_context",
-        "_factors",
-        "_first",
-        "_frames",
-        "_gates",
-        "_hidden",
-        "_imaginary",
-        "_input",
-        "_magnitudes",
-        "_mirror",
-        "_mirrored",
-        "_model",
-        "_openings",
-        "_output_gate",
-        "_products",
-        "_real",
-        "_rows1",
-        "_rows2",
-        "_second",
-        "_spectrum",
-        "_state",
-        "_tail",
-        "_third",
-        "_window",
-    )
+    __slots__ = ("_content", "_context", "_hidden", "_model")
 
     def __init__(self, model: SileroModel) -> None:
         self._model = model
-        floats = np.float32
-        samples = np.zeros(_CONTEXT + WINDOW_SAMPLES + _REFLECTED, floats)
-        self._input = samples
-        self._context, self._window, self._mirror = np.split(samples, (_CONTEXT, _CONTEXT + WINDOW_SAMPLES))
-        self._tail = samples[WINDOW_SAMPLES : WINDOW_SAMPLES + _CONTEXT]
-        self._mirrored = samples[-_REFLECTED - 2 : -2 * _REFLECTED - 2 : -1]
-        self._frames = as_strided(samples, (4, 128), (4 * 64, 4))
-        self._spectrum = np.zeros((4, 2 * _BINS), floats)
-        self._real, self._imaginary = self._spectrum[:, :_BINS], self._spectrum[:, _BINS:]
-        padded = np.zeros((6, _BINS), floats)  # the first and the last row stay 0
-        self._magnitudes = padded[1:5]
-        self._rows1 = as_strided(padded, (4, 3 * _BINS), (4 * _BINS, 4))
-        padded = np.tile(model.floors[0][0], (5, 1))  # the first row stays: 0, less the bias that the next layer adds
-        self._first = padded[1:]
-        self._rows2 = tuple(as_strided(padded, (2, 3 * 128), (4 * 2 * 128, 4)))
-        self._second = np.zeros((2, 64), floats)
-        self._third = np.zeros(64, floats)
-        self._state = np.zeros(2 * _UNITS + 1, floats)
-        self._state[-1] = 1.0
-        self._hidden = self._state[_UNITS:-1]  # twice the model's
-        self._gates = np.zeros(5 * _UNITS, floats)  # output, input and forget gate, new content, content
-        self._output_gate = self._gates[:_UNITS]
-        self._openings = self._gates[: 3 * _UNITS]
-        self._factors = self._gates[_UNITS : 3 * _UNITS], self._gates[3 * _UNITS :]
-        self._content = self._gates[4 * _UNITS :]
-        self._cell = self._gates[: 4 * _UNITS]
-        self._products = np.zeros((2, _UNITS), floats)
+        self._context = np.zeros(_CONTEXT, np.float32)
+        self._hidden = np.zeros(_UNITS, np.float32)  # twice the model's
+        self._content = np.zeros(_UNITS, np.float32)
 
     def reset(self) -> None:
         """Forget the stream so far."""
-        self._input.fill(0.0)
-        self._hidden.fill(0.0)
-        self._content.fill(0.0)
+        for memory in (self._context, self._hidden, self._content):
+            memory.fill(0.0)
 
-    def process(self, window: Floats) -> float:
-        """The probability of speech in the next 256 samples (full scale is 32768)."""
-        model = self._model
-        self._context[:] = self._tail
-        self._window[:] = window
-        self._mirror[:] = self._mirrored
-        spectrum, magnitudes = self._spectrum, self._magnitudes
-        np.matmul(self._frames, model.fourier, out=spectrum)
-        np.multiply(spectrum, spectrum, out=spectrum)
-        np.add(self._real, self._imaginary, out=magnitudes)
+    def process(self, samples: Floats) -> list[float]:
+        """The probability of speech in each of the next windows of 256 samples (full scale is 32768).
+
+        At most :data:`MOST_WINDOWS`; each costs half as much among others as alone.
+        """
+        return self._remember(self._encode(samples.reshape(-1, WINDOW_SAMPLES)))
+
+    def _encode(self, windows: Floats) -> Floats:
+        """What the cell makes of each window, as far as that does not depend on those before."""
+        model, room, count = self._model, self._model.room, len(windows)
+        inputs = room.inputs[:count]
+        inputs[:, _CONTEXT:-_REFLECTED] = windows
+        inputs[0, :_CONTEXT] = self._context
+        inputs[1:, :_CONTEXT] = windows[:-1, -_CONTEXT:]
+        inputs[:, -_REFLECTED:] = inputs[:, -_REFLECTED - 2 : -2 * _REFLECTED - 2 : -1]
+        self._context[:] = windows[-1, -_CONTEXT:]
+
+        spectrum = room.frames[:count].reshape(-1, 128) @ model.fourier
+        spectrum *= spectrum
+        spectrum = spectrum.reshape(count, 4, 2 * _BINS)
+        magnitudes = room.magnitudes[:count]
+        np.add(spectrum[..., :_BINS], spectrum[..., _BINS:], out=magnitudes)
         np.sqrt(magnitudes, out=magnitudes)
 
         weights, floors = model.convolutions, model.floors
-        first, second, third, state = self._first, self._second, self._third, self._state
-        np.matmul(self._rows1, weights[0], out=first)
-        np.maximum(first, floors[0], out=first)
-        np.dot(self._rows2[0], weights[1], out=second[0])  # faster one by one
-        np.dot(self._rows2[1], weights[1], out=second[1])
-        np.maximum(second, floors[1], out=second)
-        np.dot(second.reshape(128), weights[2], out=third)
-        np.maximum(third, floors[2], out=third)
-        np.dot(third, weights[3], out=state[:_UNITS])
-        np.maximum(state[:_UNITS], floors[3], out=state[:_UNITS])
+        layer: Floats = room.rows1[:count].reshape(-1, 3 * _BINS) @ weights[0]
+        np.maximum(layer.reshape(count, 4, 128), floors[0], out=room.first[:count])
+        layer = room.rows2[:count].reshape(-1, 3 * 128) @ weights[1]
+        np.maximum(layer, floors[1], out=layer)
+        layer = layer.reshape(count, 128) @ weights[2]
+        np.maximum(layer, floors[2], out=layer)
+        layer = layer @ weights[3]
+        np.maximum(layer, floors[3], out=layer)
+        layer = layer @ model.cell
+        layer += model.cell_bias
+        return layer
 
-        cell, openings, content, hidden, products = (
-            self._cell,
-            self._openings,
-            self._content,
-            self._hidden,
-            self._products,
-        )
-        np.dot(state, model.cell, out=cell)
-        np.tanh(cell, out=cell)
-        np.add(openings, _ONES, out=openings)
-        np.multiply(*self._factors, out=products.reshape(-1))
-        np.add(products[0], products[1], out=content)
-        np.multiply(content, _HALVES, out=content)
-        np.tanh(content, out=hidden)
-        np.multiply(hidden, self._output_gate, out=hidden)
-        logit = float(np.maximum(hidden, _ZEROS).dot(model.output)) + model.output_bias
-        return 1.0 / (1.0 + math.exp(-logit))
+    def _remember(self, inputs: Floats) -> list[float]:
+        """The cell, window by window, and its outputs."""
+        model, hidden = self._model, self._hidden
+        gates, products = model.room.gates, model.room.products
+        cell, content = gates[: 4 * _UNITS], gates[4 * _UNITS :]
+        output_gate, openings = gates[:_UNITS], gates[: 3 * _UNITS]
+        opened, opening = gates[3 * _UNITS :], gates[_UNITS : 3 * _UNITS]  # new content, content; input, forget
+        both = products.reshape(-1)
+        added, kept = products
+        content[:] = self._content
+        probabilities = []
+        for by_input in inputs:
+            np.dot(hidden, model.recurrent, out=cell)
+            np.add(cell, by_input, out=cell)
+            np.tanh(cell, out=cell)
+            np.add(openings, _ONES, out=openings)
+            np.multiply(opening, opened, out=both)
+            np.add(added, kept, out=content)
+            np.multiply(content, _HALVES, out=content)
+            np.tanh(content, out=hidden)
+            np.multiply(hidden, output_gate, out=hidden)
+            logit = float(np.maximum(hidden, _ZEROS).dot(model.output)) + model.output_bias
+            probabilities.append(1.0 / (1.0 + math.exp(-logit)))
+        self._content[:] = content
+        return probabilities

@@ -33,6 +33,11 @@ _STALE_WINDOWS = round(2.0 * RATE / WINDOW_SAMPLES)
 """Silero grows deaf under music and tones: after half a minute of them it hears speech a second late, or not at all.
 So, while it hears no speech, its state is used for 2 s; with 4 s speech over tones came up to 1.4 s late."""
 
+_LONGEST_WAIT = 5 * WINDOW_SAMPLES
+"""Silero is asked where it could change what is so: sound stirs and is not speech yet, or speech has gone quiet. What
+comes between is heard later, several windows at a time: most of what a window costs is the way of the weights from
+memory to the processor."""
+
 
 def _ratio(db: float) -> float:
     return 10 ** (db / 10)
@@ -90,10 +95,10 @@ class VoiceActivity:
         "_rate",
         "_recent",
         "_resampler",
+        "_samples",
         "_silero",
         "_speaking",
         "_webrtc",
-        "_window",
         "format",
     )
 
@@ -110,7 +115,7 @@ class VoiceActivity:
         self._silero = SileroStream(silero) if silero is not None else None
         self._resampler = Resampler(format.rate, RATE) if format.rate != RATE else None
         self._recent: deque[bytes] = deque(maxlen=_PRE_ROLL_FRAMES)
-        self._window: Floats = np.zeros(WINDOW_SAMPLES + RATE // 50, np.float32)
+        self._samples: Floats = np.zeros((_PRE_ROLL_FRAMES + _SLEEP_FRAMES + 2) * RATE // 50, np.float32)
         self._fill = 0
         self._age = 0
         self._quiet = 0
@@ -134,16 +139,18 @@ class VoiceActivity:
         if self._silero is None:
             return stirring
         if self._awake:
-            if self._age < _STALE_WINDOWS or self._speaking:
-                self._listen(self._silero, frame)
-            else:
-                self._begin(self._silero, frame)
             self._quiet = 0 if stirring or self._speaking else self._quiet + 1
             self._awake = self._quiet < _SLEEP_FRAMES
+            if self._age < _STALE_WINDOWS or self._speaking:
+                self._listen(frame)
+            else:
+                self._begin(self._silero, frame)
         elif stirring:
             self._begin(self._silero, frame)
             self._quiet = 0
             self._awake = True
+        if self._awake and (stirring != self._speaking or (stirring and self._fill >= _LONGEST_WAIT)):
+            self._judge(self._silero)
         self._recent.append(frame)
         return self._speaking
 
@@ -161,20 +168,24 @@ class VoiceActivity:
             self._resampler.reset()
         self._fill = self._age = 0
         for earlier in self._recent:
-            self._listen(silero, earlier)
-        self._listen(silero, frame)
+            self._listen(earlier)
+        self._listen(frame)
 
-    def _listen(self, silero: SileroStream, frame: bytes) -> None:
+    def _listen(self, frame: bytes) -> None:
         if self._resampler is not None:
             frame = self._resampler.process(frame)
-        window, fill = self._window, self._fill
-        end = fill + RATE // 50
-        window[fill:end] = np.frombuffer(frame, np.int16)
-        if end < WINDOW_SAMPLES:
-            self._fill = end
+        end = self._fill + RATE // 50
+        self._samples[self._fill : end] = np.frombuffer(frame, np.int16)
+        self._fill = end
+
+    def _judge(self, silero: SileroStream) -> None:
+        """Have Silero hear all that waits."""
+        whole = self._fill - self._fill % WINDOW_SAMPLES
+        if not whole:
             return
-        probability = silero.process(window[:WINDOW_SAMPLES])
-        self._speaking = probability >= (_LEAVE if self._speaking else _ENTER)
-        self._fill = end - WINDOW_SAMPLES
-        window[: self._fill] = window[WINDOW_SAMPLES:end]
-        self._age += 1
+        samples = self._samples
+        for probability in silero.process(samples[:whole]):
+            self._speaking = probability >= (_LEAVE if self._speaking else _ENTER)
+            self._age += 1
+        self._fill -= whole
+        samples[: self._fill] = samples[whole : whole + self._fill]

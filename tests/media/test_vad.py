@@ -7,7 +7,7 @@ import pytest
 
 from media.audio import MULAW_8K, PCM_8K, PCM_16K, PCM_24K, AudioFormat
 from media.resample import Resampler
-from media.silero import Floats, SileroModel, SileroStream, load_model
+from media.silero import WINDOW_SAMPLES, Floats, SileroModel, SileroStream, load_model
 from media.vad import EnergyGate, VoiceActivity
 from tests.media.speech import (
     RATE,
@@ -158,13 +158,47 @@ def test_silero_does_not_grow_deaf_under_steady_sound(
         assert 20 * (heard[0] + 1 - utterance.first) <= 200
 
 
+def answering(monkeypatch: pytest.MonkeyPatch, *probabilities: float) -> list[int]:
+    """Silero gives these probabilities, and then 0. Returns the list of how many windows it was given each time."""
+    given, to_come = list[int](), iter(probabilities)
+
+    def process(_: SileroStream, samples: Floats) -> list[float]:
+        given.append(len(samples) // WINDOW_SAMPLES)
+        return [next(to_come, 0.0) for _ in range(given[-1])]
+
+    monkeypatch.setattr(SileroStream, "process", process)
+    return given
+
+
+TONE = frames(over_the_line(tones((250, 500, 750), 0.6, -20)))
+QUIET = [bytes(320)] * 30
+
+
+def judged(vad: VoiceActivity, *sound: bytes) -> str:
+    return "".join("-S"[vad.hear(frame)] for frame in sound)
+
+
 def test_silero_leaves_speech_later_than_it_enters_it(monkeypatch: pytest.MonkeyPatch, silero: SileroModel) -> None:
-    probabilities = iter([0.1, 0.1, 0.1, 0.1, 0.1, 0.49, 0.5, 0.49, 0.36, 0.34, 0.49, *[0.0] * 50])
-    monkeypatch.setattr(SileroStream, "process", lambda stream, window: next(probabilities))
+    answering(monkeypatch, 0.1, 0.1, 0.1, 0.1, 0.1, 0.49, 0.5, 0.49, 0.36, 0.34, 0.49, 0.49)
     vad = VoiceActivity(PCM_8K, silero)
-    decisions(vad, bytes(320 * 8))
-    judged = [vad.hear(frame) for frame in frames(over_the_line(tones((250, 500, 750), 0.3, -20)))]
-    assert "".join("-S"[speech] for speech in judged) == "---SSSS--------"
+    assert judged(vad, *QUIET[:8], *TONE[:4]) == "-----------S"
+    assert judged(vad, *QUIET[:6]) == "SSS---"
+    assert judged(vad, *TONE[:2]) == "--"
+
+
+def test_silero_is_asked_only_where_it_could_change_what_is_so(
+    monkeypatch: pytest.MonkeyPatch, silero: SileroModel
+) -> None:
+    given = answering(monkeypatch, 0.1, 0.1, 0.1, 0.1, 0.1, *[0.9] * 11, 0.1)
+    vad = VoiceActivity(PCM_8K, silero)
+    assert judged(vad, *QUIET[:8], *TONE[:2]) == "---------S"
+    assert given == [5, 1], "at once, while it may begin"
+    assert judged(vad, *TONE[2:16]) == "S" * 14
+    assert given[2:] == [5], "rarely, while it goes on"
+    assert judged(vad, *QUIET[:10]) == "SSS-------"
+    assert given[3:] == [4, 1, 1], "at once, while it may end"
+    assert judged(vad, *QUIET[:10]) == "-" * 10
+    assert len(given) == 6, "and not at all in silence"
 
 
 def test_silero_sleeps_when_the_speaker_has_done(speech: list[Utterance], silero: SileroModel) -> None:
@@ -184,9 +218,10 @@ def test_after_a_reset_the_same_frames_lead_to_the_same_decisions(
 ) -> None:
     process, probabilities = SileroStream.process, list[float]()
 
-    def noted(stream: SileroStream, window: Floats) -> float:
-        probabilities.append(process(stream, window))
-        return probabilities[-1]
+    def noted(stream: SileroStream, samples: Floats) -> list[float]:
+        latest = process(stream, samples)
+        probabilities.extend(latest)
+        return latest
 
     monkeypatch.setattr(SileroStream, "process", noted)
     at_once = speech[1].samples[160 * (speech[1].first + 1) :]
