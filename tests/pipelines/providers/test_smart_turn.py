@@ -114,6 +114,7 @@ async def test_who_goes_on_speaking_gets_no_answer(bench: Bench, detector: Smart
     for question in questions:
         question.cancel()
         question.cancel()
+    await asyncio.sleep(0)  # a job is cancelled one turn of the loop after its question
     detector.ask(TURN, last, within=10)
     bench.go.set()
     assert await last.wait() == 0.02  # the model finished the first, and never began the second
@@ -142,7 +143,7 @@ async def test_a_question_past_its_deadline_gives_its_place_to_another(bench: Be
     for _ in range(3):
         detector.ask(TURN, Heard(), within=0.01)
     await until(lambda: detector.counts.late == 3)
-    await asyncio.sleep(0)  # a place is free one turn of the loop after its job was cancelled
+    await asyncio.sleep(0)  # a job is cancelled one turn of the loop after its question
     heard = [Heard() for _ in range(3)]
     for each in heard:
         detector.ask(TURN, each, within=10)
