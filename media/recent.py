@@ -18,12 +18,12 @@ class RecentAudio:
         self._frames: deque[bytes] = deque(maxlen=round(seconds / FRAME_SECONDS))
         self.push = self._frames.append
 
-    def last(self, seconds: float | None = None) -> Clip:
-        """The last ``seconds``, to the whole frame, or as much as there is."""
-        frames = self._frames
-        wanted = len(frames) if seconds is None else max(0, round(seconds / FRAME_SECONDS))
-        skipped = max(0, len(frames) - wanted)
-        return Clip(self._format, b"".join(list(frames)[skipped:]))
+    def last(self, seconds: float | None = None, *, less: float = 0.0) -> Clip:
+        """The last ``seconds``, or as much as there is, without the very last: ``less`` seconds. Whole frames."""
+        frames = list(self._frames)
+        end = len(frames) - round(less / FRAME_SECONDS)
+        start = 0 if seconds is None else len(frames) - round(seconds / FRAME_SECONDS)
+        return Clip(self._format, b"".join(frames[max(0, start) : max(0, end)]))
 
     def clear(self) -> None:
         """Forget the stream so far."""

@@ -11,15 +11,19 @@ def frame(number: int) -> bytes:
     return bytes([number % 256]) * MULAW_8K.frame_bytes
 
 
-@given(pushed=st.integers(0, 60), asked=st.none() | st.integers(0, 80))
-def test_it_gives_back_the_end_of_what_was_pushed(pushed: int, asked: int | None) -> None:
+@given(pushed=st.integers(0, 60), asked=st.none() | st.integers(0, 80), less=st.integers(0, 80))
+def test_it_gives_back_the_end_of_what_was_pushed(pushed: int, asked: int | None, less: int) -> None:
     recent = RecentAudio(MULAW_8K, seconds=0.8)
     frames = [frame(number) for number in range(pushed)]
     for each in frames:
         recent.push(each)
-    kept = min(pushed, 40, 40 if asked is None else asked)
-    expected = b"".join(frames[pushed - kept :])
-    assert recent.last(None if asked is None else asked * 0.02) == Clip(MULAW_8K, expected)
+    wanted = [
+        each
+        for age, each in zip(range(pushed - 1, -1, -1), frames, strict=True)
+        if less <= age < min(40, 40 if asked is None else asked)
+    ]
+    got = recent.last(None if asked is None else asked * 0.02, less=less * 0.02)
+    assert got == Clip(MULAW_8K, b"".join(wanted))
 
 
 def test_it_keeps_the_frames_themselves_and_no_more_than_asked() -> None:
