@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -90,21 +90,40 @@ class Recorder:
         for call_id, (call, at) in list(self._starts.items()):
             await self._store_or_refuse(call_id, self._store.calls.start(call, started_at=at))
             del self._starts[call_id]
-        for call_id, events in list(self._waiting.items()):
-            if call_id in self._starts:
-                continue  # it began while the others were written: first its row, then what refers to it
-            batch = list(events)
-            await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, batch), len(batch))
-            del events[: len(batch)]
-            self._count -= len(batch)
-            if not events:
-                del self._waiting[call_id]
+        # A call that began while the others were written waits: first its row, then what refers to it.
+        batch = {call_id: tuple(events) for call_id, events in self._waiting.items() if call_id not in self._starts}
+        if not await self._stored_together(batch):
+            for call_id, events in batch.items():
+                await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, events), len(events))
+                self._forget(call_id, len(events))
         for call_id, (status, reason, at, milliseconds) in list(self._ends.items()):
             if call_id not in self._waiting and call_id not in self._starts:
                 await self._store_or_refuse(call_id, self._store.calls.end(call_id, status, reason, at, milliseconds))
                 del self._ends[call_id]
         if not self._starts and not self._waiting and not self._ends:
             self._idle.set()
+
+    async def _stored_together(self, batch: Mapping[str, Sequence[CallEvent]]) -> bool:
+        """One transaction for all calls costs little more than one for each of them. False if the data of one call,
+        or the only one, has to be told from the others'."""
+        if len(batch) < 2:
+            return False
+        try:
+            await self._store.calls.append_batch(batch)
+        except StatementError as error:
+            if not _refused(error):
+                raise
+            return False
+        for call_id, events in batch.items():
+            self._forget(call_id, len(events))
+        return True
+
+    def _forget(self, call_id: str, stored: int) -> None:
+        waiting = self._waiting[call_id]
+        del waiting[:stored]
+        self._count -= stored
+        if not waiting:
+            del self._waiting[call_id]
 
     async def _store_or_refuse(self, call_id: str, write: Awaitable[object], events: int = 1) -> None:
         """What the database refuses would be refused again, and hold up all that comes after it: let it go."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -141,17 +141,19 @@ class Calls:
     async def append_events(self, call_id: str, events: Sequence[CallEvent]) -> None:
         """Write events, all or none. Those whose ``seq`` is there already are passed over: a batch whose fate is
         unknown may be sent again."""
-        if not events:
-            return
-        async with self._database.write() as connection:
-            await connection.execute(
-                insert_if_absent(connection, call_events).on_conflict_do_nothing(),
-                [
-                    {"call_id": call_id, "seq": e.seq, "type": e.type, "data": e.data, "is_final": e.is_final,
-                     "created_at": e.at}
-                    for e in events
-                ],
-            )  # fmt: skip
+        await self.append_batch({call_id: events})
+
+    async def append_batch(self, batch: Mapping[str, Sequence[CallEvent]]) -> None:
+        """As :meth:`append_events`, for several calls in one transaction: all or none of all of them."""
+        rows = [
+            {"call_id": call_id, "seq": e.seq, "type": e.type, "data": e.data, "is_final": e.is_final,
+             "created_at": e.at}
+            for call_id, events in batch.items()
+            for e in events
+        ]  # fmt: skip
+        if rows:
+            async with self._database.write() as connection:
+                await connection.execute(insert_if_absent(connection, call_events).on_conflict_do_nothing(), rows)
 
     async def end_abandoned(self) -> int:
         """End the calls that this node had when it last stopped without a word. For the start of the service, before

@@ -92,7 +92,9 @@ class MemoryStore:
         self.ended: dict[str, tuple[str, str, int]] = {}
         self.events: dict[str, list[CallEvent]] = {}
         self.look_up_seconds = 0.0
-        self.calls = SimpleNamespace(start=self._start, end=self._end, append_events=self._append)
+        self.calls = SimpleNamespace(
+            start=self._start, end=self._end, append_events=self._append, append_batch=self._append_batch
+        )
 
     async def find_listener(self, number: str) -> ListenerForCall | None:
         await asyncio.sleep(self.look_up_seconds)
@@ -103,6 +105,10 @@ class MemoryStore:
 
     async def _append(self, call_id: str, events: Sequence[CallEvent]) -> None:
         self.events.setdefault(call_id, []).extend(events)
+
+    async def _append_batch(self, batch: Mapping[str, Sequence[CallEvent]]) -> None:
+        for call_id, events in batch.items():
+            await self._append(call_id, events)
 
     async def _end(self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int) -> None:
         self.ended[call_id] = (status, reason, milliseconds)

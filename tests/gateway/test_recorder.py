@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,12 +50,16 @@ class Tables:
         await self._answer()
 
     async def append_events(self, call_id: str, events: Sequence[CallEvent]) -> None:
-        await self._write(f"events {call_id}")
-        if call_id not in self.calls:
+        await self.append_batch({call_id: events})
+
+    async def append_batch(self, batch: Mapping[str, Sequence[CallEvent]]) -> None:
+        await self._write(*(f"events {call_id}" for call_id in batch))
+        if not batch.keys() <= self.calls.keys():
             raise IntegrityError("INSERT", {}, Exception("there is no such call"))
-        stored = self.events.setdefault(call_id, [])
-        known = {e.seq for e in stored}
-        stored += [e for e in events if e.seq not in known]
+        for call_id, events in batch.items():
+            stored = self.events.setdefault(call_id, [])
+            known = {e.seq for e in stored}
+            stored += [e for e in events if e.seq not in known]
         await self._answer()
 
     async def end(self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int) -> None:
@@ -64,12 +68,12 @@ class Tables:
             self.calls[call_id] = self.calls[call_id] or reason
         await self._answer()
 
-    async def _write(self, what: str) -> None:
+    async def _write(self, *parts: str) -> None:
         await asyncio.sleep(self.seconds)
-        error = self.fails(what)
-        if error is not None:
-            raise error
-        self.order.append(what)
+        for error in map(self.fails, parts):
+            if error is not None:
+                raise error
+        self.order.append(" ".join(parts))
 
     async def _answer(self) -> None:
         if self.loses_answers:
@@ -282,6 +286,30 @@ def test_closing_waits_for_the_database_but_not_for_ever() -> None:
             await recorder.close(3.0)
             assert asyncio.get_running_loop().time() == pytest.approx(3.0)
             assert lost() - before == 7
+
+    run_virtual(main())
+
+
+def test_calls_are_stored_together_unless_one_is_refused() -> None:
+    async def main() -> None:
+        tables = Tables()
+        before = lost()
+        async with recording(tables) as recorder:
+            for call_id in ("a", "b", "c"):
+                recorder.start_call(call(call_id), NOW)
+            for seq in range(5):
+                for call_id in ("a", "b", "c"):
+                    recorder.record(call_id, event(seq))
+                await asyncio.sleep(1)
+            assert tables.order[3:] == ["events a events b events c"] * 5
+            recorder.record("d", event(0))  # of a call that there is not
+            for call_id in ("a", "b", "c"):
+                recorder.record(call_id, event(5))
+            await recorder.settled()
+            assert {call_id: tables.numbers(call_id) for call_id in "abcd"} == {
+                "a": list(range(6)), "b": list(range(6)), "c": list(range(6)), "d": [],
+            }  # fmt: skip
+            assert lost() - before == 1
 
     run_virtual(main())
 

@@ -79,6 +79,16 @@ async def test_events_come_back_in_order_with_any_json(tmp_path: Path) -> None:
         assert await store.calls.events(DEFAULT_OWNER, call.id, after_seq=1) == events[2:]
 
 
+async def test_events_of_several_calls_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        first, second = [await store.calls.start(new_call(), started_at=at(0)) for _ in range(2)]
+        await store.calls.append_batch({first.id: [event(0)], second.id: [event(0), event(1)]})
+        with pytest.raises(sa.exc.IntegrityError):
+            await store.calls.append_batch({first.id: [event(1)], "no such call": [event(0)]})
+        assert await store.calls.events(DEFAULT_OWNER, first.id) == [event(0)]
+        assert await store.calls.events(DEFAULT_OWNER, second.id) == [event(0), event(1)]
+
+
 async def test_a_batch_that_is_sent_again_is_written_once(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         call = await store.calls.start(new_call(), started_at=at(0))
