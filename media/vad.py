@@ -43,24 +43,25 @@ def _ratio(db: float) -> float:
     return 10 ** (db / 10)
 
 
+_RISE = _ratio(_FLOOR_RISE_DB_PER_SECOND * FRAME_SECONDS)
+_MARGIN = _ratio(_MARGIN_DB)
+
+
 class EnergyGate:
     """Open for frames that stand out from the noise, whose floor it follows: quickly down, slowly up."""
 
-    __slots__ = ("_faintest", "_floor", "_floor_range", "_full_scale")
-
-    _RISE = _ratio(_FLOOR_RISE_DB_PER_SECOND * FRAME_SECONDS)
-    _MARGIN = _ratio(_MARGIN_DB)
+    __slots__ = ("_faintest", "_floor", "_full_scale", "_loudest_start", "_lowest")
 
     def __init__(self, frame_samples: int) -> None:
         self._full_scale = frame_samples * FULL_SCALE**2
         self._faintest = self._full_scale * _ratio(_FAINTEST_DBOV)
-        self._floor_range = (self._full_scale * _ratio(_FLOOR_DBOV[0]), self._full_scale * _ratio(_FLOOR_DBOV[1]))
+        self._lowest, self._loudest_start = (self._full_scale * _ratio(level) for level in _FLOOR_DBOV)
         self._floor = 0.0
 
     @property
     def floor_dbov(self) -> float:
         """The level of the noise, as far as it is known."""
-        return 10 * float(np.log10(max(self._floor, self._floor_range[0]) / self._full_scale))
+        return 10 * float(np.log10(max(self._floor, self._lowest) / self._full_scale))
 
     def opens(self, energy: float) -> bool:
         """``energy`` is the sum of the squares of the frame's samples (full scale is 32768)."""
@@ -68,11 +69,15 @@ class EnergyGate:
         if energy < floor:
             floor += _FLOOR_FALL * (energy - floor)
         elif floor:
-            floor = min(floor * self._RISE, energy)
+            floor *= _RISE
+            if energy < floor:
+                floor = energy
         else:
-            floor = min(energy, self._floor_range[1])
-        self._floor = floor = max(floor, self._floor_range[0])
-        return energy > floor * self._MARGIN and energy > self._faintest
+            floor = min(energy, self._loudest_start)
+        if floor < self._lowest:
+            floor = self._lowest
+        self._floor = floor
+        return energy > floor * _MARGIN and energy > self._faintest
 
     def reset(self) -> None:
         self._floor = 0.0
@@ -134,7 +139,7 @@ class VoiceActivity:
                 f"voice activity takes frames of {self._frame_bytes} bytes, not {len(frame)}; frame them first"
             )
         samples = np.frombuffer(frame, np.int16).astype(np.float32)
-        loud = self._gate.opens(float(np.dot(samples, samples)))
+        loud = self._gate.opens(float(samples.dot(samples)))
         stirring = loud and self._webrtc.is_speech(frame, self._rate)
         if self._silero is None:
             return stirring
