@@ -30,8 +30,6 @@ def _ratio(db: float) -> float:
 
 _MARGIN = _ratio(7.0)
 """What the caller stands out by. Echo itself exceeds its coupling by some dB: rooms ring, and speakers distort."""
-_FAINTEST = _ratio(-50.0)
-"""Of full scale: nobody breaks in on the agent with less."""
 _AUDIBLE = _ratio(-45.0)
 """Of full scale: the echo of what is fainter than this is no matter."""
 
@@ -81,9 +79,9 @@ class EchoGate:
 
     def silenced(self, at: float) -> None:
         """What was to leave from ``at`` on never does."""
-        while self._coming and self._coming[-1][0] >= at:
-            self._coming.pop()
-        self._until = min(self._until, at + REACH)
+        coming = self._coming
+        while coming and coming[-1][0] >= at:
+            coming.pop()
 
     def passes(self, energy: float, now: float) -> bool:
         """Whether an inbound frame that ends ``now`` may be the caller. It wants each frame, since it learns."""
@@ -106,7 +104,7 @@ class EchoGate:
         if self._fresh >= _JUDGE_FRAMES and len(self._outbound) == _MEMORY_FRAMES + REACH_FRAMES:
             self._fresh = 0
             self._learn()
-        return energy > max(peaks[0][1] * self._coupling * _MARGIN, self._full_scale * _FAINTEST)
+        return energy > peaks[0][1] * self._coupling * _MARGIN
 
     def _learn(self) -> None:
         """How loud was what came in, for what had gone out? The coupling is not higher than that. Nor is it as high

@@ -332,6 +332,18 @@ class TestLevels:
         self.run(gate, out, [-20.0 if number == 30 else level - 40 for number, level in enumerate(out)], at)
         assert gate.coupling_db < -35
 
+    def test_a_line_without_echo_is_learned_anew_as_fast(self) -> None:
+        gate, out = EchoGate(PCM_8K), self.syllables(60)
+        self.run(gate, out, [-100.0] * len(out))
+        assert gate.coupling_db == pytest.approx(-45)
+        self.run(gate, out[:100], [level - 20 for level in out[:100]], len(out))
+        assert gate.coupling_db == pytest.approx(-20, abs=1), "after two seconds"
+
+    def test_two_steady_sounds_are_not_alike(self) -> None:
+        gate, at = self.taught(40)
+        self.run(gate, [-20.0] * 200, [-25.0] * 200, at)
+        assert gate.coupling_db < -19.9
+
     def test_it_rises_for_echo_at_once_and_for_other_sound_slowly_and_not_far(self) -> None:
         of_echo, at = self.taught(40)
         of_noise, _ = self.taught(40)
