@@ -16,7 +16,9 @@ from store.calls import CallEvent, NewCall
 
 log = structlog.get_logger(__name__)
 
-BATCH_SECONDS = 0.1
+BATCH_SECONDS = 0.3
+"""A transaction costs as much as several seconds of a call's audio path, whatever it holds."""
+
 STORE_SECONDS = 5.0
 """The longest wait for the database."""
 

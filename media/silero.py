@@ -41,7 +41,6 @@ Floats = NDArray[np.float32]
 
 _ONES = np.ones(3 * _UNITS, np.float32)
 _HALVES = np.full(_UNITS, 0.5, np.float32)
-_ZEROS = np.zeros(_UNITS, np.float32)
 
 
 class _Room:
@@ -50,7 +49,7 @@ class _Room:
     What the layers read are views of the buffers: overlapping frames, and rows of three frames for a convolution.
     """
 
-    __slots__ = ("first", "frames", "gates", "inputs", "magnitudes", "products", "rows1", "rows2")
+    __slots__ = ("first", "frames", "gates", "inputs", "magnitudes", "products", "rows1", "rows2", "states")
 
     def __init__(self, floor: Floats) -> None:
         most, floats = MOST_WINDOWS, np.float32
@@ -63,7 +62,8 @@ class _Room:
         self.first = padded[:, 1:]
         self.rows2 = _overlapping(padded, 2, 3 * 128, step=2 * 128)
         self.gates = np.zeros(5 * _UNITS, floats)  # output, input and forget gate, new content, content
-        self.products = np.zeros((2, _UNITS), floats)
+        self.products = np.zeros(2 * _UNITS, floats)
+        self.states = np.zeros((most, _UNITS), floats)
 
 
 def _overlapping(windows: Floats, rows: int, length: int, *, step: int) -> Floats:
@@ -221,16 +221,15 @@ class SileroStream:
 
     def _remember(self, inputs: Floats) -> list[float]:
         """The cell, window by window, and its outputs."""
-        model, hidden = self._model, self._hidden
-        gates, products = model.room.gates, model.room.products
+        model, room = self._model, self._model.room
+        gates, both = room.gates, room.products
         cell, content = gates[: 4 * _UNITS], gates[4 * _UNITS :]
         output_gate, openings = gates[:_UNITS], gates[: 3 * _UNITS]
         opened, opening = gates[3 * _UNITS :], gates[_UNITS : 3 * _UNITS]  # new content, content; input, forget
-        both = products.reshape(-1)
-        added, kept = products
+        added, kept = both[:_UNITS], both[_UNITS:]
+        states, hidden = room.states[: len(inputs)], self._hidden
         content[:] = self._content
-        probabilities = []
-        for by_input in inputs:
+        for by_input, state in zip(inputs, states, strict=True):
             np.dot(hidden, model.recurrent, out=cell)
             np.add(cell, by_input, out=cell)
             np.tanh(cell, out=cell)
@@ -238,9 +237,10 @@ class SileroStream:
             np.multiply(opening, opened, out=both)
             np.add(added, kept, out=content)
             np.multiply(content, _HALVES, out=content)
-            np.tanh(content, out=hidden)
-            np.multiply(hidden, output_gate, out=hidden)
-            logit = float(np.maximum(hidden, _ZEROS).dot(model.output)) + model.output_bias
-            probabilities.append(1.0 / (1.0 + math.exp(-logit)))
+            np.tanh(content, out=state)
+            np.multiply(state, output_gate, out=state)
+            hidden = state
         self._content[:] = content
-        return probabilities
+        self._hidden[:] = hidden
+        logits = np.maximum(states, 0.0).dot(model.output) + model.output_bias
+        return [1.0 / (1.0 + math.exp(-logit)) for logit in logits.tolist()]

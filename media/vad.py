@@ -33,7 +33,7 @@ _STALE_WINDOWS = round(2.0 * RATE / WINDOW_SAMPLES)
 """Silero grows deaf under music and tones: after half a minute of them it hears speech a second late, or not at all.
 So, while it hears no speech, its state is used for 2 s; with 4 s speech over tones came up to 1.4 s late."""
 
-_LONGEST_WAIT = 5 * WINDOW_SAMPLES
+_LONGEST_WAIT = 8 * WINDOW_SAMPLES
 """Silero is asked where it could change what is so: sound stirs and is not speech yet, or speech has gone quiet. What
 comes between is heard later, several windows at a time: most of what a window costs is the way of the weights from
 memory to the processor."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +12,6 @@ from tests.bench.callers import BenchFailed
 from tests.bench.measure import Window, targets
 from tests.bench.report import Bounds, Row, broken, row, table
 from tests.bench.tape import CYCLE_SECONDS
-
 
 DEFAULT = Bounds()
 
@@ -39,7 +37,7 @@ async def run(options: argparse.Namespace) -> list[Row]:
     async with targets() as (echo, service, tape):
         print(f"callers speak {tape.speech_share:.0%} of the time, all on the offline voice", flush=True)
         for target in (echo, service):
-            await target.warm_up(tape)
+            await target.warm_up(tape, options.settle)
         for calls in options.calls:
             floor: list[Window] = []
             ours: list[Window] = []
@@ -54,7 +52,7 @@ def main() -> int:
     options = arguments()
     try:
         rows = uvloop.run(run(options))
-    except (BenchFailed, BaseExceptionGroup, asyncio.TimeoutError) as error:
+    except (BenchFailed, BaseExceptionGroup, TimeoutError) as error:
         print(f"the bench failed: {error}", file=sys.stderr)
         return 1
     print(table(rows))

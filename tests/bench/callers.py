@@ -78,7 +78,7 @@ class Caller(asyncio.Protocol):
 
     async def open(self) -> None:
         address = urlsplit(self._line.url)
-        await self._loop.create_connection(lambda: self, address.hostname, address.port)
+        await self._loop.create_connection(lambda: self, address.hostname or "", address.port or 0)
         await self.opened
 
     def speak(self) -> None:
@@ -162,8 +162,11 @@ class Caller(asyncio.Protocol):
         now = self._loop.time()
         if self._burst is None:
             self._burst, self._burst_frames = now, 0
+        behind = now - self._burst - self._burst_frames * FRAME_SECONDS
+        if behind > 0.0:  # the ear has waited, and goes on from here
+            self._tally.late += 1
+            self._burst += behind
         self._tally.frames += 1
-        self._tally.late += now > self._burst + self._burst_frames * FRAME_SECONDS
         self._burst_frames += length // PCM_8K.frame_bytes
 
     def _told(self, message: dict[str, object]) -> None:
@@ -174,6 +177,8 @@ class Caller(asyncio.Protocol):
             case {"type": "killAudio"}:
                 for name in self._forget_marks():
                     self._report(name, "cleared")
+            case _:
+                pass
 
     def _report(self, name: str, event: str) -> None:
         self._marks.pop(name, None)
@@ -188,7 +193,7 @@ class Caller(asyncio.Protocol):
 
 
 class Callers:
-    """So many callers on one server: ``async with`` opens them, spread evenly over the tape, and hangs up at the end."""
+    """So many callers on one server, spread evenly over the tape; ``async with`` opens them and hangs up at the end."""
 
     def __init__(self, ring: Callable[[], Awaitable[Line]], tape: Tape, count: int) -> None:
         self._ring = ring

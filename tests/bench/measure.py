@@ -20,7 +20,7 @@ from jambonz.simulator.call_info import CallInfo
 from tests.bench.callers import BenchFailed, Callers, Line
 from tests.bench.parts import offline_voice
 from tests.bench.server import PROBE, Reading
-from tests.bench.tape import CYCLE_SECONDS, Tape, record
+from tests.bench.tape import Tape, record
 
 NUMBER = "442079460000"
 AGENT = {"modelName": "scripted/echo", "prompt": "Say it again.", "options": {"idle": {"timeout": None}}}
@@ -58,9 +58,10 @@ class Target:
         self._ring = ring
         self._resting_bytes = 0
 
-    async def warm_up(self, tape: Tape) -> None:
+    async def warm_up(self, tape: Tape, seconds: float) -> None:
+        """Some first calls, so that what is loaded and grown once is not put down to those that are measured."""
         async with Callers(self._ring, tape, WARM_UP_CALLS):
-            await asyncio.sleep(CYCLE_SECONDS)
+            await asyncio.sleep(seconds)
         await asyncio.sleep(REST_SECONDS)
         self._resting_bytes = (await self._read()).resident_bytes
 
@@ -169,7 +170,8 @@ async def _ring(http: aiohttp.ClientSession, base: str, secret: str) -> Line:
     body = json.dumps(info.session_payload({})).encode()
     headers = {SIGNATURE_HEADER: sign(body, secret, time.time()), "Content-Type": "application/json"}
     async with http.post(f"{base}/jambonz/call", data=body, headers=headers) as answer:
-        verb = (await answer.json())[0] if answer.ok else {"verb": answer.status}
+        verbs: list[dict[str, Any]] = await answer.json() if answer.ok else [{"verb": f"status {answer.status}"}]
+    verb = verbs[0]
     if verb["verb"] != "listen":
         raise BenchFailed(f"the service did not take a call, but answered {verb}")
     introduction = {**info.attributes(), "sampleRate": verb["sampleRate"], "mixType": "mono", **verb["metadata"]}

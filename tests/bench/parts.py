@@ -28,10 +28,6 @@ RECOGNISED_AFTER = 0.1
 
 PRE_ROLL_FRAMES = 15
 
-CHUNK_MS = 200
-CHUNK_SECONDS = 0.05
-"""The voice gives 200 ms of sound every 50 ms."""
-
 
 def offline_voice() -> TextToSpeech:
     """A voice that is understood to be one by voice activity: Pico, and espeak-ng where it could not be built."""
@@ -95,7 +91,7 @@ class RecogniserStream:
 
 
 class Voice:
-    """Speaks each phrase the first time with a real voice, and from memory ever after."""
+    """Speaks each phrase the first time with a real voice, and from memory ever after: all of it at once, as Pico."""
 
     name = "bench"
     format = PCM_16K
@@ -110,10 +106,7 @@ class Voice:
     async def synthesize(self, text: str) -> AsyncGenerator[SpeechEvent, None]:
         if text not in self._known:
             self._known[text] = await sound_of(self._voice, text)
-        sound, size = self._known[text], PCM_16K.bytes_per_second * CHUNK_MS // 1000
-        for start in range(0, len(sound), size):
-            yield SpeechAudio(sound[start : start + size])
-            await asyncio.sleep(CHUNK_SECONDS)
+        yield SpeechAudio(self._known[text])
 
     async def close(self) -> None:
         await self._voice.close()

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 
 from gateway import metrics, recorder
-from gateway.recorder import Recorder
+from gateway.recorder import BATCH_SECONDS, Recorder
 from pipelines.agent import AgentDefinition
 from store import DEFAULT_OWNER, Store
 from store.calls import CallEvent, NewCall
@@ -170,7 +170,7 @@ def test_a_database_that_hangs_is_given_up_and_tried_again() -> None:
             await asyncio.sleep(2)
             tables.seconds = 0.0
             await asyncio.wait_for(recorder.settled(), 8)
-            assert asyncio.get_running_loop().time() == pytest.approx(0.1 + 5.0 + 1.0 + 0.1)
+            assert asyncio.get_running_loop().time() == pytest.approx(2 * BATCH_SECONDS + 5.0 + 1.0)
             assert (tables.numbers("a"), tables.calls["a"]) == ([0, 1], "caller")
 
     run_virtual(main())
@@ -201,7 +201,7 @@ def test_what_happens_in_a_call_while_it_is_written() -> None:
         async with recording(tables) as recorder:
             recorder.start_call(call("a"), NOW)
             recorder.record("a", event(0))
-            await asyncio.sleep(0.8)  # the first event is on its way
+            await asyncio.sleep(BATCH_SECONDS + 0.7)  # the first event is on its way
             recorder.record("a", event(1))
             recorder.end_call("a", "ended normally", "caller", NOW, 1)
             await recorder.settled()
