@@ -1,8 +1,9 @@
 """What the caller's words so far say about whether the turn is over.
 
 The parts, in the order in which a text meets them: ``tokens`` (its words), ``dictation`` (numbers and names that are
-read out), ``judge`` (fillers, courtesies, and for English ``clause``, with ``english`` for its words); ``languages``
-has the tables. ``questions`` tells what the agent's own words ask for. All of it is pure, and takes microseconds.
+read out), ``judge`` (fillers and courtesies), and for English ``clause`` (what the words ask for, with ``english`` for
+their classes) and ``endings`` (whether they could be all). ``languages`` has the tables; ``questions`` tells what the
+agent's own words ask for. All of it is pure, and takes microseconds.
 """
 
 from pipelines.completeness.judge import judge

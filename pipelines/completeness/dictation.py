@@ -75,16 +75,14 @@ def _number(tokens: list[str], language: Language, expects: Expects, wanted: int
         return _PENDING
     if wanted is not None:
         return _WHOLE if length >= wanted else _PENDING
-    return _PLAUSIBLE if _plausible(run.digits, length, kind, expects, language) else _PENDING
+    return _PLAUSIBLE if _plausible(run.digits, length, kind, language) else _PENDING
 
 
-def _plausible(digits: str, length: int, kind: Numbered | None, expects: Expects, language: Language) -> bool:
+def _plausible(digits: str, length: int, kind: Numbered | None, language: Language) -> bool:
     if kind is not None and kind is not Numbered.PHONE:
         return length >= kind
     if digits.startswith(("+", "00")):
         return length >= INTERNATIONAL
-    if kind is None and expects != "digits" and digits[0] != "0":
-        return length >= Numbered.PHONE
     lengths = language.national if digits[0] == "0" else language.plain
     return length in lengths or length > max(lengths)
 
@@ -99,7 +97,7 @@ def _sounds_read_out(run: _Run, *, alone: bool) -> bool:
         length >= 5
         or (run.digits[0] in "0+" and length >= 3)
         or (by_one and run.pieces >= (2 if alone else 3))
-        or (run.unfinished and by_one)
+        or (run.unfinished and by_one and run.pieces > 1)
     )
 
 

@@ -37,6 +37,8 @@ class Tag(Enum):
     TIME = "time"  # stands by itself: "today", "here"
     ASIDE = "aside"  # belongs to no clause: "yes", "please", "um"
 
+    __hash__ = object.__hash__  # several look-ups for each word of a call: by identity, which is fast
+
 
 class Needs(Enum):
     """What a verb asks for."""
@@ -143,32 +145,14 @@ _VERBS: dict[Needs, str] = {
 }
 
 _CONTRACTED = ("'m", "'re", "'ve", "'ll", "'d")
-_IS = frozenset(
-    [
-        "it",
-        "that",
-        "this",
-        "there",
-        "here",
-        "what",
-        "where",
-        "when",
-        "who",
-        "how",
-        "he",
-        "she",
-        "everything",
-        "something",
-        "nothing",
-        "somebody",
-        "someone",
-    ]
-)
+_IS = _set("it that this there here what where when who how he she everything something nothing somebody someone")
 
 PLURALS = frozenset({"people", "children", "men", "women"})
+"""Without an s; a verb in its base form may follow a plural."""
+
 TIME_NOUNS = _set(
     "day week month year morning afternoon evening night time moment monday tuesday wednesday thursday friday "
-    "saturday  sunday weekend minute hour days weeks months years minutes hours"
+    "saturday sunday weekend minute hour days weeks months years minutes hours"
 )
 """A subject may follow one without more ado: "the other day I called"."""
 
@@ -187,107 +171,27 @@ DEGREES = _set("soon long much many far quickly early late well good little ofte
 UNCOUNTED = frozenset({"o'clock", "percent", "people", "children", "men", "women", "hundred", "pm"})
 """Singular in form after a number; other nouns are plural there, or names: "twelve Baker"."""
 
-TENS = frozenset(
-    ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million"]
+TENS = _set("twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million half quarter")
+"""Numbers that often are the beginning of a longer one, or of an hour: "at half"."""
+
+PHRASAL = _set(
+    "come came go going went gone turn turned pick put call calling move moved check checking hang get got give "
+    "sign log break broke find take set send sent ring wake pay look bring try drop fill"
 )
-PHRASAL = frozenset(
-    [
-        "come",
-        "came",
-        "go",
-        "going",
-        "went",
-        "gone",
-        "turn",
-        "turned",
-        "pick",
-        "put",
-        "call",
-        "calling",
-        "move",
-        "moved",
-        "check",
-        "checking",
-        "hang",
-        "get",
-        "got",
-        "give",
-        "sign",
-        "log",
-        "break",
-        "broke",
-        "find",
-        "take",
-        "set",
-        "send",
-        "sent",
-        "ring",
-        "wake",
-        "pay",
-        "look",
-        "look",
-        "bring",
-        "try",
-        "drop",
-        "fill",
-    ]
-)
+"""Verbs that "in" and "on" complete: "come in", "turn it on"."""
+
 ALONE = _set("up out off down over back away around through forward along")
 """Of the particles, those that need no noun after a verb."""
 
-GAPS = frozenset(["what", "which", "who", "whom", "whatever", "whichever", "whoever"])
+GAPS = _set("what which who whom whatever whichever whoever")
 """Question words that may be the object that a verb further on lacks: "What do you need?"."""
 
 _ADJECTIVE_ENDINGS = ("al", "ic", "ous", "ful", "ive", "able", "ible", "less", "ish", "est")
-_NOUNS_LIKE_ADJECTIVES = frozenset(
-    [
-        "hospital",
-        "arrival",
-        "approval",
-        "clinic",
-        "traffic",
-        "music",
-        "terminal",
-        "proposal",
-        "renewal",
-        "deal",
-        "meal",
-        "capital",
-        "manual",
-        "table",
-        "cable",
-        "vegetable",
-        "drive",
-        "withdrawal",
-        "referral",
-        "total",
-        "trial",
-        "rental",
-        "guest",
-        "request",
-        "rest",
-        "interest",
-        "test",
-        "chest",
-        "pest",
-        "goal",
-        "mechanic",
-        "public",
-        "fabric",
-        "topic",
-        "logic",
-        "email",
-        "animal",
-        "journal",
-        "festival",
-        "rehearsal",
-        "dial",
-        "mail",
-        "physical",
-        "medical",
-        "pal",
-    ]
-) - {"physical", "medical", "public"}
+_NOUNS_LIKE_ADJECTIVES = _set(
+    "hospital arrival approval clinic traffic music terminal proposal renewal deal meal capital manual table cable "
+    "vegetable drive withdrawal referral total trial rental guest request rest interest test chest pest goal "
+    "mechanic fabric topic logic email animal journal festival rehearsal dial mail pal"
+)
 
 AT_TIMES = frozenset({"at", "by", "after", "before", "until", "past", "to", "till"})
 """A number after one of these is an hour, and may end the clause."""
@@ -295,7 +199,11 @@ AT_TIMES = frozenset({"at", "by", "after", "before", "until", "past", "to", "til
 CLAUSE_LIKE = _set("possible necessary available needed")
 """After "if", they are a clause."""
 
+POSSESSIVES = _set("my our your his her their")
+"""A noun alone with one of these in front is the subject of what follows: "my car"."""
+
 DEFINITE = _set("the my your our their his her its this that these those no")
+"""An object that begins with one of these may be the last word; "a table" rather goes on."""
 
 CONTRACTED = frozenset({"'is", "'m", "'re", "'ve", "'ll", "'d"})
 """Auxiliaries that never end a clause."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.completeness.clause import Clause
 from pipelines.completeness.dictation import dictated
+from pipelines.completeness.endings import elliptic, judged
 from pipelines.completeness.english import parted
 from pipelines.completeness.judgement import Expects, Judgement
 from pipelines.completeness.languages import ENGLISH, LANGUAGES, Language
@@ -69,8 +70,8 @@ def _english(tokens: list[str], expects: Expects) -> Judgement:
         rest = rest[:-closed]
     clause = Clause(later=begun > 0)
     clause.take_all(parted(_fluent(rest)))
-    found = clause.judgement()
-    if sentence[0] in ENGLISH.answers and opened and clause.elliptic:
+    found = judged(clause)
+    if sentence[0] in ENGLISH.answers and opened and elliptic(clause):
         return _SHORT_ANSWER
     if found.kind == "complete" and (rest[-3:-1] in NAMING or rest[-2:-1] == ["name's"]):
         return _NAME
@@ -86,7 +87,8 @@ def _by_tables(tokens: list[str], language: Language, expects: Expects) -> Judge
     rest = sentence[_courtesies(sentence, language) :]
     if not rest:
         return _COURTESY
-    if rest[-1] in language.trailing:
+    held = rest[-1] in language.verbs and language.openers.isdisjoint(rest[:-1])
+    if held or rest[-1] in language.trailing:
         return _TRAILING_WORD
     if len(rest) < len(sentence) and expects == "yes_no":
         return _SHORT_ANSWER
@@ -141,6 +143,8 @@ def _is_courtesy(words: list[str], language: Language, *, last: bool) -> bool:
 def _fluent(tokens: list[str]) -> list[str]:
     """Without "uh", and "can I, can I get" is said once."""
     tokens = [token for token in tokens if token not in ENGLISH.fillers]
+    if len(set(tokens)) == len(tokens):
+        return tokens
     kept: list[str] = []
     at = 0
     while at < len(tokens):

@@ -21,6 +21,9 @@ class Language:
 
     fillers: frozenset[str]
     trailing: frozenset[str]
+    verbs: frozenset[str]
+    """Auxiliaries and the like: they hold the turn, unless one of ``openers`` stands before ("weil ich krank bin")."""
+    openers: frozenset[str]
     digits: dict[str, str]
     """A spoken number to the digits it adds: "seven" to "7", "twenty" to "20"."""
     repeats: dict[str, int]
@@ -41,8 +44,9 @@ class Language:
     spelling: frozenset[str]
     """"Spelled": what follows is letters, even the first one."""
     national: tuple[int, ...]
-    """Lengths of national telephone numbers that begin with 0, and of those that do not."""
+    """Lengths of telephone numbers that begin with 0. A number that nobody named is taken for one, too."""
     plain: tuple[int, ...]
+    """Lengths of those that do not."""
 
 
 def _phrases(text: str) -> frozenset[str]:
@@ -67,6 +71,8 @@ ENGLISH = Language(
         "called, how do you say, no wait, oh wait, sorry wait, wait a second, wait a minute"
     ),
     trailing=frozenset(),  # the clause tells
+    verbs=frozenset(),
+    openers=frozenset(),
     digits=_digits(
         "zero=0 oh=0 o=0 nought=0 nil=0 one=1 two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 niner=9 ten=10 "
         "eleven=11 twelve=12 thirteen=13 fourteen=14 fifteen=15 sixteen=16 seventeen=17 eighteen=18 nineteen=19 "
@@ -109,13 +115,20 @@ GERMAN = Language(
         "wie sagt man, sozusagen, quasi, mal sehen, mal schauen, lass mich überlegen, ich meine, na ja, naja"
     ),
     trailing=_phrases(
-        "der, die, das, den, dem, des, ein, eine, einen, einem, einer, eines, kein, keine, keinen, mein, meine, meinen,"
-        "meinem, meiner, ihr, ihre, ihren, ihrem, unser, unsere, unseren, sein, seine, dein, deine, und, oder, aber,"
-        "weil, dass, ob, wenn, sondern, denn, obwohl, damit, bevor, nachdem, während, falls, ich, wir, er, man, in, im,"
-        "von, vom, zu, zum, zur, bei, beim, für, gegen, ohne, über, unter, zwischen, wegen, durch, bis, seit, nach,"
-        "ist, sind, war, bin, habe, hat, haben, hatte, wird, werde, werden, würde, möchte, will, kann, könnte, können,"
-        "könnten, muss, soll, darf, hätte, sehr, ganz, zu, noch, als, wie, was, wo, wer, wann, warum, welche, welcher,"
-        "welches, brauche, heiße, heißt, dieser, diese, dieses, jede, jeden, jeder, am, ans, aufs, pro, etwa, ungefähr"
+        "der, die, das, den, dem, des, ein, eine, einen, einem, einer, eines, kein, keine, keinen, mein, meine, "
+        "meinen, meinem, meiner, ihr, ihre, ihren, ihrem, unser, unsere, unseren, sein, seine, dein, deine, und, "
+        "oder, aber, weil, dass, ob, wenn, sondern, denn, obwohl, damit, bevor, nachdem, während, falls, ich, wir, "
+        "er, man, in, im, von, vom, zum, zur, bei, beim, für, gegen, ohne, über, unter, zwischen, wegen, durch, bis, "
+        "seit, nach, sehr, ganz, als, wie, was, wo, wer, wann, warum, welche, welcher, welches, dieser, diese, "
+        "dieses, jede, jeden, jeder, am, ans, aufs, pro, etwa, ungefähr"
+    ),
+    verbs=_phrases(
+        "ist, sind, war, bin, habe, hat, haben, hatte, wird, werde, werden, würde, möchte, will, kann, könnte, "
+        "können, könnten, muss, soll, darf, hätte, brauche, heiße, heißt"
+    ),
+    openers=_phrases(
+        "weil, dass, ob, wenn, obwohl, damit, bevor, nachdem, während, falls, als, wo, was, wer, wie, wann, warum, "
+        "wieso, welche, welcher, welches, wieviel"
     ),
     digits=_digits(
         "null=0 eins=1 ein=1 zwei=2 zwo=2 drei=3 vier=4 fünf=5 sechs=6 sieben=7 acht=8 neun=9 zehn=10 elf=11 zwölf=12 "
@@ -152,13 +165,16 @@ FRENCH = Language(
         "comment dire, je veux dire, tu vois, vous savez, disons, eh bien"
     ),
     trailing=_phrases(
-        "le, la, l', les, un, une, des, du, de, d', au, aux, à, mon, ma, mes, ton, ta, tes, son, sa, ses, notre, nos,"
-        "votre, vos, leur, leurs, ce, cet, cette, ces, et, ou, mais, donc, car, que, qu', qui, parce, puisque, comme,"
-        "lorsque, quand, si, je, j', tu, il, elle, on, nous, ils, elles, dans, en, sur, sous, avec, pour, par, sans,"
-        "chez, entre, vers, depuis, pendant, avant, après, contre, est, suis, es, sont, sommes, êtes, était, ai, a, as,"
-        "avons, avez, ont, avait, ne, n', me, m', te, se, s', très, trop, plus, peux, peut, pouvez, pourrais, pourriez,"
-        "voudrais, veux, veut, dois, faut, quel, quelle, quels, quelles, où, comment, pourquoi, environ, chaque"
+        "le, la, l', les, un, une, des, du, de, d', au, aux, à, mon, ma, mes, ton, ta, tes, son, sa, ses, notre, nos, "
+        "votre, vos, leur, leurs, ce, cet, cette, ces, et, ou, mais, donc, car, que, qu', qui, parce, puisque, comme, "
+        "lorsque, si, je, j', tu, il, on, ils, dans, en, sur, sous, avec, pour, par, sans, chez, entre, vers, depuis, "
+        "pendant, contre, ne, n', me, m', te, se, s', très, quel, quelle, quels, quelles, environ, chaque"
     ),
+    verbs=_phrases(
+        "est, suis, es, sont, sommes, êtes, était, ai, a, as, avons, avez, ont, avait, peux, peut, pouvez, pourrais, "
+        "pourriez, voudrais, veux, veut, dois, faut"
+    ),
+    openers=_phrases("où, quand, comment, pourquoi, combien, quel, quelle, quels, quelles, qui, que, quoi, si"),
     digits=_digits(
         "zéro=0 un=1 une=1 deux=2 trois=3 quatre=4 cinq=5 six=6 sept=7 huit=8 neuf=9 dix=10 onze=11 douze=12 treize=13 "
         "quatorze=14 quinze=15 seize=16 vingt=20 vingts=20 trente=30 quarante=40 cinquante=50 soixante=60 septante=70 "
@@ -194,11 +210,14 @@ SPANISH = Language(
     trailing=_phrases(
         "el, la, los, las, un, una, unos, unas, lo, al, del, de, a, en, con, por, para, sin, sobre, entre, hasta, "
         "desde, hacia, contra, según, mi, mis, tu, tus, su, sus, nuestro, nuestra, este, esta, ese, esa, y, e, o, u, "
-        "pero, sino, porque, que, si, cuando, como, aunque, mientras, donde, yo, me, te, se, le, les, nos, es, son, "
-        "está, están, estoy, era, soy, ha, he, han, hemos, había, quiero, quisiera, querría, necesito, puedo, puede, "
-        "podría, tengo, tiene, debo, voy, va, muy, más, tan, cada, qué, quién, cuál, cuándo, dónde, cómo, cuánto, "
-        "cuánta, unos, aproximadamente"
+        "pero, sino, porque, que, si, cuando, como, aunque, mientras, donde, me, te, se, le, les, nos, muy, tan, "
+        "cada, qué, quién, cuál, cuándo, dónde, cómo, cuánto, cuánta, aproximadamente"
     ),
+    verbs=_phrases(
+        "es, son, está, están, estoy, era, soy, ha, he, han, hemos, había, quiero, quisiera, querría, necesito, "
+        "puedo, puede, podría, tengo, tiene, debo, voy, va"
+    ),
+    openers=_phrases("qué, quién, cuál, cuándo, dónde, cómo, cuánto, cuánta, cuántos, si, que, donde, cuando, como"),
     digits=_digits(
         "cero=0 uno=1 un=1 una=1 dos=2 tres=3 cuatro=4 cinco=5 seis=6 siete=7 ocho=8 nueve=9 diez=10 once=11 doce=12 "
         "trece=13 catorce=14 quince=15 dieciséis=16 diecisiete=17 dieciocho=18 diecinueve=19 veinte=20 veintiuno=21 "
@@ -236,10 +255,11 @@ ITALIAN = Language(
         "il, lo, la, l', i, gli, le, un, uno, una, un', di, a, da, in, con, su, per, tra, fra, del, dello, della, "
         "dell', dei, degli, delle, al, allo, alla, all', ai, agli, alle, dal, dalla, dall', nel, nella, nell', sul, "
         "sulla, mio, mia, miei, mie, tuo, tua, suo, sua, nostro, nostra, questo, questa, quel, quella, e, ed, o, ma, "
-        "però, perché, che, se, quando, come, mentre, anche, io, mi, ti, si, ci, vi, ne, è, sono, era, ho, ha, hanno, "
-        "abbiamo, aveva, vorrei, voglio, devo, posso, può, potrei, potrebbe, non, molto, più, ogni, dove, chi, quale, "
+        "però, perché, che, se, quando, come, mentre, anche, io, mi, ti, si, ci, vi, ne, non, ogni, dove, chi, quale, "
         "quanto, quanti, circa"
     ),
+    verbs=_phrases("è, sono, era, ho, ha, hanno, abbiamo, aveva, vorrei, voglio, devo, posso, può, potrei, potrebbe"),
+    openers=_phrases("cosa, quale, quali, chi, quando, dove, come, perché, quanto, quanta, se, che"),
     digits=_digits(
         "zero=0 uno=1 un=1 una=1 due=2 tre=3 quattro=4 cinque=5 sei=6 sette=7 otto=8 nove=9 dieci=10 undici=11 "
         "dodici=12 tredici=13 quattordici=14 quindici=15 sedici=16 diciassette=17 diciotto=18 diciannove=19 venti=20 "
@@ -273,11 +293,18 @@ DUTCH = Language(
         "maar, ik bedoel, hoe heet het, hoe zeg je dat, even denken, dus"
     ),
     trailing=_phrases(
-        "de, het, een, mijn, jouw, zijn, haar, ons, onze, hun, uw, deze, dit, elke, elk, geen, en, of, maar, want, "
-        "omdat, dat, als, wanneer, terwijl, hoewel, voordat, nadat, sinds, ik, wij, we, hij, zij, ze, van, in, op, "
-        "voor, met, bij, naar, over, door, tot, zonder, tegen, tussen, onder, om, te, per, vanaf, is, ben, bent, was, "
-        "waren, heb, heeft, hebben, had, wordt, word, worden, wil, wilde, zou, kan, kunt, kunnen, moet, mag, zal, "
-        "zullen, heel, erg, zeer, meer, nog, wat, waar, wie, wanneer, waarom, hoe, welke, welk, ongeveer, heet"
+        "de, het, een, mijn, jouw, haar, ons, onze, hun, uw, deze, dit, elke, elk, geen, en, of, maar, want, omdat, "
+        "dat, als, wanneer, terwijl, hoewel, voordat, nadat, sinds, ik, wij, we, hij, zij, ze, van, in, op, voor, "
+        "met, bij, naar, over, door, tot, zonder, tegen, tussen, onder, om, te, per, vanaf, heel, erg, zeer, wat, "
+        "waar, wie, waarom, hoe, welke, welk, ongeveer"
+    ),
+    verbs=_phrases(
+        "is, ben, bent, was, waren, heb, heeft, hebben, had, wordt, word, worden, wil, wilde, zou, kan, kunt, kunnen, "
+        "moet, mag, zal, zullen, heet, zijn"
+    ),
+    openers=_phrases(
+        "omdat, dat, als, of, wanneer, terwijl, hoewel, voordat, nadat, sinds, wat, waar, wie, hoe, welke, welk, "
+        "waarom, hoeveel, zodat"
     ),
     digits=_digits(
         "nul=0 een=1 één=1 twee=2 drie=3 vier=4 vijf=5 zes=6 zeven=7 acht=8 negen=9 tien=10 elf=11 twaalf=12 "
@@ -308,17 +335,20 @@ DUTCH = Language(
 
 PORTUGUESE = Language(
     fillers=_phrases(
-        "hum, hã, ã, é, então, bom, bem, espera, espere, um momento, um segundo, um minuto, deixa eu ver, deixe-me ver,"
+        "hum, hã, ã, então, bom, bem, espera, espere, um momento, um segundo, um minuto, deixa eu ver, deixe-me ver,"
         "como se diz, quer dizer, tipo, ou seja, digamos, pois"
     ),
     trailing=_phrases(
         "o, a, os, as, um, uma, uns, umas, ao, à, aos, às, do, da, dos, das, de, no, na, nos, nas, em, com, por, "
         "pelo, pela, para, pra, sem, sobre, entre, até, desde, contra, meu, minha, meus, minhas, teu, tua, seu, sua, "
         "seus, suas, nosso, nossa, este, esta, esse, essa, aquele, aquela, e, ou, mas, porque, que, se, quando, como, "
-        "embora, enquanto, onde, eu, me, te, lhe, é, são, está, estão, estou, era, sou, tem, tenho, há, foi, quero, "
-        "queria, gostaria, preciso, posso, pode, poderia, devo, vou, vai, muito, mais, tão, cada, qual, quem, quanto, "
-        "quantos, não"
+        "embora, enquanto, onde, me, te, lhe, muito, tão, cada, qual, quem, quanto, quantos"
     ),
+    verbs=_phrases(
+        "é, são, está, estão, estou, era, sou, tem, tenho, há, foi, quero, queria, gostaria, preciso, posso, pode, "
+        "poderia, devo, vou, vai"
+    ),
+    openers=_phrases("qual, quais, quem, quando, onde, como, porque, quanto, quanta, quantos, que, se"),
     digits=_digits(
         "zero=0 um=1 uma=1 dois=2 duas=2 três=3 quatro=4 cinco=5 seis=6 meia=6 sete=7 oito=8 nove=9 dez=10 onze=11 "
         "doze=12 treze=13 catorze=14 quatorze=14 quinze=15 dezesseis=16 dezasseis=16 dezessete=17 dezassete=17 "

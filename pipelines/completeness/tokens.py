@@ -11,26 +11,27 @@ BREAK = "."
 """Stands where a sentence may end inside the text."""
 
 _TOKEN = re.compile(
-    r"(?P<clock>[ap]\.\s?m\b\.?|(?<=\d )[ap] m\b)|[$£€+]?\d+(?:[.,:/]\d+)*(?:st|nd|rd|th|am|pm)?(?![^\W\d_])"
-    r"|[^\W_]+(?:['’´][^\W_]+)*['’]?|[@.!?]"
+    r"[ap]\.\s?m\b\.?|(?<=\d )[ap] m\b"
+    r"|[$£€+]?\d+(?:[.,:/]\d+)*(?:st|nd|rd|th|am|pm)?(?![^\W\d_])"
+    r"|[^\W_]+(?:'[^\W_]+)*'?|@|[.!?](?=\s|$)"
 )
+_CLOCK = re.compile(r"[ap][. ]\s?m\.?")
+_MARKS = frozenset(".!?")
 _TITLES = frozenset({"mr", "mrs", "ms", "dr", "st", "prof", "no", "hr", "fr", "sr", "sra", "mme", "dott"})
 
 
 def words(text: str) -> list[str]:
     """The last words of ``text``, with :data:`BREAK` between sentences; marks after the last word are left out."""
-    tail = " ".join(text.split()[-LONGEST:]).lower()
+    tail = " ".join(text.split()[-LONGEST:]).lower().replace("’", "'").replace("´", "'")
     found: list[str] = []
-    for match in _TOKEN.finditer(tail):
-        word = match[0]
-        if word in ".!?":
-            after = tail[match.end() : match.end() + 1]
-            if found and found[-1] != BREAK and after in ("", " ") and (word != "." or _ends_sentence(found[-1])):
+    for word in _TOKEN.findall(tail):
+        if word in _MARKS:
+            if found and found[-1] != BREAK and (word != "." or _ends_sentence(found[-1])):
                 found.append(BREAK)
-        elif match["clock"]:
+        elif len(word) > 2 and word[1] in ". " and _CLOCK.fullmatch(word):
             found.append("o'clock")
         else:
-            found.append(word.replace("’", "'").replace("´", "'"))
+            found.append(word)
     if found and found[-1] == BREAK:
         found.pop()
     return found

@@ -50,6 +50,7 @@ def test_subjects_without_a_verb() -> None:
         because my car | open missing_verb
         It's the letter that you | open missing_verb
         I always | open missing_verb
+        My car | open missing_verb
         Can you | open missing_verb
         Is it | open missing_verb
         Tell me where my parcel | open missing_verb
@@ -333,6 +334,48 @@ def test_the_corpus_is_large_enough_to_mean_something() -> None:
 def test_other_languages_know_their_function_words(language: str, table: str) -> None:
     check(table, language=language)
     check(table.lower(), language=f"{language.upper()}-XX")
+
+
+@pytest.mark.parametrize(
+    ("language", "ends", "cuts"),
+    [
+        (
+            "de",
+            ["Ich komme nicht, weil ich krank bin", "Wissen Sie, ob das möglich ist?", "Das geht leider nicht mehr"],
+            ["Mein Name ist", "Ich habe", "Ich komme nicht, weil", "Ich möchte mit meiner", "Können Sie mir sagen, ob"],
+        ),
+        (
+            "fr",
+            ["Ça ne marche plus", "C'est pour nous", "Je ne sais pas où ils sont", "J'habite à Lyon"],
+            ["Je suis", "Je voudrais savoir si", "C'est pour mon", "Bonjour, je", "Je ne peux pas parce que"],
+        ),
+        (
+            "es",
+            ["¿Cuánto es?", "¿Dónde está?", "Necesito una más", "Vivo en Madrid"],
+            ["Mi nombre es", "Quiero cambiar la", "No puedo porque", "Buenos días, quisiera", "Es para el"],
+        ),
+        (
+            "it",
+            ["Non funziona più", "Mi dica dove è", "Abito a Roma"],
+            ["Il mio nome è", "Vorrei sapere se", "Ho un problema con la", "Buongiorno, vorrei", "Non posso perché"],
+        ),
+        (
+            "nl",
+            ["Ik weet niet wanneer jullie open zijn", "Hij doet het niet meer", "Ik woon in Utrecht"],
+            ["Mijn naam is", "Ik wil graag", "Ik kan niet omdat", "Het gaat om mijn", "Goedemiddag, ik"],
+        ),
+        (
+            "pt",
+            ["Ainda não", "Não preciso de nada mais", "Sabe onde é?", "Moro em Lisboa"],
+            ["O meu nome é", "Queria saber se", "Tenho um problema com a", "Bom dia, eu queria", "Não posso porque"],
+        ),
+    ],
+)
+def test_other_languages_by_example(language: str, ends: list[str], cuts: list[str]) -> None:
+    assert [text for text in ends if judge(text, language=language).kind == "open"] == []
+    assert [text for text in cuts if judge(text + ".", language=language).kind == "complete"] == []
+    held = [text for text in cuts if judge(text + ".", language=language).kind == "open"]
+    assert len(held) >= len(cuts) - 1, set(cuts) - set(held)
 
 
 def test_of_an_unknown_language_only_digits_are_judged() -> None:
