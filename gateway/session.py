@@ -24,11 +24,13 @@ from jambonz.hooks import CallHook, CallProgress, StatusHook
 from jambonz.listen import Started
 from media.audio import AudioFormat
 from media.playout import PlayoutSink
-from pipelines.cascade import Cascade, VoiceDetector
+from pipelines.cascade import Cascade
+from pipelines.ears import VoiceDetector
 from pipelines.events import (
     AgentSaid,
     BargedIn,
     EndReason,
+    Guessed,
     PartFailed,
     PipelineEvent,
     ToolCalled,
@@ -320,6 +322,8 @@ class CallSession:
                 metrics.barge_ins.labels("confirmed" if confirmed else "resumed").inc()
                 metrics.barge_in_seconds.observe(silent_after)
                 self._note("status", {"bargeIn": {"confirmed": confirmed, "pausedAfter": round(silent_after, 3)}})
+            case Guessed(right):
+                metrics.guesses.labels("right" if right else "wrong").inc()
             case ToolCalled(name, arguments):
                 metrics.tool_calls.inc()
                 self._note("function_calls", [{"name": name, "arguments": dict(arguments)}])

@@ -110,6 +110,7 @@ class Settings(BaseSettings):
     insecure: bool = Field(False, alias="TRUNKLINE_INSECURE")
     admin_key: Secret = Field(None, alias="TRUNKLINE_ADMIN_KEY")
     metrics_token: Secret = Field(None, alias="TRUNKLINE_METRICS_TOKEN")
+    smart_turn_model: Optional[Path] = Field(None, alias="TRUNKLINE_SMART_TURN_MODEL")
 
     database_url: Optional[Annotated[str, AfterValidator(_database)]] = None
     authenticate_users: bool = True

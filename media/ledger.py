@@ -33,8 +33,8 @@ class Segment:
     ``step`` tells apart what a generation said before and after its tools. ``sent`` and ``heard`` count frames.
     """
 
-    __slots__ = ("_frame_bytes", "_prepare", "audio", "cancelled", "closed", "generation", "heard", "sent", "spoken",
-                 "step")  # fmt: skip
+    __slots__ = ("_frame_bytes", "_prepare", "audio", "broken", "cancelled", "closed", "generation", "heard", "sent",
+                 "spoken", "step")  # fmt: skip
 
     def __init__(
         self, generation: int, text: str, step: int, format: AudioFormat, prepare: Callable[[bytes], bytes]
@@ -46,6 +46,7 @@ class Segment:
         self.sent = 0
         self.heard = 0
         self.closed = False
+        self.broken = False
         self.cancelled = False
         self._frame_bytes = format.frame_bytes
         self._prepare = prepare
@@ -56,9 +57,14 @@ class Segment:
         return len(self.audio) // self._frame_bytes
 
     @property
-    def complete(self) -> bool:
-        """Whether all of it was made, and heard."""
+    def over(self) -> bool:
+        """Whether all of its sound was heard, and there will be no more."""
         return self.closed and self.heard >= self.frames
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole text was heard."""
+        return self.over and not self.broken
 
     def write(self, pcm: bytes) -> bool:
         """Add sound (whole samples). False once the generation was cancelled: nothing of it is kept."""
@@ -71,10 +77,11 @@ class Segment:
         """Tell where a word sounds, for providers that know."""
         self.spoken.timings.append(word)
 
-    def close(self) -> None:
-        """No more sound: the last frame is filled up with silence."""
+    def close(self, *, broken: bool = False) -> None:
+        """No more sound: the last frame is filled up with silence. ``broken``: it is not the whole text."""
         if not self.closed:
             self.closed = True
+            self.broken = broken
             rest = len(self.audio) % self._frame_bytes
             if rest:
                 self.audio += bytes(self._frame_bytes - rest)
@@ -85,7 +92,16 @@ class Segment:
         self.sent += 1
         return bytes(self.audio[start : start + self._frame_bytes])
 
+    def rewind(self) -> None:
+        """Send again what was not heard, from a word's beginning: half a word is not understood."""
+        self.sent = min(self.sent, self.heard)
+        if self.sent < self.frames:
+            start = self.spoken.word_start(bytes(self.audio), self.sent * FRAME_SECONDS)
+            self.sent = min(self.sent, round(start / FRAME_SECONDS))
+
     def heard_text(self) -> str:
+        if not self.heard:
+            return ""  # a phrase of which no sound was ever made was not heard, however complete it is
         if self.complete:
             return self.spoken.text
         return self.spoken.heard(bytes(self.audio), self.heard * FRAME_SECONDS)
@@ -103,8 +119,8 @@ class GenerationRecord:
         self.started = False
 
     @property
-    def complete(self) -> bool:
-        return self.finished and all(segment.complete for segment in self.segments)
+    def over(self) -> bool:
+        return self.finished and all(segment.over for segment in self.segments)
 
     @property
     def heard_frames(self) -> int:
@@ -128,7 +144,8 @@ class GenerationRecord:
             if text:
                 steps[segment.step].append(text)
         seconds = self.heard_frames * FRAME_SECONDS
-        return Heard(self.number, seconds, tuple(" ".join(step) for step in steps), self.complete)
+        complete = self.over and all(segment.complete for segment in self.segments)
+        return Heard(self.number, seconds, tuple(" ".join(step) for step in steps), complete)
 
 
 @dataclass(slots=True)
@@ -175,8 +192,8 @@ class UnderWay:
         """What was not heard never will be as it was sent: the segments it belongs to, rewound, in their order."""
         segments: list[Segment] = []
         for span in self._spans:
-            span.segment.sent = min(span.segment.sent, span.segment.heard)
             if span.segment not in segments:
+                span.segment.rewind()
                 segments.append(span.segment)
         self._spans.clear()
         return segments

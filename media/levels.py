@@ -16,6 +16,12 @@ SILENCE_DBOV = -100.0
 """What stands for the level of digital silence, whose logarithm does not exist."""
 
 
+def energy(frame: bytes) -> float:
+    """The sum of the squares of signed 16 bit samples."""
+    samples = np.frombuffer(frame, np.int16).astype(np.float32)
+    return float(samples.dot(samples))
+
+
 def rms_dbov(pcm: bytes) -> float:
     """The root mean square of signed 16 bit samples."""
     samples = np.frombuffer(pcm, np.int16).astype(np.float64)

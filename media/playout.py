@@ -17,8 +17,10 @@ from enum import Enum
 from typing import Literal, Protocol
 
 from media.audio import FRAME_SECONDS, AudioFormat, Encoding
+from media.echo import EchoGate
 from media.farend import FIRST_LUMP_FRAMES, LUMP_FRAMES, FarEnd
 from media.ledger import GenerationRecord, Heard, Segment, UnderWay
+from media.levels import energy
 
 LEAD_FRAMES = 10
 """How far audio is sent ahead of the ear: 200 ms, the far end's first lump (160 ms) and two frames for the way."""
@@ -26,7 +28,7 @@ LEAD_FRAMES = 10
 MARK_FRAMES = 100
 """A mark where speech begins, where it ends, and every 2 s in between."""
 
-CLEAR_GUARD = 0.15
+CLEAR_GUARD = 0.25
 """After a clear nothing is sent until the far end says that it was done, or for this long: it would be wiped too."""
 
 MAX_BEHIND_FRAMES = 30
@@ -94,7 +96,14 @@ class _State(Enum):
 class Playout:
     """One leg's playout. PCM of 16 bit; ``tick`` it every 20 ms while :attr:`active`."""
 
-    def __init__(self, sink: PlayoutSink, format: AudioFormat, *, lead_frames: int = LEAD_FRAMES) -> None:
+    def __init__(
+        self,
+        sink: PlayoutSink,
+        format: AudioFormat,
+        *,
+        echo: EchoGate | None = None,
+        lead_frames: int = LEAD_FRAMES,
+    ) -> None:
         if format.encoding is not Encoding.PCM16:
             raise ValueError(f"playout works on 16-bit PCM, not on {format}")
         if lead_frames < FIRST_LUMP_FRAMES:
@@ -102,6 +111,7 @@ class Playout:
             raise ValueError(f"a lead of {lead_frames} frames never starts the far end; use at least {least}")
         self.format = format
         self._sink = sink
+        self._echo = echo  # wants to know what goes to the ear, and when
         self._lead = lead_frames
         self._silence = format.silence(20)
         self._state = _State.PLAYING
@@ -130,16 +140,17 @@ class Playout:
         self._generations.append(GenerationRecord(generation))
 
     def segment(self, generation: int, text: str, step: int = 0) -> Segment:
-        """Queue a phrase of the latest generation; sound is written to the segment as it is made.
+        """Queue a phrase; sound is written to the segment as it is made.
 
-        A phrase of a generation that was cleared is a cancelled segment, which takes nothing.
+        Generations are heard one after the other: what comes of an earlier one is heard before what there is of later
+        ones. A phrase of a generation that was cleared is a cancelled segment, which takes nothing.
         """
         segment = Segment(generation, text, step, self.format, self._sink.prepare)
         if generation <= self._cleared_through:
             segment.cancelled = True
             return segment
         self._record(generation).segments.append(segment)
-        self._queue.append(segment)
+        self._queue.insert(sum(queued.generation <= generation for queued in self._queue), segment)
         return segment
 
     def finish(self, generation: int) -> None:
@@ -271,10 +282,10 @@ class Playout:
         sent = 0
         while sent < due and self._queue:
             segment = self._queue[0]
-            if segment.sent < segment.frames:
+            if segment.sent < segment.frames and segment.generation == self._whose_turn():
                 self._send_frame(segment, now)
                 sent += 1
-            elif segment.closed:
+            elif segment.closed and segment.sent == segment.frames:
                 self._queue.popleft()
             else:
                 break
@@ -283,9 +294,17 @@ class Playout:
         if said_all or (sent == 0 and due >= self._lead - LUMP_FRAMES):
             self._push_tail(now)
 
+    def _whose_turn(self) -> int:
+        """The first generation that has not said all it will."""
+        for record in self._generations:
+            if not record.finished or any(segment.sent < segment.frames for segment in record.segments):
+                return record.number
+        return self._generations[-1].number
+
     def _ran_dry(self, now: float) -> None:
         """By the clock the far end has played all it was sent: pacing starts anew, and it may be an underrun."""
-        if self._starved_since is None and self._queue and self._queue[0].sent > 0:
+        sent_since = self._last_speech > self._pace_wire  # else it just begins, or goes on after a pause
+        if self._starved_since is None and sent_since and self._queue and self._queue[0].sent > 0:
             late = now - self._pace_time - (self._last_speech - self._pace_wire) * FRAME_SECONDS
             segment = self._queue[0]
             if segment.sent < segment.frames:
@@ -307,7 +326,10 @@ class Playout:
             self._send_mark(now)
         self._since_mark += 1
         self._under_way.sent(self._far_end.wire, segment)
-        self._to_wire(segment.next_frame(), now)
+        frame = segment.next_frame()
+        if self._echo is not None:
+            self._echo.played(energy(frame), now + (self._far_end.wire - self._far_end.position(now)) * FRAME_SECONDS)
+        self._to_wire(frame, now)
         self._last_speech = self._far_end.wire
 
     def _to_wire(self, frame: bytes, now: float) -> None:
@@ -341,6 +363,8 @@ class Playout:
         self._sink.send_clear()
         self._clear_deadline = now + CLEAR_GUARD
         self._state = _State.CLEARING
+        if self._echo is not None:
+            self._echo.silenced(now + FRAME_SECONDS)
 
     def _fill_lump(self, now: float) -> None:
         """Clearing leaves alone what waits for its lump to fill: fill it, and nothing of the utterance is left."""
@@ -387,7 +411,7 @@ class Playout:
             self._generations.popleft()
 
     def _is_over(self, record: GenerationRecord, now: float) -> bool:
-        if not record.complete:
+        if not record.over:
             return False
         if len(self._generations) > 1 or not record.segments:
             return True

@@ -12,6 +12,7 @@ import numpy as np
 import webrtcvad
 
 from media.audio import FRAME_SECONDS, AudioFormat, Encoding
+from media.echo import EchoGate
 from media.levels import FULL_SCALE
 from media.resample import Resampler
 from media.silero import RATE, WINDOW_SAMPLES, Floats, SileroModel, SileroStream
@@ -87,7 +88,7 @@ class VoiceActivity:
     """Decides for each frame of one stream whether it is speech. The same frames lead to the same decisions.
 
     ``silero`` is the model of :func:`media.silero.load_model`; with ``None`` the gate and webrtcvad decide, which open
-    on music, tones and voices in the background.
+    on music, tones and voices in the background. ``echo`` tells the caller's voice from the agent's, coming back.
     """
 
     __slots__ = (
@@ -104,10 +105,11 @@ class VoiceActivity:
         "_silero",
         "_speaking",
         "_webrtc",
+        "echo",
         "format",
     )
 
-    def __init__(self, format: AudioFormat, silero: SileroModel | None = None) -> None:
+    def __init__(self, format: AudioFormat, silero: SileroModel | None = None, echo: EchoGate | None = None) -> None:
         if format.encoding is not Encoding.PCM16 or format.rate not in (8000, 16000):
             raise ValueError(
                 f"voice activity is judged in pcm16 at 8000 or 16000 Hz, not in {format}; convert it first"
@@ -115,6 +117,7 @@ class VoiceActivity:
         self.format = format
         self._rate = format.rate
         self._frame_bytes = format.frame_bytes
+        self.echo = echo
         self._gate = EnergyGate(format.frame_samples)
         self._webrtc = webrtcvad.Vad(_WEBRTC_MODE)
         self._silero = SileroStream(silero) if silero is not None else None
@@ -132,20 +135,28 @@ class VoiceActivity:
         """Whether Silero is listening."""
         return self._awake
 
-    def hear(self, frame: bytes) -> bool:
-        """Whether the next 20 ms are speech, with neither onset nor hangover smoothed."""
+    def hear(self, frame: bytes, now: float = 0.0) -> bool:
+        """Whether the next 20 ms are the caller's speech, with neither onset nor hangover smoothed. ``now``, when they
+        end, matters to the echo gate alone."""
         if len(frame) != self._frame_bytes:
             raise ValueError(
                 f"voice activity takes frames of {self._frame_bytes} bytes, not {len(frame)}; frame them first"
             )
         samples = np.frombuffer(frame, np.int16).astype(np.float32)
-        loud = self._gate.opens(float(samples.dot(samples)))
+        energy = float(samples.dot(samples))
+        passes = self.echo is None or self.echo.passes(energy, now)
+        loud = self._gate.opens(energy) and passes
+        return self._is_speech(frame, loud, passes) and passes
+
+    def _is_speech(self, frame: bytes, loud: bool, passes: bool) -> bool:
+        """Echo alone neither wakes Silero nor keeps it awake: it would say speech, and go on saying so for a while."""
         stirring = loud and self._webrtc.is_speech(frame, self._rate)
         if self._silero is None:
             return stirring
         if self._awake:
-            self._quiet = 0 if stirring or self._speaking else self._quiet + 1
+            self._quiet = 0 if passes and (stirring or self._speaking) else self._quiet + 1
             self._awake = self._quiet < _SLEEP_FRAMES
+            self._speaking = self._speaking and self._awake
             if self._age < _STALE_WINDOWS or self._speaking:
                 self._listen(frame)
             else:

@@ -20,6 +20,12 @@ _FINAL_LETTERS = 3
 """The last word before a mark is drawn out, by as much as so many letters take (phrase-final lengthening). In 19
 sentences of the Pico voice this leaves the estimate two words off at 0.5 % of all moments; without it, 1.3 %."""
 
+LOOK_BACK = 0.5
+"""The longest word that is said again from its beginning after a pause."""
+
+GAP_SHARE = 0.15
+"""Sound below this share of the loudest around it separates words."""
+
 _QUIET = 0.03
 """Sound below this share of the phrase's loudest 20 ms is a pause between words."""
 
@@ -54,6 +60,27 @@ class Spoken:
         voiced_before, voiced = self._voiced_seconds(audio, seconds)
         total = max(voiced, len(self.text) / SPEECH_RATE) if self._unfinished(audio, seconds) else voiced
         return " ".join(words[: _words_in(words, voiced_before / total if total else 0.0)])
+
+    def word_start(self, audio: bytes, seconds: float) -> float:
+        """Where the word begins that sounds at ``seconds``, at most :data:`LOOK_BACK` before; else ``seconds`` itself.
+
+        Without timings a word is taken to begin after the quietest 20 ms on the way back, if those are quiet indeed.
+        """
+        for word in self.timings:
+            if word.start < seconds < word.end and seconds - word.start <= LOOK_BACK:
+                return word.start
+        if self.timings:
+            return seconds
+        frame = self._format.frame_bytes
+        end = round(seconds * 50) * frame
+        recent = np.frombuffer(audio[max(0, end - round(LOOK_BACK * 50) * frame) : end], np.int16)
+        if not len(recent):
+            return seconds
+        levels = np.abs(recent.astype(np.int32)).reshape(-1, self._format.frame_samples).max(axis=1)
+        quietest = len(levels) - 1 - int(levels[::-1].argmin())
+        if levels[quietest] > GAP_SHARE * levels.max():
+            return seconds
+        return seconds - (len(levels) - 1 - quietest) / 50
 
     def _unfinished(self, audio: bytes, seconds: float) -> bool:
         """Whether the sound stops about where it was cut: then the rest of the phrase was never made."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from media.audio import AudioFormat
-from media.convert import Converter
 from media.playout import (
     Playout,
     PlayoutCut,
@@ -23,11 +22,15 @@ from media.playout import (
     PlayoutUnderrun,
 )
 from pipelines.agent import AgentDefinition
+from pipelines.completeness.questions import asks
 from pipelines.digits import DigitCollector
+from pipelines.ears import Ears, VoiceDetector
+from pipelines.endpointing import Endpointing
 from pipelines.events import (
     AgentSaid,
     BargedIn,
     EndReason,
+    Guessed,
     PartFailed,
     PipelineHost,
     TurnTimings,
@@ -35,12 +38,14 @@ from pipelines.events import (
     UserSaid,
     WatchdogFired,
 )
-from pipelines.generation import Generation, Stage
+from pipelines.generation import Delivery, Generation, Stage
 from pipelines.history import History
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
-from pipelines.parts import LanguageModel, ProviderError, SpeechToText, SttStream, TextToSpeech, Transcript
+from pipelines.parts import LanguageModel, ProviderError, SpeechToText, TextToSpeech
+from pipelines.phrasebook import phrases
+from pipelines.providers.smart_turn import SemanticDetector
 from pipelines.tools import Toolbox
-from pipelines.turns import (
+from pipelines.turn_events import (
     Interrupted,
     PauseAgent,
     ResumeAgent,
@@ -50,25 +55,18 @@ from pipelines.turns import (
     SpeechStarted,
     TurnEnded,
     TurnEvent,
-    TurnMachine,
-    TurnSettings,
+    TurnLikely,
 )
+from pipelines.turns import TurnSettings
 
 MAX_FAILURES = 3
 """Answers in a row that failed: after these the call ends, rather than apologise for ever."""
 
 
 RECOGNISER_SECONDS = 10.0
-CANNOT_HEAR = "I'm sorry, I cannot hear you for a technical reason. Please call again later. Goodbye."
 
 MAX_CALL_SECONDS = 3600.0
 """The longest call of an agent that sets no ``maxDuration``: a line that was forgotten costs money."""
-
-
-class VoiceDetector(Protocol):
-    """Voice activity of one caller: a frame of 20 ms in, whether it is speech out."""
-
-    def hear(self, frame: bytes) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,8 @@ class CascadeParts:
     stt: SpeechToText
     llm: LanguageModel
     tts: TextToSpeech
+    semantic: SemanticDetector | None = None
+    """Judges by the melody whether a turn is over, where one is installed."""
 
 
 class Cascade:
@@ -99,7 +99,6 @@ class Cascade:
         options = agent.options
         self.history = History(agent.prompt)
         self._toolbox = Toolbox(agent.functions, metadata or {})
-        self._turns = TurnMachine(turn_settings(agent))
         self._idle = IdleClock(options.idle.timeout, options.idle.prompts, options.idle.farewell)
         self._digits = DigitCollector(options.dtmf.timeout, options.dtmf.terminator)
         self._live: dict[int, Generation] = {}
@@ -108,6 +107,10 @@ class Cascade:
         self._decided = asyncio.Event()
         self._decided.set()
         self._paused_since: float | None = None
+        self._language = options.tts.language or "en"
+        self._guess: Generation | None = None  # prepared while it is not certain that the turn is over
+        self._talked_over = False  # the latest cut was for the caller's voice
+        self._unheard = ""  # what that kept the agent from saying
         self._started_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._ending = False
@@ -115,9 +118,7 @@ class Cascade:
         self._failures = 0
         self._playout: Playout | None = None
         self._stage: Stage | None = None
-        self._stt: SttStream | None = None
-        self._detector: VoiceDetector | None = None
-        self._to_stt: Converter | None = None
+        self._ears: Ears | None = None
 
     # The call's life
 
@@ -139,32 +140,43 @@ class Cascade:
                 message = f"it was not ready within {RECOGNISER_SECONDS:g} s"
                 raise ProviderError(stt.name, "timeout", message) from None
         except ProviderError as error:
-            self.on_stt_error(error)
-            self.say_and_end(CANNOT_HEAR, "failed")
+            self._on_stt_error(error)
+            self.say_and_end(phrases(self._language).cannot_hear, "failed")
 
     def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
         """The caller can hear us: listen, and greet."""
         options = self._agent.options
         self._started_at = self._clock()
-        self._detector = detector
-        self._playout = Playout(sink, format)
+        self._playout = Playout(sink, format, echo=detector.echo)
         self._stage = Stage(
-            self._parts.llm,
-            self._parts.tts,
-            self.history,
-            self._toolbox,
-            self._playout,
-            format,
-            self._host,
-            self._clock,
-            self._wait_until_decided,
-            options.tts.language or "en",
-            options.ending.farewell,
+            model=self._parts.llm,
+            voice=self._parts.tts,
+            history=self.history,
+            toolbox=self._toolbox,
+            playout=self._playout,
+            format=format,
+            host=self._host,
+            clock=self._clock,
+            decided=self._wait_until_decided,
+            on_hang_up=self._close_ears,
+            on_protected=self._protect,
+            language=self._language,
+            farewell=options.ending.farewell,
+            notices=options.turns.interruption.notices,
         )
-        stt_format = self._parts.stt.format
-        self._to_stt = Converter(format, stt_format) if format != stt_format else None
-        language = options.stt.language or "en-GB"
-        self._stt = self._parts.stt.open(self, language=language, hints=options.stt.hints)
+        self._ears = Ears(
+            self._parts.stt,
+            self._parts.semantic,
+            turn_settings(self._agent),
+            language=options.stt.language or "en-GB",
+            hints=options.stt.hints,
+            format=format,
+            detector=detector,
+            on_turn=self._on_turn,
+            on_error=self._on_stt_error,
+            spawn=self._spawn,
+            clock=self._clock,
+        )
         greeting = options.opening
         if greeting is not None:
             self._begin(Generation(self._next(), greeting.text, protected=not greeting.interruptible))
@@ -174,12 +186,10 @@ class Cascade:
     async def close(self) -> None:
         """The leg is gone. What was heard until now enters the record; nothing goes on."""
         self._ending = True
-        self._turns.close()
         if self._playout is not None:
             self._on_playout(self._playout.close(self._clock()))
-        if self._stt is not None:
-            await self._stt.close()
-            self._stt = None
+        if self._ears is not None:
+            await self._ears.close()
 
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         """Interrupt whatever is said, say this to its end, and hang up."""
@@ -197,14 +207,8 @@ class Cascade:
 
     def hear(self, frame: bytes) -> None:
         """20 ms of the caller."""
-        if self._detector is None or self._stt is None:
-            return
-        now = self._clock()
-        voice = self._detector.hear(frame)
-        self._stt.push(frame if self._to_stt is None else self._to_stt.process(frame))
-        events = self._turns.hear(voice, now)
-        if events:
-            self._on_turns(events, now)
+        if self._ears is not None:
+            self._ears.hear(frame, self._clock())
 
     def mark(self, name: str, cleared: bool) -> None:
         if self._playout is not None:
@@ -215,15 +219,14 @@ class Cascade:
 
     def tick(self, now: float) -> None:
         """Every 20 ms."""
-        playout = self._playout
-        if playout is None:
+        playout, ears = self._playout, self._ears
+        if playout is None or ears is None:
             return
         if playout.active:
             events = playout.tick(now)
             if events:
                 self._on_playout(events)
-        if self._turns.caller_speaking:
-            self._on_turns(self._turns.tick(now), now)
+        ears.tick(now)
         self._on_digits(self._digits.tick(now))
         if self._ending:
             if self._end_by is not None and now >= self._end_by:
@@ -236,52 +239,90 @@ class Cascade:
         if now - self._started_at >= self._longest:
             self.say_and_end(self._agent.options.time_exceeded_message, "max_duration")
 
-    # TranscriptListener
-
-    def on_transcript(self, transcript: Transcript) -> None:
-        now = self._clock()
-        self._on_turns(self._turns.transcript(transcript, now), now)
-
-    def on_stt_error(self, error: ProviderError) -> None:
-        self._host.on_event(PartFailed("stt", error.provider, error.kind, str(error)))
-
     # Turns
 
-    def _on_turns(self, events: Sequence[TurnEvent], now: float) -> None:
-        stt, playout = self._stt, self._playout
-        if stt is None or playout is None:
+    def _on_turn(self, event: TurnEvent, now: float) -> None:
+        playout = self._playout
+        if playout is None:
             return
-        for event in events:
-            match event:
-                case SpeechStarted():
-                    self._idle.stop()
-                    stt.speech_started()
-                case SpeechResumed():
-                    stt.speech_started()
-                case SpeechPaused():
-                    stt.speech_paused()
-                case SpeechDropped(deaf):
-                    stt.end_segment()
-                    if deaf:
-                        self._host.on_event(WatchdogFired("transcript"))
-                    self._quiet_if_over(now)
-                case PauseAgent(since):
-                    self._decided.clear()
-                    self._paused_since = now - since
-                    playout.pause(now)
-                case ResumeAgent():
-                    self._settle(confirmed=False)
-                    playout.resume(now)
-                case Interrupted():
-                    self._settle(confirmed=True)
-                    self._interrupt(now)
-                case TurnEnded(text):
-                    self._idle.reset()
-                    stt.end_segment()
-                    self._host.on_event(UserSaid(text))
-                    self._take_turn(event)
-                case _:
-                    assert_never(event)
+        match event:
+            case SpeechStarted():
+                self._idle.stop()
+            case SpeechPaused():
+                pass
+            case SpeechResumed():
+                self._drop_guess(now)
+            case SpeechDropped(deaf):
+                self._drop_guess(now)
+                self._on_nothing(now, deaf=deaf)
+            case PauseAgent(since):
+                self._decided.clear()
+                self._paused_since = now - since
+                playout.pause(now)
+            case ResumeAgent():
+                self._settle(confirmed=False)
+                playout.resume(now)
+            case Interrupted():
+                self._settle(confirmed=True)
+                self._talked_over = True
+                self._interrupt(now)
+            case TurnLikely(text):
+                self._prepare_answer(text, now)
+            case TurnEnded(text):
+                self._idle.reset()
+                self._talked_over, self._unheard = False, ""
+                self._host.on_event(UserSaid(text))
+                self._take_turn(event, now)
+            case _:
+                assert_never(event)
+
+    def _on_stt_error(self, error: ProviderError) -> None:
+        self._host.on_event(PartFailed("stt", error.provider, error.kind, str(error)))
+
+    def _on_nothing(self, now: float, *, deaf: bool) -> None:
+        """What was taken for speech is not a turn. Whoever fell silent for it goes on."""
+        unheard, self._unheard, self._talked_over = self._unheard, "", False
+        if deaf:
+            self._host.on_event(WatchdogFired("transcript"))
+            if self._ears is not None:
+                self._ears.renew()
+            if not self._live and not self._ending:
+                self._begin(Generation(self._next(), phrases(self._language).not_understood))
+        elif unheard and not self._live and not self._ending:
+            self._begin(Generation(self._next(), unheard))
+        self._quiet_if_over(now)
+
+    # Guesses: an answer is prepared while it is not certain that the turn is over
+
+    def _prepare_answer(self, text: str, now: float) -> None:
+        if self._live or self._ending or self._playout is None or not self._agent.options.turns.preemptive_generation:
+            return
+        self._decided.clear()
+        self._playout.pause(now)  # nothing plays; nothing will before it is certain
+        self._guess = Generation(self._next(), guess=text)
+        self._begin(self._guess)
+
+    def _drop_guess(self, now: float) -> None:
+        """Nothing of it was heard, nothing acted, nothing is remembered."""
+        if self._guess is None:
+            return
+        self._guess = None
+        self._host.on_event(Guessed(right=False))
+        self._decided.set()
+        self._interrupt(now)
+
+    def _confirm_guess(self, turn: TurnEnded, now: float) -> None:
+        guess, self._guess = self._guess, None
+        if guess is None or self._playout is None:
+            return
+        self._host.on_event(Guessed(right=True))
+        self.history.user(turn.text)
+        guess.guess, guess.turn = None, turn
+        self._floor(protected=turn.cut)
+        for text in guess.withheld:
+            self._host.on_saying(text)
+        self._decided.set()
+        self._playout.resume(now)
 
     def _settle(self, *, confirmed: bool) -> None:
         if self._paused_since is not None:
@@ -292,25 +333,31 @@ class Cascade:
     async def _wait_until_decided(self) -> None:
         await self._decided.wait()
 
-    def _take_turn(self, turn: TurnEnded) -> None:
+    def _take_turn(self, turn: TurnEnded, now: float) -> None:
         """Answer, once everything said before is in the record."""
+        if self._guess is not None and self._guess.guess == turn.text:
+            self._confirm_guess(turn, now)
+            return
+        self._drop_guess(now)
         if self._live:
             waiting = self._waiting_turn
             self._waiting_turn = turn if waiting is None else replace(turn, text=f"{waiting.text} {turn.text}")
             return
         self._waiting_turn = None
         self.history.user(turn.text)
-        self._begin(Generation(self._next(), turn=turn))
+        self._begin(Generation(self._next(), turn=turn, protected=turn.cut))
 
     def _on_digits(self, digits: str | None) -> None:
         if digits is None or self._ending:
             return
         now = self._clock()
         self._idle.reset()
+        self._drop_guess(now)
         self._settle(confirmed=True)
+        self._talked_over, self._unheard = False, ""
         self._interrupt(now)
         self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
-        self._take_turn(TurnEnded(digits, now, now, now))
+        self._take_turn(TurnEnded(digits, now, now, now), now)
 
     # Generations
 
@@ -326,15 +373,15 @@ class Cascade:
         self._stage.playout.begin(generation.number)
         if generation.ends is not None:
             self._close_ears()
-        else:
-            self._turns.floor(agent=True, protected=generation.protected)
+        elif generation.guess is None:
+            self._floor(protected=generation.protected)
         generation.task = self._spawn(self._run(generation))
 
     async def _run(self, generation: Generation) -> None:
         stage = self._stage
         if stage is None:
             return
-        await generation.run(stage, self._close_ears)
+        await Delivery(generation, stage).run()
         self._failures = self._failures + 1 if generation.failed else 0
         if self._failures >= MAX_FAILURES and generation.ends is None:
             generation.ends = "failed"
@@ -342,10 +389,22 @@ class Cascade:
         if generation.ends is not None:
             self._end_by = self._clock() + stage.playout.unheard_seconds + self._agent.options.ending.max_wait
 
+    def _floor(self, *, protected: bool) -> None:
+        """The agent has it."""
+        if self._ears is not None:
+            self._ears.floor(agent=True, protected=protected)
+
+    def _protect(self, generation: Generation) -> None:
+        """It says something that has to be heard: from here on it cannot be interrupted."""
+        generation.protected = True
+        if generation.guess is None:
+            self._floor(protected=True)
+
     def _close_ears(self) -> None:
         """The call is ending: that does not change any more, whatever the caller says."""
         self._ending = True
-        self._turns.close()
+        if self._ears is not None:
+            self._ears.shut()
         self._idle.stop()
         if self._paused_since is not None:
             self._settle(confirmed=False)
@@ -376,6 +435,10 @@ class Cascade:
                     if heard.text:
                         said = AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds)
                         self._host.on_event(said)
+                        if self._ears is not None:
+                            self._ears.expect(asks(heard.text, self._language))
+                    if not heard.complete and self._talked_over:
+                        self._unheard = " ".join(generation.said.split()[len(heard.text.split()) :])
                     self._on_over(generation)
                 case _:
                     assert_never(event)
@@ -395,16 +458,18 @@ class Cascade:
         if generation.ends is not None:
             self._host.end_call(generation.ends)
         elif not self._live and not self._ending:
-            self._turns.floor(agent=False)
+            if self._ears is not None:
+                self._ears.floor(agent=False)
             if self._waiting_turn is not None:
-                self._take_turn(self._waiting_turn)
+                self._take_turn(self._waiting_turn, self._clock())
             else:
                 self._quiet_if_over(self._clock())
 
     # Silence
 
     def _quiet_if_over(self, now: float) -> None:
-        if not self._live and not self._turns.caller_speaking and not self._ending:
+        speaking = self._ears is not None and self._ears.caller_speaking
+        if not self._live and not speaking and not self._ending:
             self._idle.quiet(now)
 
     def _on_idle(self, prompt: IdlePrompt | IdleFarewell) -> None:
@@ -419,8 +484,9 @@ def turn_settings(agent: AgentDefinition) -> TurnSettings:
     """The agent's ``turns`` option as the turn machine takes it."""
     endpointing, interruption = agent.options.turns.endpointing, agent.options.turns.interruption
     return TurnSettings(
-        min_delay=endpointing.min_delay,
-        max_delay=endpointing.max_delay,
+        endpointing=Endpointing(endpointing.min_delay, endpointing.max_delay),
+        language=agent.options.stt.language or "en",
+        longest=agent.options.turns.user_turn_limit,
         interruptions=interruption.enabled,
         by_words=interruption.mode == "adaptive",
         min_duration=interruption.min_duration,

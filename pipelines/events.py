@@ -50,6 +50,13 @@ class BargedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Guessed:
+    """An answer was prepared before the turn was certainly over; ``right``: it could be used."""
+
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCalled:
     name: str
     arguments: Mapping[str, Any]
@@ -101,6 +108,7 @@ PipelineEvent = (
     | AgentSaid
     | TurnTimings
     | BargedIn
+    | Guessed
     | ToolCalled
     | ToolReturned
     | Underran

@@ -1,13 +1,13 @@
 """One attempt of the agent to answer: the model thinks, its words are spoken as they come, its tools act.
 
-Everything made here carries the generation's number. Cancelling the task that runs :meth:`Generation.run` stops the
+Everything made here carries the generation's number. Cancelling the task that runs :meth:`Delivery.run` stops the
 model, the synthesis and the tools at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -17,7 +17,15 @@ from media.framer import Framer
 from media.ledger import Segment
 from media.playout import Playout
 from media.words import TimedWord
-from pipelines.events import EndReason, PartFailed, PipelineHost, ToolCalled, ToolReturned, UsageReported
+from pipelines.events import (
+    EndReason,
+    PartFailed,
+    PipelineHost,
+    ToolCalled,
+    ToolReturned,
+    UsageReported,
+    WatchdogFired,
+)
 from pipelines.history import History, Step
 from pipelines.parts import (
     LanguageModel,
@@ -30,10 +38,11 @@ from pipelines.parts import (
     Usage,
     WordTiming,
 )
+from pipelines.phrasebook import phrases
 from pipelines.phrases import PhraseSplitter
 from pipelines.spoken import spoken
 from pipelines.tools import Toolbox
-from pipelines.turns import TurnEnded
+from pipelines.turn_events import TurnEnded
 
 T = TypeVar("T")
 
@@ -46,7 +55,8 @@ MODEL_SECONDS = 15.0
 SPEECH_SECONDS = 10.0
 """The longest wait for the synthesiser's next sound."""
 
-APOLOGY = "I'm sorry, something went wrong on my side. Could you say that again?"
+PATIENCE_SECONDS = 3.0
+"""The longest that the caller waits for the first word of an answer, before being asked for a moment."""
 
 
 @dataclass(slots=True)
@@ -62,82 +72,124 @@ class Stage:
     host: PipelineHost
     clock: Callable[[], float]
     decided: Callable[[], Awaitable[None]]
-    """Waits while it is undecided whether the caller interrupts: no tool acts meanwhile."""
+    """Waits while it is undecided whether the caller interrupts, or whether a turn is really over: nothing acts
+    meanwhile."""
+    on_hang_up: Callable[[], None]
+    """The agent hangs up once this generation was heard: that does not change any more."""
+    on_protected: Callable[[Generation], None]
+    """The generation says something that has to be heard."""
     language: str = "en"
     farewell: str | None = None
     """Said before the agent hangs up without a word."""
+    notices: Sequence[str] = ()
+    """Texts that have to be heard: who says one of them cannot be interrupted."""
 
 
 @dataclass(slots=True, eq=False)
 class Generation:
     """``text`` is said as it stands; without it the model is asked. ``ends`` says that the call ends once this was
-    heard, and why."""
+    heard, and why. ``guess`` is what the caller has likely said, while that is not certain: nothing of a guess is
+    spoken, acts or is remembered."""
 
     number: int
     text: str | None = None
     protected: bool = False
     ends: EndReason | None = None
     turn: TurnEnded | None = None
+    guess: str | None = None
     steps: list[Step] = field(default_factory=list)
     first_token: float | None = None
     first_audio: float | None = None
     failed: bool = False
-    voice_failed: bool = False
+    withheld: list[str] = field(default_factory=list)
+    """Phrases of a guess, of which nobody was told yet."""
     task: asyncio.Task[None] | None = None
 
-    async def run(self, stage: Stage, on_hang_up: Callable[[], None]) -> None:
+    @property
+    def said(self) -> str:
+        """All that it wanted to say, so far."""
+        return " ".join(spoken(step.text) for step in self.steps if step.text.strip())
+
+
+class Delivery:
+    """The work of one generation."""
+
+    def __init__(self, generation: Generation, stage: Stage) -> None:
+        self._generation = generation
+        self._stage = stage
+        self._phrases: asyncio.Queue[tuple[str, int] | None] = asyncio.Queue()
+        self._spoke = False
+        self._voice_failed = False
+
+    async def run(self) -> None:
         """To its end, or to its failure, of which the caller is told in words as far as there is a voice."""
+        generation = self._generation
         try:
             try:
-                if self.text is not None:
-                    self.steps.append(Step(self.text))
-                    await self._speak(stage, self.text, 0)
+                if generation.text is not None:
+                    generation.steps.append(Step(generation.text))
+                    await self._speak(generation.text, 0)
                 else:
-                    await self._answer(stage, on_hang_up)
+                    await self._answer()
             except* ProviderError as errors:
-                self.failed = True
-                await self._apologise(stage, _first(errors))
+                await self._apologise(_first(errors))
         finally:
-            stage.playout.finish(self.number)
+            self._stage.playout.finish(generation.number)
 
-    async def _answer(self, stage: Stage, on_hang_up: Callable[[], None]) -> None:
-        phrases: asyncio.Queue[tuple[str, int] | None] = asyncio.Queue()
+    async def _answer(self) -> None:
+        generation = self._generation
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._speak_all(stage, phrases))
+            group.create_task(self._speak_all())
+            impatient = group.create_task(self._bridge())
             for _ in range(MAX_STEPS):
                 step = Step()
-                self.steps.append(step)
-                await self._think(stage, step, phrases)
-                if not step.calls or await self._use_tools(stage, step, phrases, on_hang_up):
+                generation.steps.append(step)
+                await self._think(step)
+                if not step.calls or await self._use_tools(step):
                     break
             else:
-                self._give_up(stage, phrases, f"the model asked for tools {MAX_STEPS} times in a row")
-            if self.ends is None and not any(step.text.strip() for step in self.steps):
-                self._give_up(stage, phrases, "the model answered nothing")
-            phrases.put_nowait(None)
+                self._give_up(f"the model asked for tools {MAX_STEPS} times in a row")
+            if generation.ends is None and not any(step.text.strip() for step in generation.steps):
+                self._give_up("the model answered nothing")
+            impatient.cancel()
+            self._phrases.put_nowait(None)
 
-    def _give_up(self, stage: Stage, phrases: asyncio.Queue[tuple[str, int] | None], complaint: str) -> None:
+    def _say(self, text: str, step: int) -> None:
+        self._spoke = True
+        self._phrases.put_nowait((text, step))
+
+    def _give_up(self, complaint: str) -> None:
         """The model does not fail, and has nothing to say: the caller is told so, rather than left in silence."""
-        self.failed = True
-        name = stage.model.name
-        stage.host.on_event(PartFailed("llm", name, "protocol", f"{name}: {complaint}"))
-        self.steps.append(Step(APOLOGY))
-        phrases.put_nowait((APOLOGY, len(self.steps) - 1))
+        self._generation.failed = True
+        name = self._stage.model.name
+        self._stage.host.on_event(PartFailed("llm", name, "protocol", f"{name}: {complaint}"))
+        apology = phrases(self._stage.language).went_wrong
+        self._generation.steps.append(Step(apology))
+        self._say(apology, len(self._generation.steps) - 1)
 
-    async def _think(self, stage: Stage, step: Step, phrases: asyncio.Queue[tuple[str, int] | None]) -> None:
+    async def _bridge(self) -> None:
+        """The answer takes long: the caller is asked for a moment."""
+        await self._stage.decided()
+        await asyncio.sleep(PATIENCE_SECONDS)
+        if not self._spoke:
+            self._stage.host.on_event(WatchdogFired("audio"))
+            self._phrases.put_nowait((phrases(self._stage.language).one_moment, len(self._generation.steps) - 1))
+
+    async def _think(self, step: Step) -> None:
         """One request to the model; its words go on to be spoken, phrase by phrase."""
-        number = len(self.steps) - 1
+        stage, generation = self._stage, self._generation
+        number = len(generation.steps) - 1
         splitter = PhraseSplitter(stage.language)
-        messages = stage.history.messages(self.steps[:-1])
+        messages = stage.history.messages(generation.steps[:-1], guess=generation.guess)
         answer = stage.model.generate(messages, stage.toolbox.specs)
         async for event in _bounded(answer, MODEL_SECONDS, stage.model.name, "the model did not go on"):
             match event:
                 case TextDelta(text):
-                    if self.first_token is None and text.strip():
-                        self.first_token = stage.clock()
+                    if generation.first_token is None and text.strip():
+                        generation.first_token = stage.clock()
                     step.text += text
                     for phrase in splitter.push(text):
-                        phrases.put_nowait((phrase, number))
+                        self._say(phrase, number)
                 case ToolCall():
                     step.calls.append(event)
                 case Usage():
@@ -145,16 +197,11 @@ class Generation:
                     units["output_tokens"] = event.output_tokens
                     stage.host.on_event(UsageReported("llm", stage.model.name, units))
         for phrase in splitter.flush():
-            phrases.put_nowait((phrase, number))
+            self._say(phrase, number)
 
-    async def _use_tools(
-        self,
-        stage: Stage,
-        step: Step,
-        phrases: asyncio.Queue[tuple[str, int] | None],
-        on_hang_up: Callable[[], None],
-    ) -> bool:
+    async def _use_tools(self, step: Step) -> bool:
         """Run the tools of a step, once it is certain that this generation stands. True if the call is to end."""
+        stage, generation = self._stage, self._generation
         for call in step.calls:
             await stage.decided()
             stage.host.on_event(ToolCalled(call.name, call.arguments))
@@ -162,55 +209,67 @@ class Generation:
             step.results.append(Message("tool", result.text, tool_call_id=call.id, name=call.name))
             stage.host.on_event(ToolReturned(call.name, call.arguments, result.text))
             if result.hang_up:
-                self.ends = "agent"
-                self.protected = True
-                on_hang_up()
-                if stage.farewell and not any(earlier.text.strip() for earlier in self.steps):
+                generation.ends = "agent"
+                generation.protected = True
+                stage.on_hang_up()
+                if stage.farewell and not any(earlier.text.strip() for earlier in generation.steps):
                     step.text = stage.farewell
-                    phrases.put_nowait((stage.farewell, len(self.steps) - 1))
+                    self._say(stage.farewell, len(generation.steps) - 1)
                 return True
         return False
 
-    async def _speak_all(self, stage: Stage, phrases: asyncio.Queue[tuple[str, int] | None]) -> None:
-        while (phrase := await phrases.get()) is not None:
-            await self._speak(stage, *phrase)
+    async def _speak_all(self) -> None:
+        while (phrase := await self._phrases.get()) is not None:
+            await self._speak(*phrase)
 
-    async def _speak(self, stage: Stage, text: str, step: int) -> None:
+    async def _speak(self, text: str, step: int) -> None:
         """Synthesise one phrase into the playout: what is said, counted as heard and remembered is one text."""
+        stage, generation = self._stage, self._generation
         text = spoken(text)
         if not text:
             return
-        stage.host.on_saying(text)
-        segment = stage.playout.segment(self.number, text, step)
+        if any(notice in text for notice in stage.notices):
+            stage.on_protected(generation)
+        if generation.guess is None:
+            stage.host.on_saying(text)
+        else:
+            generation.withheld.append(text)
+        segment = stage.playout.segment(generation.number, text, step)
         framer, converter = Framer(stage.voice.format), Converter(stage.voice.format, stage.format)
         speech = stage.voice.synthesize(text)
         try:
             async for event in _bounded(speech, SPEECH_SECONDS, stage.voice.name, "the voice did not go on"):
                 match event:
                     case SpeechAudio(data):
-                        self._write(stage, segment, converter, framer.push(data))
+                        self._write(segment, converter, framer.push(data))
                     case WordTiming(word, start, end):
                         segment.add_word(TimedWord(word, start, end))
-            self._write(stage, segment, converter, framer.flush())
+            self._write(segment, converter, framer.flush())
+            segment.close()
             stage.host.on_event(UsageReported("tts", stage.voice.name, {"characters": len(text)}))
         except ProviderError:
-            self.voice_failed = True
+            self._voice_failed = True
             raise
         finally:
-            segment.close()
+            segment.close(broken=True)  # unless it is closed already: cancelled, or failed, in the middle
 
-    def _write(self, stage: Stage, segment: Segment, converter: Converter, frames: list[bytes]) -> None:
-        if frames and segment.write(converter.process(b"".join(frames))) and self.first_audio is None:
-            self.first_audio = stage.clock()
-
-    async def _apologise(self, stage: Stage, error: ProviderError) -> None:
-        part: Literal["llm", "tts"] = "tts" if self.voice_failed else "llm"
-        stage.host.on_event(PartFailed(part, error.provider, error.kind, str(error)))
-        if self.voice_failed or self.text is not None:
+    def _write(self, segment: Segment, converter: Converter, frames: list[bytes]) -> None:
+        if not frames or not segment.write(converter.process(b"".join(frames))):
             return
-        self.steps.append(Step(APOLOGY))
+        if self._generation.first_audio is None:
+            self._generation.first_audio = self._stage.clock()
+
+    async def _apologise(self, error: ProviderError) -> None:
+        stage, generation = self._stage, self._generation
+        generation.failed = True
+        part: Literal["llm", "tts"] = "tts" if self._voice_failed else "llm"
+        stage.host.on_event(PartFailed(part, error.provider, error.kind, str(error)))
+        if self._voice_failed or generation.text is not None:
+            return
+        apology = phrases(stage.language).went_wrong
+        generation.steps.append(Step(apology))
         try:
-            await self._speak(stage, APOLOGY, len(self.steps) - 1)
+            await self._speak(apology, len(generation.steps) - 1)
         except ProviderError as second:
             stage.host.on_event(PartFailed("tts", second.provider, second.kind, str(second)))
 

@@ -34,11 +34,7 @@ class History:
 
     def user(self, text: str) -> None:
         """The caller said this. What is said on without an answer in between is one message."""
-        last = self._entries[-1] if self._entries else None
-        if last is not None and last.role == "user":
-            self._entries[-1] = replace(last, content=f"{last.content} {text}")
-        else:
-            self._entries.append(Message("user", text))
+        self._entries = _with_user(self._entries, text)
 
     def agent(self, steps: Sequence[Step], heard: Sequence[str]) -> None:
         """A generation is over: of the text of its steps, the caller heard ``heard`` (one for each step, or fewer)."""
@@ -46,9 +42,13 @@ class History:
             text = heard[index] if index < len(heard) else ""
             self._entries += replace_text(step, text).messages()
 
-    def messages(self, pending: Sequence[Step] = ()) -> list[Message]:
-        """For the model: the prompt, the conversation, and the steps of the generation under way as it said them."""
-        messages = [Message("system", self.prompt), *self._entries] if self.prompt else list(self._entries)
+    def messages(self, pending: Sequence[Step] = (), *, guess: str | None = None) -> list[Message]:
+        """For the model: the prompt, the conversation, and the steps of the generation under way as it said them.
+
+        ``guess`` is what the caller has likely said: told to the model, and not remembered.
+        """
+        entries = _with_user(self._entries, guess) if guess is not None else self._entries
+        messages = [Message("system", self.prompt), *entries] if self.prompt else list(entries)
         for step in pending:
             messages += step.messages()
         return messages
@@ -56,6 +56,13 @@ class History:
     @property
     def entries(self) -> Sequence[Message]:
         return tuple(self._entries)
+
+
+def _with_user(entries: Sequence[Message], text: str) -> list[Message]:
+    last = entries[-1] if entries else None
+    if last is not None and last.role == "user":
+        return [*entries[:-1], replace(last, content=f"{last.content} {text}")]
+    return [*entries, Message("user", text)]
 
 
 def replace_text(step: Step, text: str) -> Step:

@@ -37,6 +37,7 @@ class Transcript:
 
     A later transcript with the same ``segment`` replaces an earlier one. ``final`` ones are not revised any more.
     ``audio_seconds`` is how much sound it covers, ``took`` how long the recogniser worked after the sound ended.
+    ``over``: the recogniser itself, by its own turn detection, holds the caller's turn to be over.
     """
 
     segment: int
@@ -44,6 +45,7 @@ class Transcript:
     final: bool
     audio_seconds: float = 0.0
     took: float = 0.0
+    over: bool = False
 
 
 class TranscriptListener(Protocol):

@@ -1,18 +1,35 @@
 """Turn-taking: when the caller's turn has ended, and whether the caller breaks in on the agent.
 
-A pure machine. It is fed voice activity (20 ms at a time), transcripts, who has the floor, and the time; it answers
-with events that say what to do. Speech over the agent pauses the agent at once; then it is decided: enough of it, or
-words, is an interruption; a cough or an "uh-huh" is not, and the agent goes on where it stopped.
+A pure machine. It is fed voice activity (20 ms at a time), transcripts, opinions of a semantic detector, who has the
+floor, and the time; it answers with events that say what to do. How long a pause ends a turn is
+:mod:`pipelines.endpointing`'s business. Speech over the agent pauses the agent at once; then it is decided: enough of
+it, or words, is an interruption; a cough or an "uh-huh" is not, and the agent goes on where it stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 
 from media.audio import FRAME_SECONDS
+from pipelines.backchannels import is_backchannel
+from pipelines.completeness import Expects, Judgement, judge
+from pipelines.endpointing import Endpointing, Outlook, outlook
 from pipelines.parts import Transcript
+from pipelines.turn_events import (
+    Interrupted,
+    PauseAgent,
+    ResumeAgent,
+    SpeechDropped,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    TurnEnded,
+    TurnEvent,
+    TurnLikely,
+)
 
 ONSET_WINDOW = 0b11111
 ONSET_FRAMES = 3
@@ -27,19 +44,20 @@ COUGH_SECONDS = 0.16
 COUGH_SILENCE = 0.3
 """Silence after so little voice, before it is taken to be over."""
 
-BACKCHANNELS = frozenset(
-    {"uh huh", "uhhuh", "uh-huh", "mm", "mmm", "mhm", "mm hmm", "mm-hmm", "hm", "hmm", "ah", "oh", "yeah", "yep"}
-    | {"ok", "okay", "right", "sure", "i see", "got it"}
-)
-"""What listeners say without wanting the floor."""
+TRANSCRIPT_SECONDS = 3.0
+"""Silence without a transcript of what was said: the recogniser is deaf, and what there are of words must do."""
+
+_EPSILON = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class TurnSettings:
     """Seconds, and the defaults of the agent's ``turns`` option."""
 
-    min_delay: float = 0.5
-    max_delay: float = 3.0
+    endpointing: Endpointing = field(default_factory=Endpointing)
+    language: str = "en"
+    longest: float = 60.0
+    """A turn longer than this is cut: somebody who talks without end is answered all the same."""
     interruptions: bool = True
     by_words: bool = True
     """Short speech is judged by its words, too, not by its duration alone (mode ``adaptive``)."""
@@ -48,64 +66,6 @@ class TurnSettings:
     false_interruption_timeout: float = 1.0
     resume: bool = True
 
-
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """The caller speaks: tell the recogniser. ``at`` is when it began, as far as can be told."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechPaused:
-    """The caller paused: a transcript is wanted now."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechResumed:
-    """The caller goes on after a pause: tell the recogniser."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechDropped:
-    """It was nothing: a noise, a cough, a backchannel. ``deaf`` if there was speech enough, and no transcript came."""
-
-    deaf: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PauseAgent:
-    """Somebody speaks over the agent: silence, until it is decided."""
-
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeAgent:
-    """It was no interruption: the agent goes on where the caller last heard it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """It is one: the agent's generation is over."""
-
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnded:
-    """The caller has said ``text``, and the agent is to answer. Times: when the speech ended, when its transcript came,
-    when it was decided."""
-
-    text: str
-    speech_ended: float
-    transcribed: float
-    decided: float
-
-
-TurnEvent = (
-    SpeechStarted | SpeechPaused | SpeechResumed | SpeechDropped | PauseAgent | ResumeAgent | Interrupted | TurnEnded
-)
 
 _NOTHING: tuple[TurnEvent, ...] = ()
 
@@ -117,10 +77,16 @@ class _Caller(Enum):
 
 
 class TurnMachine:
-    """One call's turns. Every method takes the time in seconds, and returns what follows."""
+    """One call's turns. Every method takes the time in seconds, and returns what follows.
 
-    def __init__(self, settings: TurnSettings | None = None) -> None:
+    ``judge`` tells what a text so far is like; the one of :mod:`pipelines.completeness`, unless a test has another.
+    """
+
+    def __init__(
+        self, settings: TurnSettings | None = None, judge: Callable[[str, Expects], Judgement] | None = None
+    ) -> None:
         self.settings = settings or TurnSettings()
+        self._judge = judge or partial(_judge, language=self.settings.language)
         self._caller = _Caller.SILENT
         self._window = 0
         self._onset = 0.0
@@ -130,6 +96,12 @@ class TurnMachine:
         self._transcripts: dict[int, Transcript] = {}  # by segment
         self._done = -1  # the latest segment that belongs to a turn that is over
         self._transcribed: float | None = None  # when a transcript of all that was said came
+        self._semantic: float | None = None  # what the detector thinks of this pause
+        self._outlook: Outlook = "uncertain"
+        self._likely: str | None = None  # the text that was told to be likely all
+        self._expects: Expects = "free"
+        self._question = False  # the agent's last words asked something
+        self._cutting = False  # the turn is too long, and a transcript of it was asked for
         self._floor = False  # the agent has it: it speaks, or is about to
         self._protected = False
         self._pausing = False  # the agent is paused, and it is not decided whether it was interrupted
@@ -160,6 +132,13 @@ class TurnMachine:
         if not agent:
             self._pausing = False
 
+    def expect(self, kind: Expects | None) -> None:
+        """What the agent's last words ask for; None: they asked nothing."""
+        self._question = kind is not None
+        self._expects = kind or "free"
+
+    # What happens
+
     def hear(self, voice: bool, now: float) -> Sequence[TurnEvent]:
         """20 ms of the caller, that end at ``now``."""
         self._window = (self._window << 1 | voice) & ONSET_WINDOW
@@ -181,69 +160,101 @@ class TurnMachine:
 
     def transcript(self, transcript: Transcript, now: float) -> Sequence[TurnEvent]:
         """The recogniser's words. One for sound that ended before the latest speech counts, but not as all of it."""
-        if self._caller is _Caller.SILENT or self._closed:
-            return _NOTHING
-        if transcript.segment <= self._done:
+        if self._caller is _Caller.SILENT or self._closed or transcript.segment <= self._done:
             return _NOTHING
         self._transcripts[transcript.segment] = transcript
         if self._caller is _Caller.TRAILING and self._whole():
             self._transcribed = now
+            self._look()
         self._decide(now)
         return self._take()
 
+    def semantic(self, probability: float, now: float) -> Sequence[TurnEvent]:
+        """A semantic detector's opinion of the pause under way: how likely the turn is over."""
+        if self._caller is not _Caller.TRAILING or self._closed:
+            return _NOTHING
+        self._semantic = probability
+        self._look()
+        self._decide(now)
+        return self._take()
+
+    # The caller's voice
+
     def _voice(self, now: float) -> None:
         if self._caller is _Caller.SILENT:
-            self._onset = now - self._window.bit_length() * FRAME_SECONDS
-            self._voiced = self._window.bit_count() * FRAME_SECONDS
-            self._skipped = 0.0
-            self._caller = _Caller.SPEAKING
-            self._events.append(SpeechStarted(self._onset))
-            if self._floor and self.settings.interruptions and not self._protected:
-                self._pausing = True
-                self._events.append(PauseAgent(self._onset))
+            self._begin(now)
         elif self._caller is _Caller.SPEAKING:
             self._voiced += FRAME_SECONDS
         elif self._window & 0b11 == 0b11:
-            if self._voiced >= COUGH_SECONDS:
-                self._events.append(SpeechResumed())
-            self._voiced += 2 * FRAME_SECONDS
-            self._skipped += max(0.0, now - self._last_voice - 2 * PAUSE_SECONDS)
-            self._caller = _Caller.SPEAKING
-            self._transcribed = None
+            self._go_on(now)
         else:
             return  # one frame alone, after speech, is a click
         self._last_voice = now
 
+    def _begin(self, now: float) -> None:
+        self._onset = now - self._window.bit_length() * FRAME_SECONDS
+        self._voiced = self._window.bit_count() * FRAME_SECONDS
+        self._skipped = 0.0
+        self._caller = _Caller.SPEAKING
+        self._events.append(SpeechStarted(self._onset))
+        if self._floor and self.settings.interruptions and not self._protected:
+            self._pausing = True
+            self._events.append(PauseAgent(self._onset))
+
+    def _go_on(self, now: float) -> None:
+        if self._voiced >= COUGH_SECONDS:
+            self._events.append(SpeechResumed())
+        self._voiced += 2 * FRAME_SECONDS
+        self._skipped += max(0.0, now - self._last_voice - 2 * PAUSE_SECONDS)
+        self._caller = _Caller.SPEAKING
+        self._transcribed = self._semantic = self._likely = None
+        self._cutting = False
+
+    # Decisions
+
     def _decide(self, now: float) -> None:
         silence = now - self._last_voice
         if self._caller is _Caller.SPEAKING:
-            if silence >= PAUSE_SECONDS - 0.001:
-                self._caller = _Caller.TRAILING
-                if self._voiced >= COUGH_SECONDS:
-                    self._events.append(SpeechPaused())
-            elif self._pausing and self._voiced >= self.settings.min_duration and not self.settings.min_words:
-                self._interrupt()
-            return
-        if self._pausing and self._confirmed_by_words():
-            self._interrupt()
-        if self._pausing:
-            self._maybe_false(silence)
-        else:
-            self._maybe_ended(silence, now)
+            self._decide_speaking(silence, now)
+        elif self._pausing:
+            self._decide_interruption(silence)
+        if self._caller is _Caller.TRAILING and not self._pausing:
+            self._decide_end(silence, now)
 
-    def _maybe_false(self, silence: float) -> None:
+    def _decide_speaking(self, silence: float, now: float) -> None:
+        if silence >= PAUSE_SECONDS - _EPSILON:
+            self._caller = _Caller.TRAILING
+            if self._voiced >= COUGH_SECONDS:
+                self._events.append(SpeechPaused())
+            if self._transcripts and self._covered() >= self._spoken():
+                self._transcribed = now  # a recogniser that streams may know it all by now
+                self._look()
+        elif self._pausing and self._long_enough():
+            self._interrupt()
+        elif not self._pausing and now - self._onset >= self.settings.longest:
+            self._caller = _Caller.TRAILING  # whatever comes now is for the next turn
+            self._last_voice = now
+            self._cutting = True
+            self._events.append(SpeechPaused())
+
+    def _decide_interruption(self, silence: float) -> None:
+        """Speech over the agent has stopped before it lasted long enough to be one by itself."""
         settings = self.settings
+        if self._confirmed_by_words():
+            self._interrupt()
+            return
         cough = self._voiced < COUGH_SECONDS and silence >= COUGH_SILENCE
         words = self._transcribed is not None  # and they did not confirm
-        if cough or words or silence >= settings.false_interruption_timeout:
-            self._pausing = False
-            if settings.resume:
-                self._events.append(ResumeAgent())
-                self._drop(deaf=False)
-            else:
-                self._interrupt()
+        if not (cough or words or silence >= settings.false_interruption_timeout):
+            return
+        self._pausing = False
+        if settings.resume:
+            self._events.append(ResumeAgent())
+            self._drop(deaf=False)
+        else:
+            self._interrupt()
 
-    def _maybe_ended(self, silence: float, now: float) -> None:
+    def _decide_end(self, silence: float, now: float) -> None:
         if self._voiced < COUGH_SECONDS:
             if silence >= COUGH_SILENCE:
                 self._drop(deaf=False)
@@ -251,13 +262,37 @@ class TurnMachine:
         text = self._text()
         if self._transcribed is not None and not text:
             self._drop(deaf=False)
-        elif silence >= self.settings.min_delay - 0.001 and text and self._transcribed is not None:
+        elif self._transcribed is not None and (
+            self._cutting or silence >= self.settings.endpointing.delay(self._outlook) - _EPSILON
+        ):
             self._end(text, self._transcribed, now)
-        elif silence >= self.settings.max_delay:
+        elif silence >= TRANSCRIPT_SECONDS:
             if text:
                 self._end(text, now, now)
             else:
                 self._drop(deaf=True)
+        elif self._transcribed is not None and self._outlook in ("likely", "over") and self._likely != text:
+            self._likely = text
+            if not self._floor:
+                self._events.append(TurnLikely(text))
+
+    def _look(self) -> None:
+        """How likely is it that the turn is over, by all that is known of this pause?"""
+        text = self._text()
+        over = any(transcript.over for transcript in self._transcripts.values())
+        judgement = self._judge(text, self._expects) if text else None
+        self._outlook = outlook(judgement, self._semantic, over=over)
+
+    def _long_enough(self) -> bool:
+        """So much voice is an interruption; where its words are still to come, or only a backchannel so far, twice as
+        much: the agent is silent meanwhile, and has lost nothing if it was none."""
+        settings = self.settings
+        if settings.min_words or self._voiced < settings.min_duration:
+            return False
+        if not settings.by_words or self._voiced >= 2 * settings.min_duration:
+            return True
+        text = self._text()
+        return bool(text) and not is_backchannel(text, settings.language, question=self._question)
 
     def _confirmed_by_words(self) -> bool:
         settings = self.settings
@@ -266,9 +301,9 @@ class TurnMachine:
         if not (settings.by_words or settings.min_words):
             return False
         text = self._text()
-        words = text.split()
-        plain = " ".join(word.strip(".,!?").lower() for word in words)
-        return len(words) >= max(1, settings.min_words) and plain not in BACKCHANNELS
+        if len(text.split()) < max(1, settings.min_words):
+            return False
+        return not is_backchannel(text, settings.language, question=self._question)
 
     def _interrupt(self) -> None:
         self._pausing = False
@@ -276,7 +311,7 @@ class TurnMachine:
         self._events.append(Interrupted(self._onset))
 
     def _end(self, text: str, transcribed: float, now: float) -> None:
-        self._events.append(TurnEnded(text, self._last_voice, transcribed, now))
+        self._events.append(TurnEnded(text, self._last_voice, transcribed, now, cut=self._cutting))
         self._reset()
 
     def _drop(self, *, deaf: bool) -> None:
@@ -288,7 +323,11 @@ class TurnMachine:
         self._window = 0
         self._done = max(self._transcripts, default=self._done)
         self._transcripts.clear()
-        self._transcribed = None
+        self._transcribed = self._semantic = self._likely = None
+        self._outlook = "uncertain"
+        self._cutting = False
+
+    # Words
 
     def _text(self) -> str:
         texts = (transcript.text.strip() for _, transcript in sorted(self._transcripts.items()))
@@ -296,11 +335,22 @@ class TurnMachine:
 
     def _whole(self) -> bool:
         """Whether the transcripts cover all that was said; those that do not tell what they cover are believed."""
-        covered = [transcript.audio_seconds for transcript in self._transcripts.values()]
-        return 0.0 in covered or sum(covered) >= self._last_voice - self._onset - self._skipped - 0.1
+        untold = any(transcript.audio_seconds == 0.0 for transcript in self._transcripts.values())
+        return untold or self._covered() >= self._spoken()
+
+    def _covered(self) -> float:
+        return sum(transcript.audio_seconds for transcript in self._transcripts.values())
+
+    def _spoken(self) -> float:
+        """Seconds that a transcript of it all covers at least."""
+        return self._last_voice - self._onset - self._skipped - 0.1
 
     def _take(self) -> Sequence[TurnEvent]:
         if not self._events:
             return _NOTHING
         events, self._events = self._events, []
         return events
+
+
+def _judge(text: str, expects: Expects, *, language: str) -> Judgement:
+    return judge(text, expects=expects, language=language)

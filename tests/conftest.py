@@ -10,7 +10,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from gateway import logs
 
-logs.configure("info", "console")
+logs.configure("error", "console")
 
 
 @pytest.fixture(autouse=True)

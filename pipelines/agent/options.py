@@ -92,10 +92,11 @@ class Greeting(Strict):
 
 
 class Endpointing(Strict):
-    """When a turn of the caller has ended: after at least ``minDelay`` of silence, at most ``maxDelay``."""
+    """How much silence ends a turn of the caller: ``minDelay`` where it is likely over, ``maxDelay`` where the caller
+    is in the middle of something (a number, a sentence), half way in between where nobody can tell."""
 
-    min_delay: Seconds = 0.5
-    max_delay: Seconds = 3.0
+    min_delay: Seconds = 0.3
+    max_delay: Seconds = 1.5
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -109,7 +110,7 @@ class Interruption(Strict):
 
     ``adaptive`` pauses the agent at once and decides by what is heard whether it was an interruption; ``vad`` takes
     ``minDuration`` of voice for one. After ``falseInterruptionTimeout`` without words it was none, and with ``resume``
-    the agent goes on where it stopped.
+    the agent goes on where it stopped. Whoever says one of ``notices`` (legal texts) is not interrupted.
     """
 
     enabled: bool = True
@@ -118,12 +119,18 @@ class Interruption(Strict):
     min_words: int = Field(default=0, ge=0, le=20)
     false_interruption_timeout: Seconds = 1.0
     resume: bool = True
+    notices: list[Text] = Field(default=[], max_length=50)
 
 
 class Turns(Strict):
-    """Who speaks when."""
+    """Who speaks when. ``detection``: silence and words tell when a turn is over (``vad``), and the melody, too, where
+    Smart Turn is installed (``auto``); ``semantic`` says so in the log where it is not. ``preemptiveGeneration``
+    prepares an answer as soon as the turn is likely over. A caller who talks for ``userTurnLimit`` seconds is answered
+    all the same."""
 
-    detection: Literal["vad"] = "vad"
+    detection: Literal["auto", "vad", "semantic"] = "auto"
+    preemptive_generation: bool = True
+    user_turn_limit: Annotated[float, Field(gt=0, le=3600)] = 60.0
     endpointing: Endpointing = Endpointing()
     interruption: Interruption = Interruption()
 

@@ -24,7 +24,8 @@ from jambonz.simulator.report import CallReport
 from jambonz.simulator.transport import HookResponse, SocketRefused
 from media.audio import PCM_8K, AudioFormat
 from pipelines.agent import AgentDefinition
-from pipelines.cascade import Cascade, CascadeParts, VoiceDetector
+from pipelines.cascade import Cascade, CascadeParts
+from pipelines.ears import VoiceDetector
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall, ListenerOptions
@@ -143,7 +144,7 @@ class Office:
         self.pipelines: list[Cascade] = []
         self.legs: list[MemoryLeg] = []
         self.replies: list[tuple[str, int, Any]] = []
-        self.fault: Callable[[], None] | None = None
+        self.stuck: list[str] = []
         self._max_calls = max_calls
         self.transport = MemoryTransport(self._answer, self._accept, latency=latency)
         self.jambonz = SimulatedJambonz(

@@ -14,7 +14,7 @@ from jambonz.simulator.report import CallReport
 from media.audio import AudioFormat
 from media.silero import load_model
 from media.vad import VoiceActivity
-from pipelines.cascade import VoiceDetector
+from pipelines.ears import VoiceDetector
 from tests.calls.office import Office
 from tests.clock import run_virtual
 from tests.media import speech

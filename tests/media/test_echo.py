@@ -18,7 +18,7 @@ from media.audio import FRAME_SECONDS, PCM_8K, PCM_16K, AudioFormat
 from media.echo import REACH, EchoGate
 from media.resample import Resampler
 from media.silero import SileroModel, load_model
-from media.vad import EnergyGate, VoiceActivity
+from media.vad import VoiceActivity
 from tests.media.speech import RATE, Samples, Utterance, amplitude, energies, frames, noise, over_the_line, speak
 
 PARAGRAPHS = (
@@ -107,7 +107,8 @@ class Ear:
         self, silero: SileroModel, agent: Samples, line: Samples, *, jitter: float = 0.0, seed: int = 1
     ) -> None:
         inbound = over_the_line(line + noise(len(line) / RATE, -60, seed)[: len(line)])
-        vad, loud, gate = VoiceActivity(PCM_8K, silero), EnergyGate(PCM_8K.frame_samples), EchoGate(PCM_8K)
+        gate, plain = EchoGate(PCM_8K), VoiceActivity(PCM_8K, silero)
+        vad = VoiceActivity(PCM_8K, silero, gate)
         random, lead, sent = np.random.default_rng(seed), 0.2, 0
         played = (160 * energies(agent)).tolist()
         voice, ungated, coupling = [], [], []
@@ -116,11 +117,8 @@ class Ear:
             while sent < len(played) and sent * FRAME_SECONDS < now + lead:
                 gate.played(played[sent], sent * FRAME_SECONDS)
                 sent += 1
-            samples = np.frombuffer(frame, np.int16).astype(np.float64)
-            energy = float(samples @ samples)
-            stands_out, passes, speech = loud.opens(energy), gate.passes(energy, now), vad.hear(frame)
-            voice.append(stands_out and passes and speech)
-            ungated.append(stands_out and speech)
+            voice.append(vad.hear(frame, now))
+            ungated.append(plain.hear(frame))
             coupling.append(gate.coupling_db)
         self.voice, self.ungated, self.coupling = np.array(voice), np.array(ungated), np.array(coupling)
 

@@ -277,3 +277,39 @@ def test_a_generation_that_was_not_begun_is_a_mistake() -> None:
     line = Line()
     with pytest.raises(ValueError, match="not begun"):
         line.playout.segment(1, "text")
+
+
+def test_a_phrase_that_never_became_sound_was_not_heard() -> None:
+    line = Line()
+    line.say(1, range(20), finish=False)
+    line.playout.segment(1, "never made").close()
+    line.playout.finish(1)
+    line.run(0.2)
+    line.clear()
+    line.run(0.3)
+    assert line.cuts[0].heard.text == "words"[: len(line.cuts[0].heard.text)]
+    assert "never" not in line.cuts[0].heard.text
+
+
+def test_going_on_after_a_pause_is_no_underrun() -> None:
+    line = Line()
+    line.say(1, range(100))
+    line.run(0.7)
+    line.pause()
+    line.run(0.5)
+    line.resume()
+    line.run(3)
+    assert line.of(PlayoutUnderrun) == []
+
+
+def test_a_generation_that_is_slow_is_not_overtaken() -> None:
+    line = Line()
+    line.playout.begin(1)
+    line.begun.add(1)
+    line.say(2, range(20, 40))
+    line.run(0.3)
+    assert line.heard_numbers() == []
+    line.say(1, range(20))
+    line.run(2)
+    assert line.heard_numbers() == list(range(40))
+    assert [event.heard.generation for event in line.finished] == [1, 2]

@@ -53,3 +53,15 @@ def test_the_word_before_a_mark_is_drawn_out() -> None:
         assert [spoken.heard(audio, seconds).split() for seconds in (0.28, 0.32, 0.6, 0.64, 0.98, 1.02)] == [
             [], words[:1], words[:1], words[:2], words[:2], words
         ]  # fmt: skip
+
+
+def test_a_word_begins_where_its_timing_says_or_after_the_quietest_moment() -> None:
+    timed = Spoken("one two", PCM_8K)
+    timed.timings += [TimedWord("one", 0.0, 0.3), TimedWord("two", 0.4, 0.8)]
+    assert timed.word_start(b"", 0.6) == 0.4
+    assert timed.word_start(b"", 0.35) == 0.35, "between words"
+    by_ear = Spoken("one two", PCM_8K)
+    audio = tone(400) + bytes(16 * 60) + tone(400)
+    assert by_ear.word_start(audio, 0.62) == pytest.approx(0.44, abs=0.021)
+    assert by_ear.word_start(tone(1000), 0.5) == 0.5, "no gap: not in the middle of a word that never ends"
+    assert by_ear.word_start(audio, 0.0) == 0.0

@@ -10,6 +10,8 @@ The script's lines, or parts between semicolons, one after the other:
 ``says hello you``    a transcript of all that was said so far
 ``says#1 and you``    the same, of the recogniser's second segment
 ``says@300 hello``    a transcript that covers 300 ms of sound
+``thinks 90``         the semantic detector holds it for 90 % likely that the turn is over
+``expects digits``    the agent's question asks for digits
 ``agent``             the agent takes the floor; ``protected``: so that nobody may interrupt; ``quiet``: gives it back
 ``close``             the call is ending
 ====================  ==================================================================
@@ -20,9 +22,12 @@ Events are told as ``60 started@0``: at 60 ms, speech that began at 0 ms.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from pipelines.completeness import Expects, Judgement
+from pipelines.endpointing import Endpointing
 from pipelines.parts import Transcript
-from pipelines.turns import (
+from pipelines.turn_events import (
     Interrupted,
     PauseAgent,
     ResumeAgent,
@@ -32,16 +37,29 @@ from pipelines.turns import (
     SpeechStarted,
     TurnEnded,
     TurnEvent,
-    TurnMachine,
-    TurnSettings,
+    TurnLikely,
 )
+from pipelines.turns import TurnMachine, TurnSettings
 
 FRAME_MS = 20
 
 
+def plain_judge(text: str, expects: Expects) -> Judgement:
+    """``open`` says that it is; ``maybe`` that nobody can tell; all else is complete."""
+    last = text.split()[-1]
+    kind = "open" if last == "open" else "uncertain" if last == "maybe" else "complete"
+    return Judgement(kind, "trailing_word" if kind == "open" else "sentence_end")  # type: ignore[arg-type]
+
+
 class Scene:
-    def __init__(self, settings: TurnSettings | None = None) -> None:
-        self.machine = TurnMachine(settings)
+    """The delays are 0.5, 1 and 1.5 s, unless ``settings`` has others; who is told of likely turns is ``guessing``."""
+
+    def __init__(self, settings: TurnSettings | None = None, *, guessing: bool = False) -> None:
+        self.guessing = guessing
+        settings = settings or TurnSettings()
+        if settings.endpointing == Endpointing():
+            settings = replace(settings, endpointing=Endpointing(0.5, 1.5))
+        self.machine = TurnMachine(settings, plain_judge)
         self.ms = 0
         self.told: list[str] = []
         self.raw: list[TurnEvent] = []
@@ -67,6 +85,10 @@ class Scene:
                 self._tell(self.machine.transcript(transcript, self.ms / 1000))
             case "agent" | "protected" | "quiet":
                 self.machine.floor(what != "quiet", protected=what == "protected")
+            case "thinks":
+                self._tell(self.machine.semantic(int(rest) / 100, self.ms / 1000))
+            case "expects":
+                self.machine.expect(rest)  # type: ignore[arg-type]
             case "close":
                 self.machine.close()
             case _:
@@ -80,6 +102,8 @@ class Scene:
 
     def _tell(self, events: object) -> None:
         for event in events:  # type: ignore[attr-defined]
+            if isinstance(event, TurnLikely) and not self.guessing:
+                continue
             self.raw.append(event)
             self.told.append(f"{self.ms} {_word(event)}")
 
@@ -100,5 +124,7 @@ def _word(event: TurnEvent) -> str:
             return "agent-resumes"
         case Interrupted(since):
             return f"interrupted@{round(since * 1000)}"
-        case TurnEnded(text, ended, transcribed, _):
-            return f"turn({text}) of {round(ended * 1000)}, known at {round(transcribed * 1000)}"
+        case TurnLikely(text):
+            return f"likely({text})"
+        case TurnEnded(text, ended, transcribed, _, cut):
+            return f"{'cut ' if cut else ''}turn({text}) of {round(ended * 1000)}, known at {round(transcribed * 1000)}"

@@ -115,8 +115,8 @@ def test_snake_case_is_taken_too_and_comes_back_in_camel_case() -> None:
 def test_what_is_left_out_has_defaults_for_the_call_and_is_not_made_up_for_the_reader() -> None:
     agent = AgentDefinition.model_validate(MINIMAL)
     assert agent.as_stored() == MINIMAL
-    assert agent.options.turns.endpointing.min_delay == 0.5
-    assert agent.options.turns.endpointing.max_delay == 3.0
+    assert agent.options.turns.endpointing.min_delay == 0.3
+    assert agent.options.turns.endpointing.max_delay == 1.5
     assert agent.options.turns.interruption.false_interruption_timeout == 1.0
     assert agent.options.idle.timeout == 15
     assert agent.options.ending.max_wait == 10
@@ -191,7 +191,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"turns": {"interruption": {"min_word": 1}}}}, "options.turns.interruption.min_word is not known; "
      "did you mean minWords?"),
     ({"options": {"turns": {"endpointing": {"minDelay": 4}}}}, "options.turns.endpointing has a minDelay of 4 over its "
-     "maxDelay of 3"),
+     "maxDelay of 1.5"),
     ({"options": {"greeting": {"text": "Hi", "txt": "Hi"}}}, "options.greeting.txt is not known; did you mean text?"),
     ({"options": {"greeting": 4}}, "options.greeting has to be an object"),
     ({"options": {"qqqqq": 1}}, "options.qqqqq is not known; known here: temperature, maxDuration, "),

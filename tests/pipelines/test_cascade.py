@@ -51,13 +51,13 @@ def test_words_after_a_pause_are_heard() -> None:
                 AwaitAgentSilence(),
                 Speak(speak("I would like")),
                 Wait(0.3),
-                Speak(speak("a table")),
+                Speak(speak("to book a")),
                 Wait(0.35),
-                Speak(speak("for two")),
+                Speak(speak("table for two")),
                 AwaitAgentSilence(),
                 HangUp(),
             )
-            assert office.said("user") == ["i would like a table for two"]
+            assert office.said("user") == ["i would like to book a table for two"]
 
     run_virtual(main())
 

@@ -13,9 +13,10 @@ from media.ledger import Heard
 from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished
 from pipelines.agent import Function
 from pipelines.events import PartFailed, PipelineEvent, ToolCalled, ToolReturned, UsageReported
-from pipelines.generation import APOLOGY, MAX_STEPS, MODEL_SECONDS, SPEECH_SECONDS, Generation, Stage
+from pipelines.generation import MAX_STEPS, MODEL_SECONDS, SPEECH_SECONDS, Delivery, Generation, Stage
 from pipelines.history import History
 from pipelines.parts import Message, ModelEvent, ProviderError, SpeechAudio, SpeechEvent, TextDelta, ToolCall, Usage
+from pipelines.phrasebook import phrases
 from pipelines.tools import Toolbox
 from tests.clock import run_virtual
 from tests.simulators.codeword import CodewordVoice
@@ -37,6 +38,9 @@ class Sink:
     def send_mark(self, name: str) -> None: ...
 
     def send_clear(self) -> None: ...
+
+
+APOLOGY = phrases("en").went_wrong
 
 
 class Scene:
@@ -66,6 +70,8 @@ class Scene:
             self,
             clock,
             self._wait_until_decided,
+            self._hang_up,
+            lambda generation: None,
         )
 
     def _answer(self) -> Sequence[Answer]:
@@ -90,7 +96,7 @@ class Scene:
     def begin(self, text: str | None = None) -> Generation:
         generation = Generation(1, text)
         self.playout.begin(1)
-        generation.task = asyncio.create_task(generation.run(self.stage, self._hang_up))
+        generation.task = asyncio.create_task(Delivery(generation, self.stage).run())
         return generation
 
     def _hang_up(self) -> None:

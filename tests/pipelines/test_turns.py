@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.endpointing import Endpointing
 from pipelines.parts import Transcript
-from pipelines.turns import (
+from pipelines.turn_events import (
     Interrupted,
     PauseAgent,
     ResumeAgent,
@@ -17,9 +18,9 @@ from pipelines.turns import (
     SpeechStarted,
     TurnEnded,
     TurnEvent,
-    TurnMachine,
-    TurnSettings,
+    TurnLikely,
 )
+from pipelines.turns import TurnMachine, TurnSettings
 from tests.pipelines.scene import Scene
 
 DEFAULT = TurnSettings()
@@ -52,7 +53,7 @@ STARTS = "60 started@0"
             id="and when the transcript comes, where it comes late",
         ),
         pytest.param(
-            "speech 300; silence 3500", [STARTS, "500 paused", "3300 deaf"], id="without one it is dropped at maxDelay"
+            "speech 300; silence 3500", [STARTS, "500 paused", "3300 deaf"], id="without one it is dropped after 3 s"
         ),
         pytest.param(
             "speech 300; gone 220; says hello; gone 480",
@@ -68,7 +69,7 @@ STARTS = "60 started@0"
         pytest.param(
             "speech 300; silence 300; speech 200; says hello; silence 500; silence 2600",
             [STARTS, "500 paused", "640 resumed", "1000 paused", "3800 turn(hello) of 800, known at 3800"],
-            id="words of the first part alone count at maxDelay",
+            id="words of the first part alone count after 3 s",
         ),
         pytest.param(
             "speech 1000; silence 300; speech 400; silence 220; says@1200 hello; silence 300; says@1900 hello you",
@@ -132,9 +133,19 @@ PAUSES = [STARTS, "60 agent-pauses@0"]
     ("settings", "script", "expected"),
     [
         pytest.param(
-            DEFAULT, "agent; speech 500; silence 220; says stop; silence 300",
-            [*PAUSES, "400 interrupted@0", "700 paused", "1000 turn(stop) of 500, known at 720"],
+            DEFAULT, "agent; speech 900; silence 220; says stop; silence 300",
+            [*PAUSES, "800 interrupted@0", "1100 paused", "1400 turn(stop) of 900, known at 1120"],
             id="speech over the agent pauses it at once, and enough of it interrupts",
+        ),
+        pytest.param(
+            DEFAULT, "agent; speech 300; says no stop; speech 200",
+            [*PAUSES, "400 interrupted@0"],
+            id="half as much does with words that are known already",
+        ),
+        pytest.param(
+            DEFAULT, "agent; speech 300; says uh-huh; speech 300; silence 220; says uh-huh",
+            [*PAUSES, "800 paused", "820 agent-resumes", "820 dropped"],
+            id="unless they are a backchannel",
         ),
         pytest.param(
             DEFAULT, "agent; speech 240; silence 220; says stop; silence 300",
@@ -160,8 +171,8 @@ PAUSES = [STARTS, "60 agent-pauses@0"]
             id="without words it was none after the timeout",
         ),
         pytest.param(
-            DEFAULT, "agent; speech 240; silence 240; speech 240",
-            [*PAUSES, "440 paused", "520 resumed", "640 interrupted@0"],
+            DEFAULT, "agent; speech 440; silence 240; speech 440",
+            [*PAUSES, "640 paused", "720 resumed", "1040 interrupted@0"],
             id="two short ones are enough together",
         ),
         pytest.param(
@@ -237,9 +248,70 @@ def test_who_is_speaking_and_whether_it_is_decided() -> None:
 
 
 def test_the_delays_are_settings() -> None:
-    scene = Scene(TurnSettings(min_delay=1.0, max_delay=1.5))
+    scene = Scene(TurnSettings(endpointing=Endpointing(1.0, 1.6)))
     assert scene.play("speech 300; silence 220; says hello; silence 800")[-1].startswith("1300 turn")
-    assert scene.play("speech 300; silence 1600")[-1] == "3120 deaf"
+    scene = Scene(TurnSettings(endpointing=Endpointing(1.0, 1.6)))
+    assert scene.play("speech 300; silence 220; says so maybe; silence 1400")[-1].startswith("1600 turn")
+    scene = Scene(TurnSettings(endpointing=Endpointing(1.0, 1.6)))
+    assert scene.play("speech 300; silence 220; says it is open; silence 1800")[-1].startswith("1900 turn")
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param(
+            "speech 300; silence 220; says hello; silence 480",
+            [STARTS, "500 paused", "520 likely(hello)", "800 turn(hello) of 300, known at 520"],
+            id="a likely turn is told before it is over",
+        ),
+        pytest.param(
+            "speech 300; silence 220; says so maybe; silence 900",
+            [STARTS, "500 paused", "1300 turn(so maybe) of 300, known at 520"],
+            id="one that nobody can tell is not",
+        ),
+        pytest.param(
+            "speech 300; silence 220; says it is open; silence 1400",
+            [STARTS, "500 paused", "1800 turn(it is open) of 300, known at 520"],
+            id="who is in the middle of something has the longest",
+        ),
+        pytest.param(
+            "speech 300; silence 220; says so maybe; thinks 90; silence 400",
+            [STARTS, "500 paused", "520 likely(so maybe)", "800 turn(so maybe) of 300, known at 520"],
+            id="the melody shortens the wait",
+        ),
+        pytest.param(
+            "speech 300; silence 220; says hello; thinks 10; silence 900",
+            [STARTS, "500 paused", "520 likely(hello)", "1300 turn(hello) of 300, known at 520"],
+            id="and makes it longer",
+        ),
+        pytest.param(
+            "speech 300; silence 220; says it is open; thinks 99; silence 1400",
+            [STARTS, "500 paused", "1800 turn(it is open) of 300, known at 520"],
+            id="but an open text it does not close",
+        ),
+        pytest.param(
+            "speech 300; silence 220; says hello; speech 200; silence 220; says hello you; silence 480",
+            [STARTS, "500 paused", "520 likely(hello)", "560 resumed", "920 paused", "940 likely(hello you)",
+             "1220 turn(hello you) of 720, known at 940"],
+            id="who goes on makes the guess void",
+        ),
+        pytest.param(
+            "agent; speech 900; silence 220; says hello; silence 480",
+            [STARTS, "60 agent-pauses@0", "800 interrupted@0", "1100 paused", "1120 likely(hello)",
+             "1400 turn(hello) of 900, known at 1120"],
+            id="after an interruption, too",
+        ),
+    ],
+)  # fmt: skip
+def test_the_ladder(script: str, expected: list[str]) -> None:
+    assert Scene(guessing=True).play(script) == expected
+
+
+def test_a_turn_without_end_is_cut() -> None:
+    scene = Scene(TurnSettings(longest=2.0))
+    told = scene.play("speech 2000; says and so on; speech 1000; silence 600")
+    assert told[:3] == [STARTS, "2000 paused", "2000 cut turn(and so on) of 2000, known at 2000"]
+    assert "2060 started@2000" in told
 
 
 # What holds whatever happens
@@ -309,6 +381,10 @@ class _Watch:
                 case SpeechDropped():
                     assert self.speech
                     self.speech = False
+                case TurnLikely(text):
+                    assert self.speech
+                    assert self.asked
+                    assert text.strip()
                 case PauseAgent():
                     assert not self.paused
                     assert self.speech

@@ -50,12 +50,18 @@ def speak(text: str, frames: int = WORD_FRAMES) -> bytes:
     return bytes(sound)
 
 
+RESUMED_WITHIN = 110
+"""Frames: a word that is taken up again after a pause follows its first part within 2.2 s."""
+
+
 @dataclass(frozen=True, slots=True)
 class HeardWord:
     word: str
     frames: int
     whole: bool
     """Whether it was heard from its start."""
+    end: int
+    """The frame after it."""
 
 
 def read(audio: bytes) -> list[HeardWord]:
@@ -63,30 +69,34 @@ def read(audio: bytes) -> list[HeardWord]:
     usable = np.frombuffer(audio[: len(audio) // 320 * 320], np.int16).reshape(-1, 160)
     words: list[HeardWord] = []
     last = 0
-    for frame in usable:
+    for index, frame in enumerate(usable):
         # A mark's sentinel may shift the frames by a few samples, so only the middle is looked at.
         middle = int(frame[80])
         if abs(middle) not in _words or not (frame[70:90] == middle).all():
             last = 0
             continue
         word = _words[abs(middle)]
-        if (last and middle == last and words) or (middle > 0 and last == -middle):
-            words[-1] = HeardWord(word, words[-1].frames + 1, words[-1].whole)
+        if last and words and (middle == last or middle == -last > 0):
+            words[-1] = HeardWord(word, words[-1].frames + 1, words[-1].whole, index + 1)
         else:
-            words.append(HeardWord(word, 1, whole=middle < 0))
+            words.append(HeardWord(word, 1, middle < 0, index + 1))
         last = middle
     return words
 
 
 def heard_words(audio: bytes, share: float = 0.6, frames: int = WORD_FRAMES) -> list[str]:
-    """The words of which at least ``share`` was heard. A word taken up again after a pause counts once."""
+    """The words of which at least ``share`` was heard. A word that is taken up again after a pause, from its middle or
+    from its beginning, counts once."""
     found: list[str] = []
-    carried = 0
+    broken: HeardWord | None = None  # the latest word, if it was not heard to its end
     for heard in read(audio):
-        count = heard.frames if heard.whole else carried + heard.frames
-        carried = count
-        if count >= share * frames and (heard.whole or carried - heard.frames < share * frames):
+        before = 0
+        if broken is not None and broken.word == heard.word:
+            before = broken.frames if heard.end - heard.frames - broken.end <= RESUMED_WITHIN else 0
+        count = heard.frames if heard.whole else before + heard.frames
+        if count >= share * frames > before:
             found.append(heard.word)
+        broken = HeardWord(heard.word, max(before, count), heard.whole, heard.end) if count < frames else None
     return found
 
 
@@ -196,5 +206,7 @@ class CodewordStream:
 class PeakDetector:
     """Voice activity: whatever is loud."""
 
-    def hear(self, frame: bytes) -> bool:
+    echo = None
+
+    def hear(self, frame: bytes, now: float) -> bool:
         return bool(np.abs(np.frombuffer(frame, np.int16).astype(np.int32)).max() > 200)

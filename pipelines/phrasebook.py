@@ -1,0 +1,68 @@
+"""What the service itself has to say, where an agent's definition says nothing: in the agent's language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    went_wrong: str
+    """A model or a tool failed."""
+    not_understood: str
+    """There was speech, and no transcript of it."""
+    one_moment: str
+    """The answer takes long."""
+    cannot_hear: str
+    """There is no recogniser: the call ends."""
+
+
+_PHRASES = {
+    "en": Phrases(
+        "I'm sorry, something went wrong on my side. Could you say that again?",
+        "I'm sorry, I did not catch that. Could you say it again?",
+        "One moment, please.",
+        "I'm sorry, I cannot hear you for a technical reason. Please call again later. Goodbye.",
+    ),
+    "de": Phrases(
+        "Entschuldigung, bei mir ist etwas schiefgegangen. Können Sie das noch einmal sagen?",
+        "Entschuldigung, das habe ich nicht verstanden. Können Sie es noch einmal sagen?",
+        "Einen Moment, bitte.",
+        "Entschuldigung, ich kann Sie aus technischen Gründen nicht hören. Bitte rufen Sie später an. Auf Wiederhören.",
+    ),
+    "fr": Phrases(
+        "Excusez-moi, un problème est survenu de mon côté. Pouvez-vous répéter ?",
+        "Excusez-moi, je n'ai pas compris. Pouvez-vous répéter ?",
+        "Un instant, s'il vous plaît.",
+        "Excusez-moi, je ne vous entends pas pour une raison technique. Merci de rappeler plus tard. Au revoir.",
+    ),
+    "es": Phrases(
+        "Perdone, algo ha fallado por mi parte. ¿Puede repetirlo?",
+        "Perdone, no le he entendido. ¿Puede repetirlo?",
+        "Un momento, por favor.",
+        "Perdone, no le oigo por un problema técnico. Llame más tarde, por favor. Adiós.",
+    ),
+    "it": Phrases(
+        "Mi scusi, qualcosa è andato storto da parte mia. Può ripetere?",
+        "Mi scusi, non ho capito. Può ripetere?",
+        "Un momento, per favore.",
+        "Mi scusi, per un problema tecnico non la sento. Richiami più tardi, per favore. Arrivederci.",
+    ),
+    "nl": Phrases(
+        "Sorry, er ging bij mij iets mis. Kunt u dat herhalen?",
+        "Sorry, dat heb ik niet verstaan. Kunt u het herhalen?",
+        "Een ogenblik, alstublieft.",
+        "Sorry, ik kan u door een technische storing niet horen. Belt u later terug, alstublieft. Tot ziens.",
+    ),
+    "pt": Phrases(
+        "Desculpe, algo correu mal do meu lado. Pode repetir?",
+        "Desculpe, não percebi. Pode repetir?",
+        "Um momento, por favor.",
+        "Desculpe, não o consigo ouvir por uma razão técnica. Ligue mais tarde, por favor. Adeus.",
+    ),
+}
+
+
+def phrases(language: str) -> Phrases:
+    """For a language tag such as ``en-GB``; English where there are none."""
+    return _PHRASES.get(language.lower().split("-")[0], _PHRASES["en"])
