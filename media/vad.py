@@ -84,6 +84,24 @@ class EnergyGate:
         self._floor = 0.0
 
 
+_HANN = np.hanning(WINDOW_SAMPLES).astype(np.float32)
+_TONAL = 0.997
+"""Sound whose two strongest tones hold more of its power than this is a signal of the network, not a voice."""
+
+
+def _is_tonal(window: Floats) -> bool:
+    """Busy tones and the like, of one or two frequencies: a voice detector that has just woken takes them for vowels."""
+    power = np.abs(np.fft.rfft(window * _HANN)) ** 2
+    total = float(power.sum())
+    held = 0.0
+    for _ in range(2):
+        peak = int(power.argmax())
+        around = slice(max(0, peak - 2), peak + 3)
+        held += float(power[around].sum())
+        power[around] = 0.0
+    return held > _TONAL * total
+
+
 class VoiceActivity:
     """Decides for each frame of one stream whether it is speech. The same frames lead to the same decisions.
 
@@ -200,8 +218,12 @@ class VoiceActivity:
         if not whole:
             return
         samples = self._samples
-        for probability in silero.process(samples[:whole]):
-            self._speaking = probability >= (_LEAVE if self._speaking else _ENTER)
+        for index, probability in enumerate(silero.process(samples[:whole])):
+            if self._speaking:
+                self._speaking = probability >= _LEAVE
+            elif probability >= _ENTER:
+                start = index * WINDOW_SAMPLES
+                self._speaking = not _is_tonal(samples[start : start + WINDOW_SAMPLES])
             self._age += 1
         self._fill -= whole
         samples[: self._fill] = samples[whole : whole + self._fill]

@@ -22,7 +22,7 @@ from media.playout import (
     PlayoutUnderrun,
 )
 from pipelines.agent import AgentDefinition
-from pipelines.completeness.questions import asks
+from pipelines.completeness import asks, digits_asked
 from pipelines.digits import DigitCollector
 from pipelines.ears import Ears, VoiceDetector
 from pipelines.endpointing import Endpointing
@@ -436,7 +436,8 @@ class Cascade:
                         said = AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds)
                         self._host.on_event(said)
                         if self._ears is not None:
-                            self._ears.expect(asks(heard.text, self._language))
+                            language = self._language
+                            self._ears.expect(asks(heard.text, language), digits_asked(heard.text, language))
                     if not heard.complete and self._talked_over:
                         self._unheard = " ".join(generation.said.split()[len(heard.text.split()) :])
                     self._on_over(generation)

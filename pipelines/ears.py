@@ -100,8 +100,8 @@ class Ears:
     def floor(self, agent: bool, *, protected: bool = False) -> None:
         self._turns.floor(agent, protected=protected)
 
-    def expect(self, kind: Expects | None) -> None:
-        self._turns.expect(kind)
+    def expect(self, kind: Expects | None, digits: int | None) -> None:
+        self._turns.expect(kind, digits)
 
     def shut(self) -> None:
         """The call is ending: nothing the caller says changes that."""

@@ -83,7 +83,7 @@ class TurnMachine:
     """
 
     def __init__(
-        self, settings: TurnSettings | None = None, judge: Callable[[str, Expects], Judgement] | None = None
+        self, settings: TurnSettings | None = None, judge: Callable[[str, Expects, int | None], Judgement] | None = None
     ) -> None:
         self.settings = settings or TurnSettings()
         self._judge = judge or partial(_judge, language=self.settings.language)
@@ -100,6 +100,7 @@ class TurnMachine:
         self._outlook: Outlook = "uncertain"
         self._likely: str | None = None  # the text that was told to be likely all
         self._expects: Expects = "free"
+        self._digits: int | None = None
         self._question = False  # the agent's last words asked something
         self._cutting = False  # the turn is too long, and a transcript of it was asked for
         self._floor = False  # the agent has it: it speaks, or is about to
@@ -132,10 +133,11 @@ class TurnMachine:
         if not agent:
             self._pausing = False
 
-    def expect(self, kind: Expects | None) -> None:
-        """What the agent's last words ask for; None: they asked nothing."""
+    def expect(self, kind: Expects | None, digits: int | None = None) -> None:
+        """What the agent's last words ask for, and how many digits; None: they asked nothing."""
         self._question = kind is not None
         self._expects = kind or "free"
+        self._digits = digits
 
     # What happens
 
@@ -280,7 +282,7 @@ class TurnMachine:
         """How likely is it that the turn is over, by all that is known of this pause?"""
         text = self._text()
         over = any(transcript.over for transcript in self._transcripts.values())
-        judgement = self._judge(text, self._expects) if text else None
+        judgement = self._judge(text, self._expects, self._digits) if text else None
         self._outlook = outlook(judgement, self._semantic, over=over)
 
     def _long_enough(self) -> bool:
@@ -352,5 +354,5 @@ class TurnMachine:
         return events
 
 
-def _judge(text: str, expects: Expects, *, language: str) -> Judgement:
-    return judge(text, expects=expects, language=language)
+def _judge(text: str, expects: Expects, digits: int | None, *, language: str) -> Judgement:
+    return judge(text, expects=expects, digits=digits, language=language)

@@ -44,7 +44,7 @@ from pipelines.turns import TurnMachine, TurnSettings
 FRAME_MS = 20
 
 
-def plain_judge(text: str, expects: Expects) -> Judgement:
+def plain_judge(text: str, expects: Expects, digits: int | None) -> Judgement:
     """``open`` says that it is; ``maybe`` that nobody can tell; all else is complete."""
     last = text.split()[-1]
     kind = "open" if last == "open" else "uncertain" if last == "maybe" else "complete"
