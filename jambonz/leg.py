@@ -1,8 +1,9 @@
 """One listen socket on aiohttp: reads in the handler's own task, writes synchronously.
 
 One ticker paces the playout of every call, so that sending a frame has to be a plain call: whole frames go straight to
-the transport (a server's frames are not masked, and compression is off). Control frames stay aiohttp's, but for the
-ping: aiohttp's own heartbeat costs 2 to 4 µs for every frame that comes in, as much as the rest of a frame's protocol.
+the transport (a server's frames are not masked, and compression is off), all of one turn of the loop together. Control
+frames stay aiohttp's, but for the ping: aiohttp's own heartbeat costs 2 to 4 µs for every frame that comes in, as much
+as the rest of a frame's protocol.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ HEARTBEAT_SECONDS = 5.0
 MAX_UNREAD_BYTES = 512 * 1024
 """Half a minute of audio that waits in our own buffers: nobody reads it."""
 
+MOST_GATHERED = 64
+"""Headers and payloads that wait for the end of a turn of the loop: the lead of a playout fits in."""
+
 NO_SUBPROTOCOL = f"This is a listen socket: offer one of the WebSocket subprotocols {', '.join(SUBPROTOCOLS)}."
 NO_WEBSOCKET = "This is a listen socket: connect with a WebSocket handshake of version 13."
 
@@ -88,6 +92,7 @@ class JambonzLeg:
         self._listener = listener
         self._ws: web.WebSocketResponse | None = None
         self._transport: asyncio.Transport | None = None
+        self._gathered: list[bytes] = []
         self._open = False
         self._ending: Ending | None = None
         self._disconnected = False
@@ -202,8 +207,19 @@ class JambonzLeg:
         if not self._open or transport is None or ws is None or ws.closed or transport.is_closing():
             self.unsent += 1
             return
-        transport.write(_header(opcode, len(payload)) + payload)
-        if transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._gathered += (_header(opcode, len(payload)), payload)
+        if len(self._gathered) >= MOST_GATHERED:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write all that was sent in this turn of the loop: a write is a system call, the dearest part of sending."""
+        if self._transport is None or not self._gathered:
+            return
+        self._transport.write(b"".join(self._gathered))
+        self._gathered.clear()
+        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             self._cut(Refusal.NOT_READING)
 
     def _heartbeat(self) -> None:
@@ -245,6 +261,7 @@ class JambonzLeg:
 
     async def _shut(self, ws: web.WebSocketResponse, ending: Ending) -> None:
         """Close what is still open, in bounded time, and leave no transport behind that waits to be read."""
+        self._flush()
         if self._beat is not None:
             self._beat.cancel()
         reason = ending.reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
