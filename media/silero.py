@@ -29,7 +29,7 @@ from media.onnx import branches
 RATE = 8000
 WINDOW_SAMPLES = 256
 
-MOST_WINDOWS = 16
+MOST_WINDOWS = 18
 """Computed at once."""
 
 _CONTEXT = 32  # the model sees the last 4 ms of the window before, too

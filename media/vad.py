@@ -34,10 +34,10 @@ _STALE_WINDOWS = round(2.0 * RATE / WINDOW_SAMPLES)
 """Silero grows deaf under music and tones: after half a minute of them it hears speech a second late, or not at all.
 So, while it hears no speech, its state is used for 2 s; with 4 s speech over tones came up to 1.4 s late."""
 
-_LONGEST_WAIT = 8 * WINDOW_SAMPLES
+_LONGEST_WAIT = 16 * WINDOW_SAMPLES
 """Silero is asked where it could change what is so: sound stirs and is not speech yet, or speech has gone quiet. What
-comes between is heard later, several windows at a time: most of what a window costs is the way of the weights from
-memory to the processor."""
+comes between it hears later, up to half a second of it at once, which costs it half as much. So speech that passes into
+another steady sound ends that much later; into silence, as soon as ever."""
 
 
 def _ratio(db: float) -> float:
@@ -141,7 +141,7 @@ class VoiceActivity:
         self._silero = SileroStream(silero) if silero is not None else None
         self._resampler = Resampler(format.rate, RATE) if format.rate != RATE else None
         self._recent: deque[bytes] = deque(maxlen=_PRE_ROLL_FRAMES)
-        self._samples: Floats = np.zeros((_PRE_ROLL_FRAMES + _SLEEP_FRAMES + 2) * RATE // 50, np.float32)
+        self._samples: Floats = np.zeros(_LONGEST_WAIT + 2 * WINDOW_SAMPLES, np.float32)
         self._fill = 0
         self._age = 0
         self._quiet = 0
