@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -54,7 +53,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 )
             new_key = await ensure_admin_key(store, settings)
             if new_key is not None:
-                await asyncio.to_thread(_show_key, new_key, settings.data_dir)
+                await asyncio.to_thread(_show_key, new_key)
             app[STORE] = store
             app[SWITCHBOARD] = Switchboard(
                 store,
@@ -75,7 +74,6 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
     return app
 
 
-def _show_key(key: str, data_dir: Path) -> None:
+def _show_key(key: str) -> None:
     """Once, to people, and to nothing that keeps it."""
-    text = f"\nThe first API key, shown this once (the database in {data_dir} keeps only its hash):\n\n    {key}\n"
-    print(text, flush=True)  # noqa: T201
+    print(f"\nThe first API key, shown this once (the database keeps only its hash):\n\n    {key}\n", flush=True)  # noqa: T201

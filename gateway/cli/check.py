@@ -16,13 +16,13 @@ from sqlalchemy import make_url
 
 from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.settings import PROVIDERS, Provider, Settings
+from pipelines.providers.registry import chat_base_url
 from store.database import Database
 from store.errors import UNREACHABLE
 
 DEADLINE = 3.0
 """Seconds for each question over the network."""
 
-_OPENAI = "https://api.openai.com/v1"
 _OFFLINE = {
     "moonshine": ("moonshine_voice", "speech-to-text"),
     "pico": ("ttspico", "text-to-speech"),
@@ -120,10 +120,10 @@ def _offline(settings: Settings) -> list[Finding]:
 
 
 async def _provider(provider: Provider, http: aiohttp.ClientSession) -> Finding:
-    if provider.name != "openai":
+    base = chat_base_url(provider.name, provider.base_url)
+    if base is None:
         what = "key set" if provider.api_key is not None else "base URL set"
         return Finding("-", provider.name, f"{what}, not checked in this version")
-    base = provider.base_url or _OPENAI
     failure = await _ask(http, f"{base}/models", provider.api_key.get_secret_value() if provider.api_key else None)
     if failure is not None:
         return Finding("no", provider.name, f"{base}: {failure}")

@@ -39,7 +39,10 @@ class Client:
         """The log of a call that is over, once all of it was stored."""
         deadline = asyncio.get_running_loop().time() + LOG_SECONDS
         while True:
-            entries: list[dict[str, Any]] = await self.get(f"/api/calls/{call_id}/logs")
+            try:
+                entries: list[dict[str, Any]] = await self.get(f"/api/calls/{call_id}/logs")
+            except ServiceRefused:
+                entries = []  # a call that was short may not be stored yet
             if entries and entries[-1]["type"] == "hangup":
                 return entries
             if asyncio.get_running_loop().time() >= deadline:

@@ -33,6 +33,16 @@ SPEECH_TO_TEXT = ("moonshine",)
 TEXT_TO_SPEECH = ("pico", "espeak")
 
 
+def chat_base_url(provider: str, base_url: str | None) -> str | None:
+    """Where ``provider``'s chat completions are; None if it has none. A base URL without a path gets the vendor's."""
+    if provider not in _CHAT:
+        return None
+    home, _ = _CHAT[provider]
+    if not base_url:
+        return home
+    return base_url.rstrip("/") + urlsplit(home).path if urlsplit(base_url).path in ("", "/") else base_url
+
+
 class _Closeable(Protocol):
     async def close(self) -> None: ...
 
@@ -110,11 +120,10 @@ class Registry:
     def _connection(self, provider: str) -> OpenAIConnection:
         if provider not in self._connections:
             home, wants_key = _CHAT[provider]
-            base_url = self._env.get(f"{provider.upper()}_BASE_URL", "")
+            base_url = self._env.get(f"{provider.upper()}_BASE_URL") or None
             key = self._env.get(f"{provider.upper()}_API_KEY", "")
             if wants_key and not key and not base_url:
                 raise ValueError(f"models of {provider} need {provider.upper()}_API_KEY in the environment")
-            if base_url and urlsplit(base_url).path in ("", "/"):
-                base_url = base_url.rstrip("/") + urlsplit(home).path
-            self._connections[provider] = OpenAIConnection(provider, api_key=key, base_url=base_url or home)
+            url = chat_base_url(provider, base_url) or home
+            self._connections[provider] = OpenAIConnection(provider, api_key=key, base_url=url)
         return self._connections[provider]

@@ -124,15 +124,15 @@ async def test_who_does_not_answer_in_time_is_a_fault(tmp_path: Path, monkeypatc
     assert finding == Finding("no", "jambonz", f"{url}: no answer within 0.05 s")
 
 
-async def test_openai_is_asked_for_its_models_and_others_are_taken_as_given(tmp_path: Path) -> None:
+async def test_who_serves_chat_completions_is_asked_for_models_and_others_are_taken_as_given(tmp_path: Path) -> None:
     async with vendor() as (url, asked):
         every = await found(
             tmp_path, openai_api_key=SECRET, openai_base_url=f"{url}/v1", deepgram_api_key=SECRET, ollama_base_url=url
         )
     assert every["openai"] == Finding("ok", "openai", f"{url}/v1 answers")
-    assert asked == [f"/v1/models Bearer {SECRET}"]
+    assert sorted(asked) == [f"/v1/models Bearer {SECRET}", "/v1/models None"]
     assert every["deepgram"] == Finding("-", "deepgram", "key set, not checked in this version")
-    assert every["ollama"] == Finding("-", "ollama", "base URL set, not checked in this version")
+    assert every["ollama"] == Finding("ok", "ollama", f"{url}/v1 answers")
 
 
 async def test_a_server_like_openai_needs_no_key(tmp_path: Path) -> None:
