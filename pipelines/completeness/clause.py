@@ -11,12 +11,16 @@ from enum import Enum
 from typing import ClassVar
 
 from pipelines.completeness.english import (
+    ADMITTING,
     ALONE,
     CLAUSE_LIKE,
+    COLOURS_AND_SIZES,
+    COMPARATIVES,
     COMPLEMENT_TAKERS,
     DEFINITE,
     DEGREES,
     GAPS,
+    MONTHS,
     NUMBERED,
     OF_NOUNS,
     PHRASAL,
@@ -55,6 +59,7 @@ _BEFORE_NOUN = frozenset({Tag.DETERMINER, Tag.ADJECTIVE, Tag.NUMBER})
 _PHRASE = _BEFORE_NOUN | {Tag.NOUN}
 _BEFORE_OBJECT = frozenset({Tag.VERB, Tag.PARTICLE, Tag.PREPOSITION, Tag.TO, Tag.BE, Tag.HAVE, Tag.MODAL, Tag.OBJECT})
 _OPENING_CLAUSE = frozenset({Tag.SUBORDINATOR, Tag.THAT, Tag.WH, Tag.BUT, Tag.AND, Tag.THAN})
+_APART = frozenset({Tag.ADVERB, Tag.TIME, Tag.PRONOUN, Tag.AND})
 _BEFORE_MAY = frozenset({Tag.PREPOSITION, Tag.PARTICLE, Tag.NUMBER, Tag.ADJECTIVE, Tag.TO})
 
 
@@ -81,6 +86,7 @@ class Clause:
         self.noun_first = False  # it began with a noun, perhaps the subject
         self.determined = self.definite = False  # the last noun phrase, by its first word
         self.phrase_after: Tag | None = None  # what stands before the last noun phrase
+        self.hour = False  # it has "o'clock" in it
         self.verbs = 0  # finite ones
         self.verb: Word | None = None
         self.taken = 0
@@ -98,12 +104,11 @@ class Clause:
         if tag is Tag.ASIDE:
             return
         if tag in _PHRASE and self.last not in _PHRASE:
-            self.phrase_after = self.last
-            self.determined = tag is Tag.DETERMINER
-            self.definite = text in DEFINITE
+            self._begin_phrase(text, tag)
         if text in TIME_NOUNS and self.word in ("this", "that", "next", "last", "every", "any"):
             tag = Tag.TIME
         self.opening = self.opening or text
+        self.hour = self.hour or text == "o'clock"
         self.taken += 1
         self.prior, self.last = self.last, tag
         self.before, self.word = self.word, text
@@ -111,6 +116,14 @@ class Clause:
     def take_all(self, texts: Iterable[str]) -> None:
         for text in texts:
             self.take(text)
+
+    def _begin_phrase(self, text: str, tag: Tag) -> None:
+        if self.word == "of" and self.phrase_after is Tag.AND:
+            self.definite = self.definite or text in DEFINITE  # "and one of the glasses": still the same phrase
+            return
+        self.phrase_after = self.last
+        self.determined = tag is Tag.DETERMINER
+        self.definite = text in DEFINITE
 
     # What each kind of word changes. Each method answers the tag that the word has in its place.
 
@@ -145,6 +158,8 @@ class Clause:
         match self.expected:
             case _E.VERB if word.tag is Tag.TIME:
                 return word.tag
+            case _E.CLAUSE if text == "here" or (word.tag is Tag.TIME and self.last is Tag.SUBORDINATOR):
+                return Tag.TIME  # "it says here", "because tomorrow"
             case _E.VERB if self.last is not Tag.TO:
                 return self._unknown_verb()
             case _E.ANYTHING if self.last in (Tag.THAT, Tag.WH) and self.subject_pending and text.endswith("s"):
@@ -157,6 +172,8 @@ class Clause:
                 self.subject_pending = True
             case _:
                 self.expected = _E.NOTHING
+        if text in MONTHS and self.word == "of" and self.verb and self.verb.needs is Needs.CLAUSE:
+            self.subject_pending = False  # "I meant the second of May"
         self.noun_first = self.noun_first or not (self.verbs or self.subject_pending)
         return word.tag
 
@@ -211,7 +228,9 @@ class Clause:
             return word.form is Form.ING
         if last is Tag.NOUN:
             plural = self.word.endswith("s") or self.word in PLURALS
-            return self._waiting() and (plural or word.form is not Form.BASE) and word.form is not Form.ING
+            if word.form is Form.ING:
+                return self.opening == "there"  # "there is water coming"
+            return self._waiting() and (plural or word.form is not Form.BASE)
         return word.form is not Form.ING or last in (Tag.PRONOUN, Tag.OBJECT, Tag.VERB, None)
 
     def _waiting(self) -> bool:
@@ -240,6 +259,7 @@ class Clause:
 
     def _finite(self) -> None:
         self.verbs += 1
+        self.coordinated = False
         if self.last is Tag.WH or (self.question and self.verbs == 1 and not self.inverted):
             self.gap = False  # the question word is the subject: "which bus goes"
         if self.subject_pending:
@@ -335,7 +355,7 @@ class Clause:
             return Tag.PRONOUN
         if self.main_pending and self.verbs and not self.noun_first and not self.subject_pending:
             self.main_pending = False  # "if you could, that would"
-        reported = self.verb is not None and self.expected in (_E.CLAUSE, _E.SECOND) and not self.inverted
+        reported = self.verb is not None and not self.inverted and self._reports()
         if self.last is Tag.NOUN or reported:
             self.gap = self.gap or not reported
             self.main_pending = self.main_pending or (self.noun_first and self.determined and not self.verbs)
@@ -351,6 +371,12 @@ class Clause:
         elif self.expected is not _E.VERB:
             self.expected = _E.NOTHING
         return Tag.PRONOUN
+
+    def _reports(self) -> bool:
+        """Whether "that" opens what was said: "it says that", "he told me yesterday that"."""
+        reporting = self.verb is not None and self.verb.needs in (Needs.CLAUSE, Needs.SECOND)
+        afterwards = reporting and self.last is Tag.TIME and self.prior in (Tag.VERB, Tag.OBJECT)
+        return self.expected in (_E.CLAUSE, _E.SECOND) or afterwards
 
     def _auxiliary(self, text: str, word: Word) -> Tag:
         after = AUXILIARIES[word.tag]
@@ -379,8 +405,7 @@ class Clause:
 
     def _follows_subject(self) -> bool:
         """Whether the noun before is rather the subject of a new clause: "now my screen" than the old one's object."""
-        apart = self.phrase_after in (Tag.ADVERB, Tag.TIME, Tag.PRONOUN, Tag.AND)
-        return self.last is Tag.NOUN and self.definite and apart
+        return self.last is Tag.NOUN and self.definite and self.phrase_after in _APART
 
     def _asks(self, tag: Tag) -> bool:
         """Whether an auxiliary begins a question here: "can", "what do", "which bus does"."""
@@ -403,7 +428,13 @@ class Clause:
             self._was_verb()
         if self.expected is _E.CLAUSE and tag is not Tag.NUMBER:
             self.subject_pending = True
-        self.coordinated = self.last is Tag.AND and text in DEFINITE and self.verbs > 0
+        if self.before == "a" and self.word == "little" and text in COMPARATIVES:
+            self.expected = _E.NOTHING
+            return Tag.TIME  # "a little cheaper"
+        if satisfies and self.word == "in" and text in COLOURS_AND_SIZES:
+            self.expected = _E.NOTHING
+            return Tag.NOUN
+        self.coordinated = self._is_coordinated(text)
         self.noun_first = self.noun_first or not (self.verbs or self.subject_pending)
         if self.expected is _E.SUBJECT:
             if tag is Tag.NUMBER:
@@ -420,6 +451,11 @@ class Clause:
         else:
             self.expected = _E.NOTHING if tag is Tag.NUMBER else _E.NOUN
         return tag
+
+    def _is_coordinated(self, text: str) -> bool:
+        if self.word == "of" and self.before == "one":
+            return self.phrase_after is Tag.AND and self.verbs > 0  # "and one of the"
+        return self.last is Tag.AND and text in DEFINITE and self.verbs > 0
 
     def _preposition(self, text: str, word: Word) -> Tag:
         tag = word.tag
@@ -442,6 +478,8 @@ class Clause:
             return False
         if self.last is Tag.VERB:
             return self.word in PHRASAL
+        if self.last is Tag.OBJECT and self.before in ADMITTING:
+            return text == "in"  # "let me in"
         return self.word in ("it", "them", "that") and self.before in PHRASAL
 
     def _conjunction(self, text: str, word: Word) -> Tag:

@@ -17,6 +17,9 @@ INTERNATIONAL = 10
 NEAR = 6
 """A number is called by its name ("my number is") so many words before it, at most."""
 
+GROUP = (3, 4)
+"""Digits of a telephone number that are said in one breath."""
+
 ADDRESS_PARTS = frozenset({"dot", "underscore", "@"})
 
 _DIGITS = re.compile(r"\+?\d+(?:[./]\d+)*")
@@ -68,13 +71,17 @@ def _number(tokens: list[str], language: Language, expects: Expects, wanted: int
     kind = _called(before, language)
     if wanted is None and kind is Numbered.SHORT:
         wanted = _announced(before, language)
-    if expects != "digits" and kind is None and not _sounds_read_out(run, alone=not before):
+    unasked = expects != "digits" and kind is None
+    group = unasked and _may_be_group(run, before, language)
+    if unasked and not group and not _sounds_read_out(run, alone=not before):
         return None
     length = len(run.digits.lstrip("+"))
     if run.unfinished:
         return _PENDING
     if wanted is not None:
         return _WHOLE if length >= wanted else _PENDING
+    if group:
+        return _PLAUSIBLE
     return _PLAUSIBLE if _plausible(run.digits, length, kind, language) else _PENDING
 
 
@@ -99,6 +106,17 @@ def _sounds_read_out(run: _Run, *, alone: bool) -> bool:
         or (by_one and run.pieces >= (2 if alone else 3))
         or (run.unfinished and by_one and run.pieces > 1)
     )
+
+
+def _may_be_group(run: _Run, before: list[str], language: Language) -> bool:
+    """Whether three or four digits that a recogniser wrote as one, with nothing but "it's" before them, may be the
+    first of a longer number. Hundreds are rather a quantity, and after "it's" a year is a year."""
+    if run.pieces != 1 or len(run.digits) not in GROUP or run.digits.endswith("00"):
+        return False
+    if before and len(run.digits) == 4 and run.digits[:2] in ("19", "20"):
+        return False
+    passing = (language.links, language.answers, language.courtesies, language.fillers)
+    return all(any(word in known for known in passing) for word in before)
 
 
 def _called(before: list[str], language: Language) -> Numbered | None:

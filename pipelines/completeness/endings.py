@@ -7,10 +7,15 @@ from pipelines.completeness.english import (
     ALONE,
     AT_TIMES,
     CONTRACTED,
+    DAYTIMES,
+    FINAL,
+    INDEFINITE,
     LEXICON,
+    PERCEIVING,
     POSSESSIVES,
     TENS,
     UNCOUNTED,
+    Form,
     Needs,
     Tag,
 )
@@ -32,6 +37,7 @@ _OPEN_CLAUSE = Judgement("open", "missing_clause")
 _NUMBER = Judgement("uncertain", "number")
 _FRAGMENT = Judgement("uncertain", "fragment")
 _THIN = Judgement("uncertain", "may_continue")
+_ANSWER = Judgement("complete", "short_answer")
 _COMPLETE = Judgement("complete", "sentence_end")
 
 
@@ -90,6 +96,8 @@ def _satisfied(clause: Clause) -> Judgement:
         return _NUMBER
     if not clause.verbs and clause.opening in POSSESSIVES and clause.last is Tag.NOUN and clause.phrase_after is None:
         return _OPEN_VERB  # "my car"
+    if not clause.verbs and clause.hour and clause.word in DAYTIMES:
+        return _ANSWER  # "three o'clock in the afternoon"
     if not clause.verbs or clause.coordinated:
         return _FRAGMENT
     return _THIN if _thin(clause) else _COMPLETE
@@ -111,13 +119,21 @@ def _thin(clause: Clause) -> bool:
                 return False  # "It works", "I don't know"
             if clause.embedded and clause.gap:
                 return False  # "the job you advertised"
+            if clause.prior is Tag.BE and clause.verb is not None and clause.verb.form is Form.PAST:
+                return short  # "and one of the glasses was broken"
             return short or not (clause.embedded or clause.gap or (clause.question and clause.inverted))
         case Tag.PRONOUN | Tag.OBJECT:
-            asked = clause.question and clause.inverted and clause.verb is None  # "How are you"
-            return clause.taken < SHORT and not (clause.prior in _JOINING or clause.embedded or asked)
+            if clause.word in INDEFINITE:
+                return short and clause.verbs == 1
+            # "How are you", "what time is it", "can you hear me"
+            asked = clause.question and clause.verb is None and (clause.inverted or clause.prior is Tag.BE)
+            whole = asked or clause.before in PERCEIVING
+            return clause.taken < SHORT and not (clause.prior in _JOINING or clause.embedded or whole)
         case Tag.ADVERB:
-            return clause.word in LEXICON
+            return clause.word in LEXICON and clause.word not in FINAL
         case Tag.PARTICLE:
+            if clause.prior is Tag.OBJECT and clause.verb is not None and clause.verb.needs is Needs.VERB:
+                return False  # "let me in"
             return (short and clause.verbs == 1) or clause.word not in ALONE
         case Tag.NOUN:
             return _thin_noun(clause, short=short)

@@ -183,6 +183,28 @@ PHRASAL = _set(
 ALONE = _set("up out off down over back away around through forward along")
 """Of the particles, those that need no noun after a verb."""
 
+ADMITTING = _set("let lets letting")
+"""With "in" after a person, they are whole: "it does not let me in"."""
+
+PERCEIVING = _set("hear understand")
+"""A person is all that they need: "can you hear me"."""
+
+INDEFINITE = _set("someone somebody anyone anybody")
+"""Like "a table", they rather go on: "to somebody in sales"."""
+
+FINAL = _set("already sometimes usually normally")
+"""Adverbs that may stand at the end."""
+
+COMPARATIVES = _set("cheaper bigger smaller larger longer shorter faster newer older better")
+"""Need no noun after "a little"."""
+
+COLOURS_AND_SIZES = _set("large small black white red blue green yellow brown full")
+"""Need no noun after "in"."""
+
+MONTHS = _set("january february march april may june july august september october november december")
+
+DAYTIMES = _set("morning afternoon evening")
+
 GAPS = _set("what which who whom whatever whichever whoever")
 """Question words that may be the object that a verb further on lacks: "What do you need?"."""
 

@@ -67,7 +67,9 @@ def _english(tokens: list[str], expects: Expects) -> Judgement:
         return _COURTESY if _is_answer(sentence, expects) else _FRAGMENT
     closed = _phrase_at_end(rest, CLOSINGS)
     if closed:
-        rest = rest[:-closed]
+        rest = rest[: -closed - 1] if rest[-closed - 1 : -closed] == ["and"] else rest[:-closed]
+        if not rest:
+            return _COURTESY  # "and goodbye"
     clause = Clause(later=begun > 0)
     clause.take_all(parted(_fluent(rest)))
     found = judged(clause)
@@ -137,6 +139,8 @@ def _is_courtesy(words: list[str], language: Language, *, last: bool) -> bool:
     phrase = " ".join(words)
     if not last and words[0] in ("i", "that", "that's"):
         return False  # "that's all I needed"
+    if not last and words[-1] in ("look", "check"):
+        return False  # "let me look at my calendar"
     return any(phrase in known for known in (language.courtesies, language.answers, language.fillers))
 
 

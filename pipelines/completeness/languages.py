@@ -92,14 +92,16 @@ ENGLISH = Language(
     ),
     answers=_phrases("yes, yeah, yep, yup, no, nope, nah, sure, correct, ok, okay, right, maybe, fine, alright, true"),
     numbered=_numbered(
-        phone="my number, the number, her number, his number, phone number, mobile number, phone, mobile, landline",
+        phone="my number, the number, her number, his number, phone number, mobile number, phone, mobile, landline, "
+        "reach me, call me, ring me, text me, contact me",
         card="card, card number, credit card, debit card",
         long="account, account number, order number, customer number, reference, reference number, policy number, "
         "tracking number, case number, ticket number, iban",
         short="code, pin, digits, zip, cvv, security code, pin number",
     ),
     links=_phrases(
-        "is, are, was, it's, its, number, no, as, with, ends, ending, in, on, the, last, uk, us, reads, follows"
+        "is, are, was, it's, its, number, no, as, with, ends, ending, in, on, the, last, uk, us, reads, follows, it, "
+        "that, that's, would, be"
     ),
     joiners=_phrases("dash, hyphen, space, and, then, plus, slash, um, uh, er, erm, ah, area, code, point, extension"),
     as_in=_phrases("for, as, in, like"),

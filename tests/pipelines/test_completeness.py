@@ -76,6 +76,16 @@ def test_verbs_without_what_they_need() -> None:
     """)
 
 
+def test_what_is_said_or_written_is_still_to_come() -> None:
+    check("""
+        It says here | open missing_clause
+        It says here that my account | open missing_verb
+        He told me yesterday that my order | open missing_verb
+        It says here that my account has been closed. | complete sentence_end
+        He said so | complete sentence_end
+    """)
+
+
 def test_adjectives_and_titles_wait_for_their_noun() -> None:
     check("""
         I'd like a new | open missing_noun
@@ -84,6 +94,32 @@ def test_adjectives_and_titles_wait_for_their_noun() -> None:
         at the end | open missing_noun
         It isn't new. | complete sentence_end
         I'll take the red one. | complete sentence_end
+    """)
+
+
+def test_adjectives_without_a_noun() -> None:
+    check("""
+        It could be a little | open missing_noun
+        Could you do it a little cheaper? | complete sentence_end
+        I'd take it in large. | complete sentence_end
+        I'd take it in a large | open missing_noun
+    """)
+
+
+def test_the_subject_after_and_may_have_an_of_in_it() -> None:
+    check("""
+        The box was open and one of the glasses | uncertain fragment
+        The box was open and one of the glasses was | open trailing_word
+        The box was open and one of the glasses was broken. | complete sentence_end
+        The heating is off and the website is down. | complete sentence_end
+    """)
+
+
+def test_a_date_is_no_subject_of_what_was_meant() -> None:
+    check("""
+        I meant the second of | open trailing_word
+        I meant the second of May. | complete sentence_end
+        No, I meant the second of May, not the second of June. | complete sentence_end
     """)
 
 
@@ -110,6 +146,21 @@ def test_prepositions_may_be_left_behind_in_questions() -> None:
     """)
 
 
+def test_short_questions_may_be_whole() -> None:
+    check("""
+        what time is it | complete sentence_end
+        how much is it | complete sentence_end
+        can you hear me | complete sentence_end
+        could you call me | uncertain may_continue
+        Can I speak to somebody | uncertain may_continue
+        There is water coming | uncertain may_continue
+        It does not let me in. | complete sentence_end
+        I paid for that already. | complete sentence_end
+        three o'clock in the afternoon | complete short_answer
+        in the afternoon | uncertain fragment
+    """)
+
+
 def test_fillers_hold_the_turn() -> None:
     for text in ("um", "It's, uh", "I need, let me see", "So you know", "Hang on.", "no wait", "Tuesday, I mean,"):
         assert judge(text).reason == "filler", text
@@ -126,6 +177,10 @@ def test_courtesies_and_short_answers() -> None:
         Yes, I do. | complete short_answer
         No, I'm not. | complete short_answer
         Yes, but | open trailing_word
+        Thank you very much for your help and goodbye. | complete short_answer
+        Thank you and goodbye | complete courtesy
+        Thank you and | open trailing_word
+        Let me look at my calendar for a moment. | complete sentence_end
         A large one, please. | complete short_answer
         Could you please | open missing_verb
         Please | uncertain fragment
@@ -175,6 +230,18 @@ def test_digits_are_pending_until_they_may_be_a_number() -> None:
         The last four digits are 4 2 4 2. | complete digits_whole
         The last four digits are 4 2 | open digits_pending
     """)
+
+
+def test_a_group_of_digits_that_nobody_asked_for_may_be_the_first() -> None:
+    check("""
+        8387 | uncertain digits_plausible
+        It's 122. | uncertain digits_plausible
+        Yes, that would be 541 | uncertain digits_plausible
+        You can call me on 838 | open digits_pending
+        I need 122 | uncertain number
+    """)
+    for text in ("It's 1950", "It's 500", "It costs 122 pounds", "We are 145"):
+        assert not judge(text).reason.startswith("digits"), text
 
 
 def test_digits_are_counted_where_their_number_is_known() -> None:
