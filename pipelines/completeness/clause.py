@@ -20,7 +20,6 @@ from pipelines.completeness.english import (
     DEFINITE,
     DEGREES,
     GAPS,
-    MONTHS,
     NUMBERED,
     OF_NOUNS,
     PHRASAL,
@@ -172,8 +171,6 @@ class Clause:
                 self.subject_pending = True
             case _:
                 self.expected = _E.NOTHING
-        if text in MONTHS and self.word == "of" and self.verb and self.verb.needs is Needs.CLAUSE:
-            self.subject_pending = False  # "I meant the second of May"
         self.noun_first = self.noun_first or not (self.verbs or self.subject_pending)
         return word.tag
 

@@ -11,6 +11,7 @@ from pipelines.completeness.english import (
     FINAL,
     INDEFINITE,
     LEXICON,
+    MONTHS,
     PERCEIVING,
     POSSESSIVES,
     TENS,
@@ -88,7 +89,7 @@ def _stranded(clause: Clause) -> bool:
 
 
 def _satisfied(clause: Clause) -> Judgement:
-    if clause.subject_pending:
+    if clause.subject_pending and not _is_date(clause):
         return _OPEN_VERB
     if clause.main_pending:
         return _OPEN_CLAUSE
@@ -101,6 +102,12 @@ def _satisfied(clause: Clause) -> Judgement:
     if not clause.verbs or clause.coordinated:
         return _FRAGMENT
     return _THIN if _thin(clause) else _COMPLETE
+
+
+def _is_date(clause: Clause) -> bool:
+    """Whether it ends in a date that may be all that was thought, or meant: "I meant the second of May"."""
+    thought = clause.verb is not None and clause.verb.needs is Needs.CLAUSE
+    return thought and clause.before == "of" and clause.word in MONTHS
 
 
 def _number_may_end(clause: Clause) -> bool:

@@ -118,6 +118,8 @@ def test_the_subject_after_and_may_have_an_of_in_it() -> None:
 def test_a_date_is_no_subject_of_what_was_meant() -> None:
     check("""
         I meant the second of | open trailing_word
+        I think the second of May is fine. | complete sentence_end
+        I think the second of May is | open trailing_word
         I meant the second of May. | complete sentence_end
         No, I meant the second of May, not the second of June. | complete sentence_end
     """)
