@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from media.audio import AudioFormat
 from media.convert import Converter
@@ -119,11 +119,10 @@ class Delivery:
         self._stage = stage
         self._phrases: asyncio.Queue[tuple[str, int] | None] = asyncio.Queue()
         self._spoke = False
-        self._voice_failed = False
 
     async def run(self) -> None:
         """To its end, or to its failure, of which the caller is told in words as far as there is a voice."""
-        generation = self._generation
+        generation, stage = self._generation, self._stage
         try:
             try:
                 if generation.text is not None:
@@ -131,38 +130,46 @@ class Delivery:
                     await self._speak(generation.text, 0)
                 else:
                     await self._answer()
-            except* ProviderError as errors:
-                await self._apologise(_first(errors))
+            except* ProviderError as errors:  # the voice: there is nothing to say it with
+                generation.failed = True
+                error = _first(errors)
+                stage.host.on_event(PartFailed("tts", error.provider, error.kind, str(error)))
         finally:
-            self._stage.playout.finish(generation.number)
+            stage.playout.finish(generation.number)
 
     async def _answer(self) -> None:
-        generation = self._generation
         async with asyncio.TaskGroup() as group:
             group.create_task(self._speak_all())
             impatient = group.create_task(self._bridge())
-            for _ in range(MAX_STEPS):
-                step = Step()
-                generation.steps.append(step)
-                await self._think(step)
-                if not step.calls or await self._use_tools(step):
-                    break
-            else:
-                self._give_up(f"the model asked for tools {MAX_STEPS} times in a row")
-            if generation.ends is None and not any(step.text.strip() for step in generation.steps):
-                self._give_up("the model answered nothing")
+            try:
+                await self._take_steps()
+            except ProviderError as error:
+                self._give_up(error)
             impatient.cancel()
             self._phrases.put_nowait(None)
+
+    async def _take_steps(self) -> None:
+        """Ask the model, run the tools it calls, tell it what they returned, until it has said what it will."""
+        generation, name = self._generation, self._stage.model.name
+        for _ in range(MAX_STEPS):
+            step = Step()
+            generation.steps.append(step)
+            await self._think(step)
+            if not step.calls or await self._use_tools(step):
+                break
+        else:
+            raise ProviderError(name, "protocol", f"the model asked for tools {MAX_STEPS} times in a row")
+        if generation.ends is None and not any(step.text.strip() for step in generation.steps):
+            raise ProviderError(name, "protocol", "the model answered nothing")
 
     def _say(self, text: str, step: int) -> None:
         self._spoke = True
         self._phrases.put_nowait((text, step))
 
-    def _give_up(self, complaint: str) -> None:
-        """The model does not fail, and has nothing to say: the caller is told so, rather than left in silence."""
+    def _give_up(self, error: ProviderError) -> None:
+        """The model has failed: what it said is still spoken, and the caller told, rather than left in silence."""
         self._generation.failed = True
-        name = self._stage.model.name
-        self._stage.host.on_event(PartFailed("llm", name, "protocol", f"{name}: {complaint}"))
+        self._stage.host.on_event(PartFailed("llm", error.provider, error.kind, str(error)))
         apology = phrases(self._stage.language).went_wrong
         self._generation.steps.append(Step(apology))
         self._say(apology, len(self._generation.steps) - 1)
@@ -247,9 +254,6 @@ class Delivery:
             self._write(segment, converter, framer.flush())
             segment.close()
             stage.host.on_event(UsageReported("tts", stage.voice.name, {"characters": len(text)}))
-        except ProviderError:
-            self._voice_failed = True
-            raise
         finally:
             segment.close(broken=True)  # unless it is closed already: cancelled, or failed, in the middle
 
@@ -258,20 +262,6 @@ class Delivery:
             return
         if self._generation.first_audio is None:
             self._generation.first_audio = self._stage.clock()
-
-    async def _apologise(self, error: ProviderError) -> None:
-        stage, generation = self._stage, self._generation
-        generation.failed = True
-        part: Literal["llm", "tts"] = "tts" if self._voice_failed else "llm"
-        stage.host.on_event(PartFailed(part, error.provider, error.kind, str(error)))
-        if self._voice_failed or generation.text is not None:
-            return
-        apology = phrases(stage.language).went_wrong
-        generation.steps.append(Step(apology))
-        try:
-            await self._speak(apology, len(generation.steps) - 1)
-        except ProviderError as second:
-            stage.host.on_event(PartFailed("tts", second.provider, second.kind, str(second)))
 
 
 async def _bounded(stream: AsyncGenerator[T, None], seconds: float, provider: str, complaint: str) -> AsyncIterator[T]:

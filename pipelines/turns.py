@@ -63,7 +63,8 @@ class TurnSettings:
     """Short speech is judged by its words, too, not by its duration alone (mode ``adaptive``)."""
     min_duration: float = 0.4
     min_words: int = 0
-    false_interruption_timeout: float = 1.0
+    false_interruption_timeout: float = 0.55
+    """The longest that the agent is silent for what may be no interruption."""
     resume: bool = True
 
 
@@ -106,6 +107,9 @@ class TurnMachine:
         self._floor = False  # the agent has it: it speaks, or is about to
         self._protected = False
         self._pausing = False  # the agent is paused, and it is not decided whether it was interrupted
+        self._paused_at = 0.0
+        self._unworded = False  # it was interrupted by voice whose words were not known
+        self._doubtful = False  # it goes on over speech that was not confirmed, and may be yet
         self._closed = False
         self._events: list[TurnEvent] = []
 
@@ -201,6 +205,7 @@ class TurnMachine:
         self._events.append(SpeechStarted(self._onset))
         if self._floor and self.settings.interruptions and not self._protected:
             self._pausing = True
+            self._paused_at = now
             self._events.append(PauseAgent(self._onset))
 
     def _go_on(self, now: float) -> None:
@@ -219,7 +224,7 @@ class TurnMachine:
         if self._caller is _Caller.SPEAKING:
             self._decide_speaking(silence, now)
         elif self._pausing:
-            self._decide_interruption(silence)
+            self._decide_interruption(silence, now)
         if self._caller is _Caller.TRAILING and not self._pausing:
             self._decide_end(silence, now)
 
@@ -231,30 +236,40 @@ class TurnMachine:
             if self._transcripts and self._covered() >= self._spoken():
                 self._transcribed = now  # a recogniser that streams may know it all by now
                 self._look()
-        elif self._pausing and self._long_enough():
-            self._interrupt()
-        elif not self._pausing and now - self._onset >= self.settings.longest:
+        elif self._pausing:
+            if self._long_enough(now):
+                self._interrupt()
+                self._unworded = not self._text()
+            elif self._hesitated(now):
+                self._give_benefit_of_the_doubt()
+        elif now - self._onset >= self.settings.longest:
             self._caller = _Caller.TRAILING  # whatever comes now is for the next turn
             self._last_voice = now
             self._cutting = True
             self._events.append(SpeechPaused())
 
-    def _decide_interruption(self, silence: float) -> None:
+    def _decide_interruption(self, silence: float, now: float) -> None:
         """Speech over the agent has stopped before it lasted long enough to be one by itself."""
-        settings = self.settings
         if self._confirmed_by_words():
             self._interrupt()
-            return
-        cough = self._voiced < COUGH_SECONDS and silence >= COUGH_SILENCE
-        words = self._transcribed is not None  # and they did not confirm
-        if not (cough or words or silence >= settings.false_interruption_timeout):
+        elif (self._voiced < COUGH_SECONDS and silence >= COUGH_SILENCE) or self._transcribed is not None:
+            self._give_benefit_of_the_doubt()
+            if self._doubtful:
+                self._drop(deaf=False)
+        elif self._hesitated(now):
+            self._give_benefit_of_the_doubt()
+
+    def _hesitated(self, now: float) -> bool:
+        return now - self._paused_at >= self.settings.false_interruption_timeout - _EPSILON
+
+    def _give_benefit_of_the_doubt(self) -> None:
+        """The agent goes on; words that are still to come may yet interrupt it."""
+        if not self.settings.resume:
+            self._interrupt()
             return
         self._pausing = False
-        if settings.resume:
-            self._events.append(ResumeAgent())
-            self._drop(deaf=False)
-        else:
-            self._interrupt()
+        self._doubtful = True
+        self._events.append(ResumeAgent())
 
     def _decide_end(self, silence: float, now: float) -> None:
         if self._voiced < COUGH_SECONDS:
@@ -262,7 +277,12 @@ class TurnMachine:
                 self._drop(deaf=False)
             return
         text = self._text()
-        if self._transcribed is not None and not text:
+        if self._doubtful and self._floor and self._transcribed is not None:
+            if not self._confirmed_by_words():
+                self._drop(deaf=False)
+                return
+            self._interrupt()
+        if self._transcribed is not None and (not text or (self._unworded and self._is_backchannel(text))):
             self._drop(deaf=False)
         elif self._transcribed is not None and (
             self._cutting or silence >= self.settings.endpointing.delay(self._outlook) - _EPSILON
@@ -272,7 +292,7 @@ class TurnMachine:
             if text:
                 self._end(text, now, now)
             else:
-                self._drop(deaf=True)
+                self._drop(deaf=not self._doubtful)
         elif self._transcribed is not None and self._outlook in ("likely", "over") and self._likely != text:
             self._likely = text
             if not self._floor:
@@ -285,16 +305,18 @@ class TurnMachine:
         judgement = self._judge(text, self._expects, self._digits) if text else None
         self._outlook = outlook(judgement, self._semantic, over=over)
 
-    def _long_enough(self) -> bool:
-        """So much voice is an interruption; where its words are still to come, or only a backchannel so far, twice as
-        much: the agent is silent meanwhile, and has lost nothing if it was none."""
+    def _long_enough(self, now: float) -> bool:
+        """So much voice is an interruption: where its words decide, too, once they are known, or did not come in time.
+        An "uh-huh" is none, however long it is."""
         settings = self.settings
         if settings.min_words or self._voiced < settings.min_duration:
             return False
-        if not settings.by_words or self._voiced >= 2 * settings.min_duration:
+        if not settings.by_words:
             return True
         text = self._text()
-        return bool(text) and not is_backchannel(text, settings.language, question=self._question)
+        if not text:
+            return self._hesitated(now)
+        return not self._is_backchannel(text)
 
     def _confirmed_by_words(self) -> bool:
         settings = self.settings
@@ -305,10 +327,10 @@ class TurnMachine:
         text = self._text()
         if len(text.split()) < max(1, settings.min_words):
             return False
-        return not is_backchannel(text, settings.language, question=self._question)
+        return not self._is_backchannel(text)
 
     def _interrupt(self) -> None:
-        self._pausing = False
+        self._pausing = self._doubtful = False
         self._floor = False
         self._events.append(Interrupted(self._onset))
 
@@ -327,9 +349,12 @@ class TurnMachine:
         self._transcripts.clear()
         self._transcribed = self._semantic = self._likely = None
         self._outlook = "uncertain"
-        self._cutting = False
+        self._cutting = self._doubtful = self._unworded = False
 
     # Words
+
+    def _is_backchannel(self, text: str) -> bool:
+        return is_backchannel(text, self.settings.language, question=self._question)
 
     def _text(self) -> str:
         texts = (transcript.text.strip() for _, transcript in sorted(self._transcripts.items()))

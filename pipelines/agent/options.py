@@ -109,15 +109,16 @@ class Interruption(Strict):
     """How the caller breaks in.
 
     ``adaptive`` pauses the agent at once and decides by what is heard whether it was an interruption; ``vad`` takes
-    ``minDuration`` of voice for one. After ``falseInterruptionTimeout`` without words it was none, and with ``resume``
-    the agent goes on where it stopped. Whoever says one of ``notices`` (legal texts) is not interrupted.
+    ``minDuration`` of voice for one. The agent is silent for ``falseInterruptionTimeout`` at the most before that is
+    decided; with ``resume`` it then goes on where it stopped, until words that come late interrupt it after all.
+    Whoever says one of ``notices`` (legal texts) is not interrupted.
     """
 
     enabled: bool = True
     mode: Literal["adaptive", "vad"] = "adaptive"
     min_duration: Seconds = 0.4
     min_words: int = Field(default=0, ge=0, le=20)
-    false_interruption_timeout: Seconds = 1.0
+    false_interruption_timeout: Seconds = 0.55
     resume: bool = True
     notices: list[Text] = Field(default=[], max_length=50)
 

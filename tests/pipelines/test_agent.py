@@ -117,7 +117,7 @@ def test_what_is_left_out_has_defaults_for_the_call_and_is_not_made_up_for_the_r
     assert agent.as_stored() == MINIMAL
     assert agent.options.turns.endpointing.min_delay == 0.3
     assert agent.options.turns.endpointing.max_delay == 1.5
-    assert agent.options.turns.interruption.false_interruption_timeout == 1.0
+    assert agent.options.turns.interruption.false_interruption_timeout == 0.55
     assert agent.options.idle.timeout == 15
     assert agent.options.ending.max_wait == 10
     assert agent.options.opening is None

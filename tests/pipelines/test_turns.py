@@ -134,8 +134,13 @@ PAUSES = [STARTS, "60 agent-pauses@0"]
     [
         pytest.param(
             DEFAULT, "agent; speech 900; silence 220; says stop; silence 300",
-            [*PAUSES, "800 interrupted@0", "1100 paused", "1400 turn(stop) of 900, known at 1120"],
+            [*PAUSES, "620 interrupted@0", "1100 paused", "1400 turn(stop) of 900, known at 1120"],
             id="speech over the agent pauses it at once, and enough of it interrupts",
+        ),
+        pytest.param(
+            DEFAULT, "agent; speech 700; silence 220; says uh-huh okay; silence 300",
+            [*PAUSES, "620 interrupted@0", "900 paused", "920 dropped"],
+            id="a long backchannel turns out to be nothing",
         ),
         pytest.param(
             DEFAULT, "agent; speech 300; says no stop; speech 200",
@@ -144,7 +149,7 @@ PAUSES = [STARTS, "60 agent-pauses@0"]
         ),
         pytest.param(
             DEFAULT, "agent; speech 300; says uh-huh; speech 300; silence 220; says uh-huh",
-            [*PAUSES, "800 paused", "820 agent-resumes", "820 dropped"],
+            [*PAUSES, "620 agent-resumes", "800 paused", "820 dropped"],
             id="unless they are a backchannel",
         ),
         pytest.param(
@@ -166,13 +171,19 @@ PAUSES = [STARTS, "60 agent-pauses@0"]
             DEFAULT, "agent; speech 100; silence 400", [*PAUSES, "400 agent-resumes", "400 dropped"], id="nor a cough"
         ),
         pytest.param(
-            DEFAULT, "agent; speech 240; gone 1400",
-            [*PAUSES, "440 paused", "1240 agent-resumes", "1240 dropped"],
+            DEFAULT, "agent; speech 240; gone 3400",
+            [*PAUSES, "440 paused", "620 agent-resumes", "3240 dropped"],
             id="without words it was none after the timeout",
         ),
         pytest.param(
+            DEFAULT, "agent; speech 240; gone 600; says no stop that; gone 600",
+            [*PAUSES, "440 paused", "620 agent-resumes", "840 interrupted@0",
+             "840 turn(no stop that) of 240, known at 840"],
+            id="unless they come late",
+        ),
+        pytest.param(
             DEFAULT, "agent; speech 440; silence 240; speech 440",
-            [*PAUSES, "640 paused", "720 resumed", "1040 interrupted@0"],
+            [*PAUSES, "620 interrupted@0", "640 paused", "720 resumed"],
             id="two short ones are enough together",
         ),
         pytest.param(
@@ -185,12 +196,13 @@ PAUSES = [STARTS, "60 agent-pauses@0"]
         ),
         pytest.param(
             TWO_WORDS, "agent; speech 900; silence 220; says stop; silence 300",
-            [*PAUSES, "1100 paused", "1120 agent-resumes", "1120 dropped"],
+            [*PAUSES, "620 agent-resumes", "1100 paused", "1120 dropped"],
             id="min_words: one is not enough, however long",
         ),
         pytest.param(
             TWO_WORDS, "agent; speech 900; silence 220; says stop it; silence 280",
-            [*PAUSES, "1100 paused", "1120 interrupted@0", "1400 turn(stop it) of 900, known at 1120"],
+            [*PAUSES, "620 agent-resumes", "1100 paused", "1120 interrupted@0",
+             "1400 turn(stop it) of 900, known at 1120"],
             id="min_words: two are",
         ),
         pytest.param(
@@ -297,7 +309,7 @@ def test_the_delays_are_settings() -> None:
         ),
         pytest.param(
             "agent; speech 900; silence 220; says hello; silence 480",
-            [STARTS, "60 agent-pauses@0", "800 interrupted@0", "1100 paused", "1120 likely(hello)",
+            [STARTS, "60 agent-pauses@0", "620 interrupted@0", "1100 paused", "1120 likely(hello)",
              "1400 turn(hello) of 900, known at 1120"],
             id="after an interruption, too",
         ),
