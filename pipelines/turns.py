@@ -108,7 +108,7 @@ class TurnMachine:
         self._protected = False
         self._pausing = False  # the agent is paused, and it is not decided whether it was interrupted
         self._paused_at = 0.0
-        self._unworded = False  # it was interrupted by voice whose words were not known
+        self._unheard_out = False  # it was interrupted before all that the caller said was known
         self._doubtful = False  # it goes on over speech that was not confirmed, and may be yet
         self._closed = False
         self._events: list[TurnEvent] = []
@@ -239,7 +239,7 @@ class TurnMachine:
         elif self._pausing:
             if self._long_enough(now):
                 self._interrupt()
-                self._unworded = not self._text()
+                self._unheard_out = True
             elif self._hesitated(now):
                 self._give_benefit_of_the_doubt()
         elif now - self._onset >= self.settings.longest:
@@ -282,7 +282,7 @@ class TurnMachine:
                 self._drop(deaf=False)
                 return
             self._interrupt()
-        if self._transcribed is not None and (not text or (self._unworded and self._is_backchannel(text))):
+        if self._transcribed is not None and (not text or (self._unheard_out and self._is_backchannel(text))):
             self._drop(deaf=False)
         elif self._transcribed is not None and (
             self._cutting or silence >= self.settings.endpointing.delay(self._outlook) - _EPSILON
@@ -349,7 +349,7 @@ class TurnMachine:
         self._transcripts.clear()
         self._transcribed = self._semantic = self._likely = None
         self._outlook = "uncertain"
-        self._cutting = self._doubtful = self._unworded = False
+        self._cutting = self._doubtful = self._unheard_out = False
 
     # Words
 

@@ -55,5 +55,5 @@ def broken(results: Results) -> Iterator[str]:
         longest = 1000 * max(overs.pauses, default=0.0)
         if longest > FALSE_INTERRUPTION_MS:
             yield f"{kind} silenced the agent for {longest:.0f} ms; at most {FALSE_INTERRUPTION_MS:g}"
-        if overs.interrupted > overs.count * 0.1:
-            yield f"{overs.interrupted} of {overs.count} {kind} interrupted the agent; at most a tenth may"
+        if overs.taken > overs.count * 0.1:
+            yield f"{overs.taken} of {overs.count} {kind} were taken for a turn; at most a tenth may be"

@@ -145,6 +145,8 @@ class Overs:
     count: int = 0
     paused: int = 0
     interrupted: int = 0
+    taken: int = 0
+    """How many became a turn of the caller: after the others the agent goes on, interrupted or not."""
     resumed: int = 0
     pauses: list[float] = field(default_factory=list)
     """How long the agent was silent before he went on, in seconds."""
@@ -170,6 +172,8 @@ class Overs:
                     self.interrupted += 1
                     if recording.speech:
                         self.confirmed.append(now - recording.speech[0][0])
+                case TurnEnded():
+                    self.taken += 1
                     break
                 case _:
                     continue

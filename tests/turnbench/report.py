@@ -92,7 +92,8 @@ def _cut_table(results: Results) -> Table:
 
 
 def _over_table(results: Results) -> Table:
-    head = ["", "n", "agent paused", "resumed", "interrupted", "pause before it resumed", "onset to interruption"]
+    head = ["", "n", "agent paused", "resumed", "interrupted", "taken for a turn", "pause before it resumed"]
+    head.append("onset to interruption")
     return [
         head,
         *(
@@ -102,6 +103,7 @@ def _over_table(results: Results) -> Table:
                 f"{overs.paused / overs.count:.0%}",
                 f"{overs.resumed / overs.count:.0%}",
                 f"{overs.interrupted / overs.count:.0%}",
+                f"{overs.taken / overs.count:.0%}",
                 _delays(overs.pauses),
                 _delays(overs.confirmed),
             ]
@@ -150,6 +152,7 @@ def as_json(results: Results) -> dict[str, Any]:
                 "paused": o.paused,
                 "resumed": o.resumed,
                 "interrupted": o.interrupted,
+                "taken": o.taken,
                 "pause": delays(o.pauses),
                 "onset_to_interruption": delays(o.confirmed),
                 "resume_rate": o.resumed / o.paused if o.paused else None,
