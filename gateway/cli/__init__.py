@@ -7,6 +7,9 @@ from importlib import import_module
 
 import click
 
+# Before numpy is imported: its products here are small, and waking up other cores for them costs more than they do.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 _COMMANDS = {
     "serve": "Run the service.",
     "demo": "Hear one real call, offline: talk, an interruption, a goodbye.",
