@@ -30,6 +30,7 @@ from jambonz.listen import (
     mark,
     safe_samples,
 )
+from jambonz.tap import AudioTap
 from media.audio import PCM_8K, AudioFormat
 
 START_SECONDS = 5.0
@@ -95,6 +96,7 @@ class JambonzLeg:
         self._gathered: list[bytes] = []
         self._open = False
         self._ending: Ending | None = None
+        self._fault: Exception | None = None
         self._disconnected = False
         self._deadline: asyncio.Timeout | None = None
         self._heard = False
@@ -112,6 +114,7 @@ class JambonzLeg:
         protocol = ListenProtocol(self._listener, self.format, now=loop.time(), on_drift=self._drifting)
         ending = _FAILED
         self._ws, self._transport = ws, request.transport
+        self._tap(protocol, loop.time)
         try:
             async with asyncio.timeout(START_SECONDS) as self._deadline:
                 await ws.prepare(request)
@@ -119,6 +122,8 @@ class JambonzLeg:
                 self._beat = loop.call_later(HEARTBEAT_SECONDS, self._heartbeat)
                 ending = await self._read(ws, protocol, loop.time)
         except TimeoutError:
+            if self._fault is not None:
+                raise self._fault from None
             if self._deadline is None or not self._deadline.expired():
                 raise
             ending = self._ending or (_OVERDUE if self._disconnected else self._refused(Refusal.NO_START))
@@ -171,6 +176,27 @@ class JambonzLeg:
         self._end(Ending(code, reason))
 
     # Inside
+
+    def _tap(self, protocol: ListenProtocol, time: Callable[[], float]) -> None:
+        """Have audio come straight off the transport; the rest comes by :meth:`_read`."""
+
+        def on_audio(data: bytes) -> None:
+            self._heard = True
+            if self._ending is not None:
+                return
+            try:
+                protocol.receive_binary(data, time())
+            except ListenRefused as refused:
+                self.refusal = refused.refusal
+                self._end(Ending(refused.refusal.code, str(refused)))
+            except Exception as error:  # noqa: BLE001 - it is raised again by run, where it ends the call
+                self._fault = error
+                self._end(_FAILED)
+
+        if self._transport is not None:
+            below = self._transport.get_protocol()
+            if isinstance(below, asyncio.Protocol):
+                self._transport.set_protocol(AudioTap(below, on_audio))
 
     async def _read(self, ws: web.WebSocketResponse, protocol: ListenProtocol, time: Callable[[], float]) -> Ending:
         starting = True

@@ -127,6 +127,7 @@ class ListenProtocol:
         self._listener = listener
         self._format = format
         self._framer = Framer(format)
+        self._frame_bytes = format.frame_bytes
         self._early = b""
         self._rate = RateWatch(format.bytes_per_second, now)
         self._texts = _Limit(MAX_TEXTS_PER_SECOND, 1.0)
@@ -144,9 +145,11 @@ class ListenProtocol:
             if len(self._early) > MAX_EARLY_SECONDS * self._format.bytes_per_second:
                 raise ListenRefused(Refusal.AUDIO_FIRST)
             return
-        on_audio = self._listener.on_audio
+        if len(data) == self._frame_bytes and not self._framer.pending_bytes:
+            self._listener.on_audio(data)
+            return
         for frame in self._framer.push(data) if data else self._framer.flush():
-            on_audio(frame)
+            self._listener.on_audio(frame)
 
     def receive_text(self, text: str, now: float) -> None:
         if not self._texts.allow(now):

@@ -13,7 +13,6 @@ import math
 from collections import deque
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from media.audio import FRAME_SECONDS, AudioFormat
@@ -42,6 +41,7 @@ _UNPROVEN = _ratio(-20.0)
 
 _MEMORY_FRAMES = 75
 _JUDGE_FRAMES = 25
+_BEFORE = np.arange(_MEMORY_FRAMES)[:, None] + np.arange(REACH_FRAMES + 1)
 _STEP, _CREEP = _ratio(10.0), _ratio(2.0)
 """How much the coupling changes with each judgement: on evidence, and without."""
 _LIKENESS = 0.8
@@ -110,7 +110,7 @@ class EchoGate:
         """How loud was what came in, for what had gone out? The coupling is not higher than that. Nor is it as high
         if that was the caller, or a noise; then it rises a little, in case that it was an echo beyond recognition."""
         inbound = np.array(self._inbound)
-        before = sliding_window_view(np.array(self._outbound), REACH_FRAMES + 1)  # for each frame, what it may echo
+        before = np.array(self._outbound)[_BEFORE]  # for each frame, what it may echo
         loudest = np.maximum(before.max(axis=1), self._full_scale * _AUDIBLE)
         level = float(np.sort(inbound / loudest)[-2])  # one alone may be a click
         coupling = self._coupling

@@ -127,6 +127,7 @@ class Playout:
         self._last_speech = 0  # the wire after the last frame that was not silence of ours
         self._pace_wire = 0  # this frame went out ...
         self._pace_time = 0.0  # ... a lead before this time
+        self._next_due = 0.0
         self._starved_since: float | None = None
         self._since_mark = MARK_FRAMES
         self._clear_deadline = 0.0
@@ -233,7 +234,7 @@ class Playout:
         if self._state is _State.CLEARING:
             if now >= self._clear_deadline:
                 self._cleared(self._clear_deadline - CLEAR_GUARD, now)  # no word: rather a little twice than lost
-        elif self._state is _State.PLAYING and self._generations:
+        elif self._state is _State.PLAYING and self._generations and now >= self._next_due:
             self._send_due(now)
             self._progress(now)
         return self._take()
@@ -293,6 +294,9 @@ class Playout:
                 self._queue.popleft()
             else:
                 break
+        if sent and self._queue:  # there may be more, and until it is due there is nothing to be done
+            frames = self._far_end.wire - self._lead + 1 - self._pace_wire
+            self._next_due = self._pace_time + (frames - 0.5) * FRAME_SECONDS
         said_all = not self._queue and self._generations[-1].finished
         # Or there is nothing to send, and little left at the far end: its tail must not wait for us.
         if said_all or (sent == 0 and due >= self._lead - LUMP_FRAMES):
@@ -321,6 +325,7 @@ class Playout:
         self._since_mark = MARK_FRAMES
         self._pace_wire = self._far_end.wire
         self._pace_time = now
+        self._next_due = 0.0
 
     def _send_frame(self, segment: Segment, now: float) -> None:
         if self._starved_since is not None:

@@ -65,6 +65,9 @@ MAX_FAILURES = 3
 
 RECOGNISER_SECONDS = 10.0
 
+CHORES_SECONDS = 0.05
+"""Between looks at the clocks of keys, silence and the call's length: each call is ticked 50 times a second."""
+
 MAX_CALL_SECONDS = 3600.0
 """The longest call of an agent that sets no ``maxDuration``: a line that was forgotten costs money."""
 
@@ -112,6 +115,7 @@ class Cascade:
         self._talked_over = False  # the latest cut was for the caller's voice
         self._unheard = ""  # what that kept the agent from saying
         self._started_at = 0.0
+        self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._ending = False
         self._end_by: float | None = None
@@ -227,6 +231,12 @@ class Cascade:
             if events:
                 self._on_playout(events)
         ears.tick(now)
+        if now >= self._chores_at:
+            self._chores_at = now + CHORES_SECONDS
+            self._do_chores(now)
+
+    def _do_chores(self, now: float) -> None:
+        """What is not heard if it is a little late."""
         self._on_digits(self._digits.tick(now))
         if self._ending:
             if self._end_by is not None and now >= self._end_by:
