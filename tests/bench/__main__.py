@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 
 import uvloop
 
 from tests.bench.callers import BenchFailed
-from tests.bench.measure import Window, targets
+from tests.bench.measure import Plan, targets
 from tests.bench.report import Bounds, Row, broken, row, table
 from tests.bench.tape import CYCLE_SECONDS
 
@@ -19,9 +20,9 @@ DEFAULT = Bounds()
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--calls", type=int, nargs="+", default=[20, 150], help="how many at once (20 150)")
-    parser.add_argument("--seconds", type=float, default=CYCLE_SECONDS, help=f"of each window ({CYCLE_SECONDS:g})")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each window (6)")
     parser.add_argument("--settle", type=float, default=CYCLE_SECONDS, help=f"before each window ({CYCLE_SECONDS:g})")
-    parser.add_argument("--rounds", type=int, default=2, help="windows of each server (2)")
+    parser.add_argument("--windows", type=int, default=4, help="of both servers at once (4)")
     parser.add_argument("--max-ratio", type=float, default=DEFAULT.ratio, help=f"({DEFAULT.ratio:g})")
     parser.add_argument("--max-tasks", type=float, default=DEFAULT.tasks, help=f"for each call ({DEFAULT.tasks:g})")
     parser.add_argument(
@@ -32,19 +33,17 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 async def run(options: argparse.Namespace) -> list[Row]:
-    """The two servers take turns, so that both meet the same machine."""
     rows = []
     async with targets() as (echo, service, tape):
-        print(f"callers speak {tape.speech_share:.0%} of the time, all on the offline voice", flush=True)
+        print(f"callers speak {tape.speech_share:.0%} of the time; both servers share a core", flush=True)
         for target in (echo, service):
             await target.warm_up(tape, options.settle)
         for calls in options.calls:
-            floor: list[Window] = []
-            ours: list[Window] = []
-            for _ in range(options.rounds):
-                floor.append(await echo.measure(tape, calls, options.seconds, settle=1.0, answers=False))
-                ours.append(await service.measure(tape, calls, options.seconds, settle=options.settle, answers=True))
-            rows.append(row(calls, floor, ours))
+            plan, ready = Plan(calls, options.seconds, options.settle, options.windows), asyncio.Barrier(2)
+            async with asyncio.TaskGroup() as group:
+                floor = group.create_task(echo.measure(tape, plan, ready))
+                ours = group.create_task(service.measure(tape, plan, ready))
+            rows.append(row(calls, floor.result(), ours.result()))
     return rows
 
 

@@ -1,4 +1,8 @@
-"""Runs the two servers side by side, and windows of calls on them in turns."""
+"""Runs the two servers side by side, and the same calls on both at the same time.
+
+The CPU time of the same work varies by half from one minute to the next on a machine that others use, too. What does
+not is the ratio of two servers that share a core at the same time.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +53,16 @@ class Window:
     """The part of the agent's frames that came too late."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """So many calls, measured in windows of so many seconds once they have been up for ``settle`` seconds."""
+
+    calls: int
+    seconds: float
+    settle: float
+    windows: int
+
+
 class Target:
     """A server under load."""
 
@@ -65,27 +79,33 @@ class Target:
         await asyncio.sleep(REST_SECONDS)
         self._resting_bytes = (await self._read()).resident_bytes
 
-    async def measure(self, tape: Tape, calls: int, seconds: float, *, settle: float, answers: bool) -> Window:
-        """``seconds`` of so many calls, once they have been up for ``settle`` seconds."""
-        loop = asyncio.get_running_loop()
+    async def measure(self, tape: Tape, plan: Plan, ready: asyncio.Barrier) -> list[Window]:
+        """The calls of ``plan``, from when they are ``ready`` on all targets."""
         resting = await self._read()
-        async with Callers(self._ring, tape, calls) as callers:
-            await asyncio.sleep(settle)
-            callers.tally.reset()
-            began, first = loop.time(), await self._read()
-            readings = [first]
-            while (left := began + seconds - loop.time()) > 0:
-                await asyncio.sleep(min(1.0, left))
-                readings.append(await self._read())
-            elapsed, tally = loop.time() - began, callers.tally
-            callers.check()
+        async with Callers(self._ring, tape, plan.calls) as callers:
+            await ready.wait()
+            await asyncio.sleep(plan.settle)
+            windows = [await self._window(callers, plan, resting) for _ in range(plan.windows)]
         await asyncio.sleep(REST_SECONDS)
-        if answers and tally.answered < LEAST_ANSWERED * tally.asked:
-            raise BenchFailed(f"the service answered {tally.answered} of {tally.asked} sentences; it was not measured")
+        return windows
+
+    async def _window(self, callers: Callers, plan: Plan, resting: Reading) -> Window:
+        loop, tally = asyncio.get_running_loop(), callers.tally
+        tally.reset()
+        began, readings = loop.time(), [await self._read()]
+        while (left := began + plan.seconds - loop.time()) > 0:
+            await asyncio.sleep(min(1.0, left))
+            readings.append(await self._read())
+        seconds = plan.calls * (loop.time() - began)
+        callers.check()
+        if tally.answered < LEAST_ANSWERED * tally.asked:
+            raise BenchFailed(
+                f"{tally.answered} of {tally.asked} sentences were answered: that is no conversation to measure"
+            )
         return Window(
-            cpu_ms=1000 * (readings[-1].cpu_seconds - first.cpu_seconds) / (calls * elapsed),
-            tasks=(max(reading.tasks for reading in readings) - resting.tasks) / calls,
-            memory_mb=(max(reading.resident_bytes for reading in readings) - self._resting_bytes) / calls / 1e6,
+            cpu_ms=1000 * (readings[-1].cpu_seconds - readings[0].cpu_seconds) / seconds,
+            tasks=(max(reading.tasks for reading in readings) - resting.tasks) / plan.calls,
+            memory_mb=(max(reading.resident_bytes for reading in readings) - self._resting_bytes) / plan.calls / 1e6,
             late=tally.late / tally.frames if tally.frames else 0.0,
         )
 

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
-from typing import Any
 
-from gateway.session import CallSession
-from media.audio import PCM_8K, PCM_16K, AudioFormat
-from media.silero import load_model
-from media.vad import VoiceActivity
-from pipelines.cascade import Cascade, CascadeParts
+from media.audio import PCM_8K, PCM_16K
 from pipelines.parts import SpeechAudio, SpeechEvent, TextToSpeech, Transcript, TranscriptListener
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.pico import PicoTextToSpeech
-from pipelines.providers.scripted import ECHO, ScriptedLanguageModel
-from store.listeners import ListenerForCall
+from pipelines.providers.registry import Registry
 
 HEARD = "I would like a table on Tuesday."
 """What every caller is understood to say."""
@@ -112,24 +106,20 @@ class Voice:
         await self._voice.close()
 
 
-class Factory:
-    """The pipelines of the service under test: all of it real, but for the recogniser and the voice."""
+class Parts(Registry):
+    """The registry of the service under test: a model that echoes, and speech that costs nothing."""
 
     def __init__(self) -> None:
-        self._parts = CascadeParts(Recogniser(), ScriptedLanguageModel(ECHO), Voice())
-        self._silero = load_model()
+        super().__init__({})
+        self._recogniser = Recogniser()
+        self._voice = Voice()
 
-    def pipeline(
-        self,
-        listener: ListenerForCall,
-        session: CallSession,
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-    ) -> Cascade:
-        clock = asyncio.get_running_loop().time
-        return Cascade(listener.agent, self._parts, session, spawn=spawn, clock=clock)
+    def speech_to_text(self, vendor: str | None = None) -> Recogniser:
+        return self._recogniser
 
-    def detector(self, format: AudioFormat) -> VoiceActivity:
-        return VoiceActivity(format, self._silero)
+    def text_to_speech(self, vendor: str | None = None, language: str | None = None, voice: str | None = None) -> Voice:
+        return self._voice
 
-    async def close(self) -> None:
-        await self._parts.tts.close()
+    async def close_all(self) -> None:
+        await self._voice.close()
+        await super().close_all()

@@ -18,18 +18,15 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number of calls: medians of the CPU time, the worst of the rest."""
+    """One number of calls: medians of the CPU time and of the ratios, window by window; the worst of the rest."""
 
     calls: int
     echo_ms: float
     service_ms: float
+    ratio: float
     tasks: float
     memory_mb: float
     late: float
-
-    @property
-    def ratio(self) -> float:
-        return self.service_ms / self.echo_ms
 
 
 def row(calls: int, echo: Sequence[Window], service: Sequence[Window]) -> Row:
@@ -37,6 +34,7 @@ def row(calls: int, echo: Sequence[Window], service: Sequence[Window]) -> Row:
         calls,
         echo_ms=median(window.cpu_ms for window in echo),
         service_ms=median(window.cpu_ms for window in service),
+        ratio=median(ours.cpu_ms / floor.cpu_ms for floor, ours in zip(echo, service, strict=True)),
         tasks=max(window.tasks for window in service),
         memory_mb=max(window.memory_mb for window in service),
         late=max(window.late for window in service),

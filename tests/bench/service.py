@@ -11,8 +11,10 @@ from pydantic import SecretStr
 
 from gateway import logs
 from gateway.app import create_app
+from gateway.factory import ProviderFactory
 from gateway.settings import Settings
-from tests.bench.parts import Factory
+from media.silero import load_model
+from tests.bench.parts import Parts
 from tests.bench.server import serve
 
 
@@ -25,7 +27,7 @@ def main(webhook_secret: str) -> None:
             authenticate_users=False,
             jambonz_webhook_secret=SecretStr(webhook_secret),
         )
-        uvloop.run(serve(create_app(settings, Factory())))
+        uvloop.run(serve(create_app(settings, ProviderFactory(Parts(), load_model()))))
 
 
 if __name__ == "__main__":
