@@ -90,7 +90,7 @@ _TONAL = 0.997
 
 
 def _is_tonal(window: Floats) -> bool:
-    """Busy tones and the like, of one or two frequencies: a voice detector that has just woken takes them for vowels."""
+    """Busy tones and the like, of one or two frequencies: a detector that has just woken takes them for vowels."""
     power = np.abs(np.fft.rfft(window * _HANN)) ** 2
     total = float(power.sum())
     held = 0.0

@@ -10,7 +10,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from gateway import logs
 
-logs.configure("error", "console")
+logs.configure("info", "console")
 
 
 @pytest.fixture(autouse=True)
