@@ -76,7 +76,7 @@ async def serve(directory: Path, *flags: str, **variables: str) -> AsyncIterator
 async def add_agent(url: URL) -> None:
     """One that greets and echoes, on :data:`NUMBER`."""
     async with client(url, KEY) as api:
-        definition = {"modelName": "scripted/echo", "prompt": "p", "options": {"greeting": "Good morning."}}
+        definition = {"modelName": "scripted/echo", "prompt": "p", "options": {"greeting": "What time would you like?"}}
         agent = await api.post("/api/agents", definition)
         await api.post("/api/phone-endpoints", {"type": "e164-ddi", "number": NUMBER})
         await api.post(f"/api/agents/{agent['id']}/listen", {"number": NUMBER})
