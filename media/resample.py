@@ -20,7 +20,7 @@ _PERIODS = 28  # length of the filter in periods of the lower rate
 _CUTOFF = 0.482  # of the lower rate; the transition band lies about this
 _KAISER_BETA = 7.3
 _COEFFICIENT_STEP = 2.0**-24
-_GROUPS = 8  # blocks computed by one row of the product, where the chunk divides so: wider rows suit BLAS better
+_GROUPS = 16  # blocks computed by one row of the product, where the chunk divides so: wider rows suit BLAS better
 _WIDEST_ROW = 64
 
 

@@ -66,7 +66,8 @@ MAX_FAILURES = 3
 RECOGNISER_SECONDS = 10.0
 
 CHORES_SECONDS = 0.05
-"""Between looks at the clocks of keys, silence and the call's length: each call is ticked 50 times a second."""
+"""Between looks at the clocks of turns without frames, of keys, of silence and of the call's length: there are hundreds of
+calls, and each is ticked 50 times a second."""
 
 MAX_CALL_SECONDS = 3600.0
 """The longest call of an agent that sets no ``maxDuration``: a line that was forgotten costs money."""
@@ -230,9 +231,9 @@ class Cascade:
             events = playout.tick(now)
             if events:
                 self._on_playout(events)
-        ears.tick(now)
         if now >= self._chores_at:
             self._chores_at = now + CHORES_SECONDS
+            ears.tick(now)
             self._do_chores(now)
 
     def _do_chores(self, now: float) -> None:
