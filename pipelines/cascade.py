@@ -66,8 +66,8 @@ MAX_FAILURES = 3
 RECOGNISER_SECONDS = 10.0
 
 CHORES_SECONDS = 0.05
-"""Between looks at the clocks of turns without frames, of keys, of silence and of the call's length: there are hundreds of
-calls, and each is ticked 50 times a second."""
+"""Between looks at the clocks of turns without frames, of keys, of silence and of the call's length: there are hundreds
+of calls, and each is ticked 50 times a second."""
 
 MAX_CALL_SECONDS = 3600.0
 """The longest call of an agent that sets no ``maxDuration``: a line that was forgotten costs money."""
