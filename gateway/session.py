@@ -118,6 +118,7 @@ class CallSession:
         self.listener = listener
         self.progress = CallProgress(hook.call_sid)
         self.reason: EndReason | None = None
+        self.due = 0.0
         self._around = around
         self._clock = asyncio.get_running_loop().time
         self._seq = 0
@@ -126,6 +127,8 @@ class CallSession:
         self._pipeline: Cascade | None = None
         self._ready = False
         self._early: deque[bytes] = deque(maxlen=EARLY_FRAMES)
+        self.on_audio: Callable[[bytes], None] = self._early.append
+        """Of LegListener; once there is a pipeline to hear it, that's."""
         self._early_keys: deque[str] = deque(maxlen=EARLY_FRAMES)
         self._over = asyncio.Event()
         self._attached = asyncio.Event()
@@ -211,6 +214,7 @@ class CallSession:
             self._around.ticker.add(self)
             while self._early:
                 pipeline.hear(self._early.popleft())
+            self.on_audio = pipeline.hear
             while self._early_keys:
                 pipeline.dtmf(self._early_keys.popleft())
 
@@ -223,7 +227,7 @@ class CallSession:
         if self._pipeline is None or not self._ready:
             return
         try:
-            self._pipeline.tick(now)
+            self.due = self._pipeline.tick(now)
         except Exception:  # noqa: BLE001 - whatever it was, it ends this call and no other
             self._ready = False
             self._around.ticker.discard(self)
@@ -268,12 +272,6 @@ class CallSession:
         if self.reason is not None and self._leg is not None:
             self._leg.disconnect()  # the call was ended while the socket opened
 
-    def on_audio(self, frame: bytes) -> None:
-        if self._ready and self._pipeline is not None:
-            self._pipeline.hear(frame)
-        else:
-            self._early.append(frame)
-
     def on_dtmf(self, digit: str, milliseconds: int | None) -> None:
         if self._ready and self._pipeline is not None:
             self._pipeline.dtmf(digit)
@@ -291,6 +289,9 @@ class CallSession:
         self._finish("caller" if code == 1000 else "media_lost")
 
     # PipelineHost
+
+    def wake(self) -> None:
+        self.due = 0.0
 
     def end_call(self, reason: EndReason) -> None:
         """End the listen verb: Jambonz then asks what is next, and is told to hang up."""

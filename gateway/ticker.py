@@ -1,4 +1,4 @@
-"""One clock for all calls of a process: each is ticked every 20 ms, in slots so that they do not all come at once."""
+"""One clock for all calls of a process: each is ticked every 20 ms if it likes, in slots so that they come apart."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ WORTHWHILE = 25
 
 
 class Ticking(Protocol):
+    due: float
+    """Until then it needs no tick."""
+
     def tick(self, now: float) -> None: ...
 
 
@@ -62,7 +65,8 @@ class Ticker:
         now = loop.time()
         self._late = max(self._late, now - self._due)
         for what in tuple(self._slots[self._turn]):
-            what.tick(now)
+            if now >= what.due:
+                what.tick(now)
         self._timer = None
         if any(self._slots):
             self._schedule(loop)

@@ -1,9 +1,8 @@
 """One listen socket on aiohttp: reads in the handler's own task, writes synchronously.
 
 One ticker paces the playout of every call, so that sending a frame has to be a plain call: whole frames go straight to
-the transport (a server's frames are not masked, and compression is off), all of one turn of the loop together. Control
-frames stay aiohttp's, but for the ping: aiohttp's own heartbeat costs 2 to 4 µs for every frame that comes in, as much
-as the rest of a frame's protocol.
+the transport (a server's frames are not masked, and compression is off). Control frames stay aiohttp's, but for the
+ping: aiohttp's own heartbeat costs 2 to 4 µs for every frame that comes in, as much as the rest of a frame's protocol.
 """
 
 from __future__ import annotations
@@ -48,9 +47,6 @@ HEARTBEAT_SECONDS = 5.0
 MAX_UNREAD_BYTES = 512 * 1024
 """Half a minute of audio that waits in our own buffers: nobody reads it."""
 
-MOST_GATHERED = 64
-"""Headers and payloads that wait for the end of a turn of the loop: the lead of a playout fits in."""
-
 NO_SUBPROTOCOL = f"This is a listen socket: offer one of the WebSocket subprotocols {', '.join(SUBPROTOCOLS)}."
 NO_WEBSOCKET = "This is a listen socket: connect with a WebSocket handshake of version 13."
 
@@ -93,7 +89,6 @@ class JambonzLeg:
         self._listener = listener
         self._ws: web.WebSocketResponse | None = None
         self._transport: asyncio.Transport | None = None
-        self._gathered: list[bytes] = []
         self._open = False
         self._ending: Ending | None = None
         self._fault: Exception | None = None
@@ -153,20 +148,28 @@ class JambonzLeg:
         """Whole samples, made safe to be sent while marks are out; the same length."""
         return safe_samples(pcm)
 
-    def send_audio(self, frame: bytes) -> None:
-        """Audio in the leg's format, as :meth:`prepare` gave it: whole samples, usually 20 ms."""
-        self._write(_BINARY, frame)
+    def send_audio(self, pcm: bytes) -> None:
+        """Audio in the leg's format, as :meth:`prepare` gave it: whole samples. Goes out in messages of 20 ms."""
+        size = self.format.frame_bytes
+        if len(pcm) <= size:
+            self._write(_header(_BINARY, len(pcm)), pcm)
+            return
+        parts: list[bytes] = []
+        for at in range(0, len(pcm), size):
+            frame = pcm[at : at + size]
+            parts += (_header(_BINARY, len(frame)), frame)
+        self._write(*parts)
 
     def send_mark(self, name: str) -> None:
-        self._write(_TEXT, mark(name).encode())
+        self._write_text(mark(name))
 
     def send_clear(self) -> None:
-        self._write(_TEXT, CLEAR.encode())
+        self._write_text(CLEAR)
 
     def disconnect(self) -> None:
         """End the listen verb: Jambonz closes the socket and goes on with the action hook. Nothing is sent after it."""
         if self._open:
-            self._write(_TEXT, DISCONNECT.encode())
+            self._write_text(DISCONNECT)
             self._open = False
             self._disconnected = True
             self._expire_in(DISCONNECT_SECONDS)
@@ -228,24 +231,18 @@ class JambonzLeg:
         if self._ending is None and not self._disconnected:
             self._expire_in(None)
 
-    def _write(self, opcode: int, payload: bytes) -> None:
+    def _write_text(self, text: str) -> None:
+        payload = text.encode()
+        self._write(_header(_TEXT, len(payload)), payload)
+
+    def _write(self, *parts: bytes) -> None:
+        """Headers and payloads in turn."""
         transport, ws = self._transport, self._ws
         if not self._open or transport is None or ws is None or ws.closed or transport.is_closing():
-            self.unsent += 1
+            self.unsent += len(parts) // 2
             return
-        if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._gathered += (_header(opcode, len(payload)), payload)
-        if len(self._gathered) >= MOST_GATHERED:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Write all that was sent in this turn of the loop: a write is a system call, the dearest part of sending."""
-        if self._transport is None or not self._gathered:
-            return
-        self._transport.write(b"".join(self._gathered))
-        self._gathered.clear()
-        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+        transport.write(b"".join(parts))
+        if transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             self._cut(Refusal.NOT_READING)
 
     def _heartbeat(self) -> None:
@@ -287,7 +284,6 @@ class JambonzLeg:
 
     async def _shut(self, ws: web.WebSocketResponse, ending: Ending) -> None:
         """Close what is still open, in bounded time, and leave no transport behind that waits to be read."""
-        self._flush()
         if self._beat is not None:
             self._beat.cancel()
         reason = ending.reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
@@ -328,9 +324,7 @@ def _handshake(request: web.Request, format: AudioFormat) -> web.WebSocketRespon
 
 @lru_cache(maxsize=64)
 def _header(opcode: int, length: int) -> bytes:
-    """The header of an unmasked frame (RFC 6455, section 5.2)."""
+    """The header of an unmasked frame of less than 64 KB (RFC 6455, section 5.2)."""
     if length < 126:
         return bytes((opcode, length))
-    if length < 65536:
-        return struct.pack("!BBH", opcode, 126, length)
-    return struct.pack("!BBQ", opcode, 127, length)
+    return struct.pack("!BBH", opcode, 126, length)

@@ -12,6 +12,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+try:
+    from aiohttp._websocket.helpers import websocket_mask  # compiled, and no part of aiohttp's interface
+except ImportError:
+
+    def websocket_mask(mask: bytes, data: bytearray) -> None:
+        """Each byte of ``data`` with its byte of the mask taken off. Whole numbers of any size do it at once."""
+        size = len(data)
+        masks = (mask * (size // 4 + 1))[:size]
+        data[:] = (int.from_bytes(data) ^ int.from_bytes(masks)).to_bytes(size)
+
+
 _BINARY = 0x82
 _WHOLE = frozenset((_BINARY, 0x81, 0x88, 0x89, 0x8A))
 """Whole messages, and control frames: after any of them a new frame begins."""
@@ -53,7 +64,9 @@ class AudioTap(asyncio.Protocol):
             if stop > end:
                 break
             if first == _BINARY:
-                self._on_audio(_unmasked(data[start:stop], data[start - 4 : start]))
+                payload = bytearray(data[start:stop])
+                websocket_mask(data[start - 4 : start], payload)
+                self._on_audio(bytes(payload))
             else:
                 self.below.data_received(data[at:stop])
             at = stop
@@ -63,10 +76,3 @@ class AudioTap(asyncio.Protocol):
             self.below.data_received(data[at:])
         else:
             self._rest = data[at:]
-
-
-def _unmasked(payload: bytes, mask: bytes) -> bytes:
-    """Each byte of the payload with its byte of the mask taken off. Whole numbers of any size do it at once."""
-    size = len(payload)
-    masks = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload) ^ int.from_bytes(masks)).to_bytes(size)

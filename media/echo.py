@@ -54,7 +54,17 @@ Floats = NDArray[np.float64]
 class EchoGate:
     """The gate of one call. It is transparent unless sound of the agent is on its way or may be coming back."""
 
-    __slots__ = ("_coming", "_coupling", "_fresh", "_full_scale", "_inbound", "_outbound", "_peaks", "_until")
+    __slots__ = (
+        "_coming",
+        "_coupling",
+        "_fresh",
+        "_full_scale",
+        "_inbound",
+        "_outbound",
+        "_peaks",
+        "_returns",
+        "_until",
+    )
 
     def __init__(self, format: AudioFormat) -> None:
         self._full_scale = format.frame_samples * FULL_SCALE**2
@@ -64,6 +74,7 @@ class EchoGate:
         self._until = 0.0
         self._inbound: deque[float] = deque(maxlen=_MEMORY_FRAMES)
         self._outbound: deque[float] = deque(maxlen=_MEMORY_FRAMES + REACH_FRAMES)
+        self._returns: deque[float] = deque(maxlen=_MEMORY_FRAMES)  # of each, what part of the loudest that it may echo
         self._fresh = 0
 
     @property
@@ -98,31 +109,32 @@ class EchoGate:
         if not peaks:
             return True
         at, outbound = peaks[-1]  # the latest; frames of both ways come with some jitter
+        loudest = peaks[0][1]
         self._inbound.append(energy)
         self._outbound.append(outbound if at > now - 2 * FRAME_SECONDS else 0.0)
+        self._returns.append(energy / loudest)
         self._fresh += 1
         if self._fresh >= _JUDGE_FRAMES and len(self._outbound) == _MEMORY_FRAMES + REACH_FRAMES:
             self._fresh = 0
             self._learn()
-        return energy > peaks[0][1] * self._coupling * _MARGIN
+        return energy > loudest * self._coupling * _MARGIN
 
     def _learn(self) -> None:
         """How loud was what came in, for what had gone out? The coupling is not higher than that. Nor is it as high
         if that was the caller, or a noise; then it rises a little, in case that it was an echo beyond recognition."""
-        inbound = np.array(self._inbound)
-        before = np.array(self._outbound)[_BEFORE]  # for each frame, what it may echo
-        loudest = np.maximum(before.max(axis=1), self._full_scale * _AUDIBLE)
-        level = float(np.sort(inbound / loudest)[-2])  # one alone may be a click
+        level = sorted(self._returns)[-2]  # one alone may be a click
         coupling = self._coupling
         if level <= coupling:
             coupling = max(level, coupling / _STEP, _LEAST)
-        elif self._likeness(inbound, before) >= _LIKENESS:
+        elif self._likeness() >= _LIKENESS:
             coupling = min(level, coupling * _STEP, _MOST)
         elif coupling < _UNPROVEN:
             coupling = min(level, coupling * _CREEP, _UNPROVEN)
         self._coupling = coupling
 
-    def _likeness(self, inbound: Floats, before: Floats) -> float:
+    def _likeness(self) -> float:
+        inbound = np.array(self._inbound)
+        before = np.array(self._outbound)[_BEFORE]  # for each frame, what it may echo
         came = np.log(inbound + self._full_scale * 1e-6)  # what is fainter than -60 dBov is alike
         went = np.log(before + self._full_scale * 1e-5)
         came -= came.mean()

@@ -50,7 +50,7 @@ class _Mark:
 
 
 class FarEnd:
-    """Told of every frame and mark that is sent, and of every mark that is reported."""
+    """Told of all frames and marks that are sent, and of every mark that is reported."""
 
     def __init__(self) -> None:
         self.wire = 0
@@ -77,16 +77,18 @@ class FarEnd:
         played = int((now - self._anchor_time) / FRAME_SECONDS + 0.5) if now > self._anchor_time else 0
         return min(self.playable, max(self._proven, self._anchor_wire + played))
 
-    def frame_sent(self, now: float) -> None:
-        self.wire += 1
-        if self.wire - self.playable < self.lump:
+    def sent(self, frames: int, now: float) -> None:
+        """So many more."""
+        self.wire += frames
+        waiting = self.wire - self.playable
+        if waiting < self.lump:
             return
         if self.position(now) >= self.playable:  # it was idle: this lump starts it
             self._anchor_wire = self.playable
             # With no marks to put it right, rather a frame too late: what is taken for unheard is said again.
             self._anchor_time = now + self._start + (FRAME_SECONDS if self._suspect else 0.0)
             self._earliest = now
-        self.playable = self.wire
+        self.playable += waiting - (waiting - self.lump) % LUMP_FRAMES
         self.lump = LUMP_FRAMES
 
     # Marks

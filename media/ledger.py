@@ -86,11 +86,11 @@ class Segment:
             if rest:
                 self.audio += bytes(self._frame_bytes - rest)
 
-    def next_frame(self) -> bytes:
-        """The next frame to send."""
+    def next_frames(self, count: int) -> bytes:
+        """The next frames to send, of which there have to be so many."""
         start = self.sent * self._frame_bytes
-        self.sent += 1
-        return bytes(self.audio[start : start + self._frame_bytes])
+        self.sent += count
+        return bytes(self.audio[start : self.sent * self._frame_bytes])
 
     def rewind(self) -> None:
         """Send again what was not heard, from a word's beginning: half a word is not understood."""
@@ -164,8 +164,9 @@ class UnderWay:
     def __init__(self) -> None:
         self._spans: deque[_Span] = deque()
 
-    def sent(self, wire: int, segment: Segment) -> None:
-        """The next frame of ``segment`` goes out as the frame ``wire``; called before ``segment.sent`` counts it."""
+    def sent(self, wire: int, segment: Segment, count: int) -> None:
+        """The next ``count`` frames of ``segment`` go out from the frame ``wire`` on; called before ``segment.sent``
+        counts them."""
         last = self._spans[-1] if self._spans else None
         if (
             last is not None
@@ -173,9 +174,9 @@ class UnderWay:
             and last.first + last.count == segment.sent
             and last.wire + last.count == wire
         ):
-            last.count += 1
+            last.count += count
         else:
-            self._spans.append(_Span(wire, 1, segment, segment.sent))
+            self._spans.append(_Span(wire, count, segment, segment.sent))
 
     def heard(self, position: int) -> None:
         """The ear has had every frame before ``position``: credit the segments."""

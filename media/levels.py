@@ -16,10 +16,11 @@ SILENCE_DBOV = -100.0
 """What stands for the level of digital silence, whose logarithm does not exist."""
 
 
-def energy(frame: bytes) -> float:
-    """The sum of the squares of signed 16 bit samples."""
-    samples = np.frombuffer(frame, np.int16).astype(np.float32)
-    return float(samples.dot(samples))
+def energies(pcm: bytes, frame_samples: int) -> list[float]:
+    """Of each of some whole frames: the sum of the squares of its samples (signed 16 bit)."""
+    frames = np.frombuffer(pcm, np.int16).astype(np.float32).reshape(-1, frame_samples)
+    loudness: list[float] = np.vecdot(frames, frames).tolist()
+    return loudness
 
 
 def rms_dbov(pcm: bytes) -> float:

@@ -20,13 +20,13 @@ from media.audio import FRAME_SECONDS, AudioFormat, Encoding
 from media.echo import EchoGate
 from media.farend import FIRST_LUMP_FRAMES, LUMP_FRAMES, FarEnd
 from media.ledger import GenerationRecord, Heard, Segment, UnderWay
-from media.levels import energy
+from media.levels import energies
 
 LEAD_FRAMES = 10
 """How far audio is sent ahead of the ear: 200 ms, the far end's first lump (160 ms) and two frames for the way."""
 
-TOGETHER = 2
-"""Frames that go out at once, and by which the lead varies: the writing costs as much for two as for one."""
+TOGETHER = 4
+"""Frames that go out at once, and by which the lead varies: the writing costs as much for four as for one."""
 
 MARK_FRAMES = 100
 """A mark where speech begins, where it ends, and every 2 s in between."""
@@ -45,7 +45,9 @@ class PlayoutSink(Protocol):
         """Make audio safe for the wire (same length), once for each chunk rather than for each frame."""
         ...
 
-    def send_audio(self, frame: bytes) -> None: ...
+    def send_audio(self, pcm: bytes) -> None:
+        """One frame, or some that follow each other."""
+        ...
 
     def send_mark(self, name: str) -> None: ...
 
@@ -247,6 +249,11 @@ class Playout:
         return bool(self._generations) or self._state is _State.CLEARING
 
     @property
+    def due(self) -> float:
+        """While active: the time before which a tick changes nothing, unless something else is called in between."""
+        return self._next_due if self._state is _State.PLAYING else 0.0
+
+    @property
     def paused(self) -> bool:
         return self._state is not _State.PLAYING
 
@@ -283,13 +290,13 @@ class Playout:
         if wire - self._far_end.position(now) > MAX_BEHIND_FRAMES:
             return
         due = int(clock) + self._lead - wire
-        due += due % TOGETHER
+        due += -due % TOGETHER
         sent = 0
         while sent < due and self._queue:
             segment = self._queue[0]
-            if segment.sent < segment.frames and segment.generation == self._whose_turn():
-                self._send_frame(segment, now)
-                sent += 1
+            ready = segment.frames - segment.sent
+            if ready and segment.generation == self._whose_turn():
+                sent += self._send_frames(segment, min(ready, due - sent), now)
             elif segment.closed and segment.sent == segment.frames:
                 self._queue.popleft()
             else:
@@ -327,27 +334,31 @@ class Playout:
         self._pace_time = now
         self._next_due = 0.0
 
-    def _send_frame(self, segment: Segment, now: float) -> None:
+    def _send_frames(self, segment: Segment, count: int, now: float) -> int:
+        """Send the next frames of a segment, no more than ``count``; returns how many."""
         if self._starved_since is not None:
             self._events.append(PlayoutUnderrun(segment.generation, "starved", now - self._starved_since))
             self._starved_since = None
         if self._since_mark >= MARK_FRAMES:
             self._send_mark(now)
-        self._since_mark += 1
-        self._under_way.sent(self._far_end.wire, segment)
-        frame = segment.next_frame()
+        count = min(count, max(1, MARK_FRAMES - self._since_mark))  # a mark that could not be sent is tried again
+        self._since_mark += count
+        wire = self._far_end.wire
+        self._under_way.sent(wire, segment, count)
+        pcm = segment.next_frames(count)
         if self._echo is not None:
-            self._echo.played(energy(frame), now + (self._far_end.wire - self._far_end.position(now)) * FRAME_SECONDS)
-        self._to_wire(frame, now)
+            at = now + (wire - self._far_end.position(now)) * FRAME_SECONDS
+            for loudness in energies(pcm, self.format.frame_samples):
+                self._echo.played(loudness, at)
+                at += FRAME_SECONDS
+        self._sink.send_audio(pcm)
+        self._far_end.sent(count, now)
         self._last_speech = self._far_end.wire
-
-    def _to_wire(self, frame: bytes, now: float) -> None:
-        self._sink.send_audio(frame)
-        self._far_end.frame_sent(now)
+        return count
 
     def _send_silence(self, frames: int, now: float) -> None:
-        for _ in range(frames):
-            self._to_wire(self._silence, now)
+        self._sink.send_audio(self._silence * frames)
+        self._far_end.sent(frames, now)
 
     def _send_mark(self, now: float) -> None:
         name = self._far_end.mark(now)

@@ -182,6 +182,10 @@ class SileroStream:
         for memory in (self._context, self._hidden, self._content):
             memory.fill(0.0)
 
+    def skip(self, samples: Floats) -> None:
+        """Pass over some sound, of a window or more: it is not heard, but what comes next is what follows it."""
+        self._context[:] = samples[-_CONTEXT:]
+
     def process(self, samples: Floats) -> list[float]:
         """The probability of speech in each of the next windows of 256 samples (full scale is 32768).
 

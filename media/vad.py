@@ -34,10 +34,12 @@ _STALE_WINDOWS = round(2.0 * RATE / WINDOW_SAMPLES)
 """Silero grows deaf under music and tones: after half a minute of them it hears speech a second late, or not at all.
 So, while it hears no speech, its state is used for 2 s; with 4 s speech over tones came up to 1.4 s late."""
 
+_LATEST = 8 * WINDOW_SAMPLES
 _LONGEST_WAIT = 16 * WINDOW_SAMPLES
 """Silero is asked where it could change what is so: sound stirs and is not speech yet, or speech has gone quiet. What
-comes between it hears later, up to half a second of it at once, which costs it half as much. So speech that passes into
-another steady sound ends that much later; into silence, as soon as ever."""
+comes between waits, for up to half a second, and Silero hears the later half of it: some windows at once cost it half
+as much each, and that speech goes on is no news. So speech that passes into another steady sound ends that much later;
+into silence, as soon as ever."""
 
 
 def _ratio(db: float) -> float:
@@ -164,6 +166,9 @@ class VoiceActivity:
         energy = float(samples.dot(samples))
         passes = self.echo is None or self.echo.passes(energy, now)
         loud = self._gate.opens(energy) and passes
+        if not loud and not self._awake:
+            self._recent.append(frame)
+            return False
         return self._is_speech(frame, loud, passes) and passes
 
     def _is_speech(self, frame: bytes, loud: bool, passes: bool) -> bool:
@@ -218,12 +223,15 @@ class VoiceActivity:
         if not whole:
             return
         samples = self._samples
-        for index, probability in enumerate(silero.process(samples[:whole])):
+        skipped = max(0, whole - _LATEST)
+        if skipped:
+            silero.skip(samples[:skipped])
+        for index, probability in enumerate(silero.process(samples[skipped:whole])):
             if self._speaking:
                 self._speaking = probability >= _LEAVE
             elif probability >= _ENTER:
-                start = index * WINDOW_SAMPLES
+                start = skipped + index * WINDOW_SAMPLES
                 self._speaking = not _is_tonal(samples[start : start + WINDOW_SAMPLES])
-            self._age += 1
+        self._age += whole // WINDOW_SAMPLES
         self._fill -= whole
         samples[: self._fill] = samples[whole : whole + self._fill]

@@ -65,7 +65,7 @@ MAX_FAILURES = 3
 
 RECOGNISER_SECONDS = 10.0
 
-CHORES_SECONDS = 0.05
+CHORES_SECONDS = 0.1
 """Between looks at the clocks of turns without frames, of keys, of silence and of the call's length: there are hundreds
 of calls, and each is ticked 50 times a second."""
 
@@ -124,6 +124,8 @@ class Cascade:
         self._playout: Playout | None = None
         self._stage: Stage | None = None
         self._ears: Ears | None = None
+        self.hear: Callable[[bytes], None] = _unheard
+        """Takes 20 ms of the caller; once it has started, those are the ears'."""
 
     # The call's life
 
@@ -182,6 +184,7 @@ class Cascade:
             spawn=self._spawn,
             clock=self._clock,
         )
+        self.hear = self._ears.hear
         greeting = options.opening
         if greeting is not None:
             self._begin(Generation(self._next(), greeting.text, protected=not greeting.interruptible))
@@ -210,23 +213,19 @@ class Cascade:
 
     # The audio path
 
-    def hear(self, frame: bytes) -> None:
-        """20 ms of the caller."""
-        if self._ears is not None:
-            self._ears.hear(frame, self._clock())
-
     def mark(self, name: str, cleared: bool) -> None:
         if self._playout is not None:
             self._on_playout(self._playout.mark(name, cleared, self._clock()))
+            self._host.wake()
 
     def dtmf(self, digit: str) -> None:
         self._on_digits(self._digits.press(digit, self._clock()))
 
-    def tick(self, now: float) -> None:
-        """Every 20 ms."""
+    def tick(self, now: float) -> float:
+        """Every 20 ms. Returns the time until which it can be left out, unless :meth:`PipelineHost.wake` is called."""
         playout, ears = self._playout, self._ears
         if playout is None or ears is None:
-            return
+            return 0.0
         if playout.active:
             events = playout.tick(now)
             if events:
@@ -235,6 +234,7 @@ class Cascade:
             self._chores_at = now + CHORES_SECONDS
             ears.tick(now)
             self._do_chores(now)
+        return min(self._chores_at, playout.due) if playout.active else self._chores_at
 
     def _do_chores(self, now: float) -> None:
         """What is not heard if it is a little late."""
@@ -256,6 +256,7 @@ class Cascade:
         playout = self._playout
         if playout is None:
             return
+        self._host.wake()
         match event:
             case SpeechStarted():
                 self._idle.stop()
@@ -382,6 +383,7 @@ class Cascade:
         self._live[generation.number] = generation
         self._idle.stop()
         self._stage.playout.begin(generation.number)
+        self._host.wake()
         if generation.ends is not None:
             self._close_ears()
         elif generation.guess is None:
@@ -432,6 +434,7 @@ class Cascade:
                 generation.task.cancel()
         if self._playout is not None and self._live:
             self._on_playout(self._playout.clear(now, self._number))
+            self._host.wake()
 
     def _on_playout(self, events: Sequence[PlayoutEvent]) -> None:
         for event in events:
@@ -490,6 +493,10 @@ class Cascade:
                 self._begin(Generation(self._next(), text))
             case IdleFarewell(text):
                 self.say_and_end(text, "idle")
+
+
+def _unheard(frame: bytes) -> None:
+    """Before anybody listens."""
 
 
 def turn_settings(agent: AgentDefinition) -> TurnSettings:

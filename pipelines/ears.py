@@ -76,8 +76,9 @@ class Ears:
 
     # The audio path
 
-    def hear(self, frame: bytes, now: float) -> None:
+    def hear(self, frame: bytes) -> None:
         """20 ms of the caller."""
+        now = self._clock()
         voice = self._detector.hear(frame, now)
         if self._recent is not None:
             self._recent.push(frame)

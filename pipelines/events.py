@@ -127,6 +127,10 @@ class PipelineHost(Protocol):
         """A phrase is about to be spoken: for whoever watches, not for the record."""
         ...
 
+    def wake(self) -> None:
+        """Things have changed: a tick is wanted, whatever the last one said of when the next would be."""
+        ...
+
     def end_call(self, reason: EndReason) -> None:
         """There is nothing more to say, and all of it was heard: hang up."""
         ...

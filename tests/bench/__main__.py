@@ -10,9 +10,11 @@ from collections.abc import Sequence
 import uvloop
 
 from tests.bench.callers import BenchFailed
+from tests.bench.hearing import Hearing, measure
 from tests.bench.measure import Plan, targets
-from tests.bench.report import Bounds, Row, broken, row, table
-from tests.bench.tape import CYCLE_SECONDS
+from tests.bench.parts import offline_voice
+from tests.bench.report import Bounds, Row, broken, heard, row, table
+from tests.bench.tape import CYCLE_SECONDS, record
 
 DEFAULT = Bounds()
 
@@ -28,13 +30,22 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--max-memory", type=float, default=DEFAULT.memory_mb, help=f"MB a call ({DEFAULT.memory_mb:g})"
     )
+    parser.add_argument(
+        "--max-hearing", type=float, default=DEFAULT.hearing_ms, help=f"ms for each second ({DEFAULT.hearing_ms:g})"
+    )
     parser.add_argument("--no-check", action="store_true", help="print only; exit 0 whatever was measured")
     return parser.parse_args(argv)
 
 
-async def run(options: argparse.Namespace) -> list[Row]:
+async def run(options: argparse.Namespace) -> tuple[list[Row], Hearing]:
     rows = []
-    async with targets() as (echo, service, tape):
+    voice = offline_voice()
+    try:
+        hearing = await measure(voice)
+        tape = await record(voice)
+    finally:
+        await voice.close()
+    async with targets() as (echo, service):
         print(f"callers speak {tape.speech_share:.0%} of the time; both servers share a core", flush=True)
         for target in (echo, service):
             await target.warm_up(tape, options.settle)
@@ -44,20 +55,20 @@ async def run(options: argparse.Namespace) -> list[Row]:
                 floor = group.create_task(echo.measure(tape, plan, ready))
                 ours = group.create_task(service.measure(tape, plan, ready))
             rows.append(row(calls, floor.result(), ours.result()))
-    return rows
+    return rows, hearing
 
 
 def main() -> int:
     options = arguments()
     try:
-        rows = uvloop.run(run(options))
+        rows, hearing = uvloop.run(run(options))
     except (BenchFailed, BaseExceptionGroup, TimeoutError) as error:
         print(f"the bench failed: {error}", file=sys.stderr)
         return 1
     print(table(rows))
-    complaints = (
-        [] if options.no_check else broken(rows, Bounds(options.max_ratio, options.max_tasks, options.max_memory))
-    )
+    print(heard(hearing))
+    bounds = Bounds(options.max_ratio, options.max_tasks, options.max_memory, options.max_hearing)
+    complaints = [] if options.no_check else broken(rows, hearing, bounds)
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     return 1 if complaints else 0

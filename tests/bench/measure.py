@@ -22,9 +22,8 @@ import aiohttp
 from jambonz.signature import SIGNATURE_HEADER, sign
 from jambonz.simulator.call_info import CallInfo
 from tests.bench.callers import BenchFailed, Callers, Line
-from tests.bench.parts import offline_voice
 from tests.bench.server import PROBE, Reading
-from tests.bench.tape import Tape, record
+from tests.bench.tape import Tape
 
 NUMBER = "442079460000"
 AGENT = {"modelName": "scripted/echo", "prompt": "Say it again.", "options": {"idle": {"timeout": None}}}
@@ -115,19 +114,14 @@ class Target:
 
 
 @asynccontextmanager
-async def targets() -> AsyncIterator[tuple[Target, Target, Tape]]:
-    """The echo server, the service, and what callers say to them."""
+async def targets() -> AsyncIterator[tuple[Target, Target]]:
+    """The echo server and the service."""
     serving, ringing = _cores()
     secret = secrets.token_hex(16)
     os.sched_setaffinity(0, serving)  # what is started now stays there
     async with _started("tests.bench.echo") as echo_port, _started("tests.bench.service", secret) as service_port:
         os.sched_setaffinity(0, ringing)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4)) as http:
-            voice = offline_voice()
-            try:
-                tape = await record(voice)
-            finally:
-                await voice.close()
             service = f"http://127.0.0.1:{service_port}"
             await _listen(http, service)
             echo = f"http://127.0.0.1:{echo_port}"
@@ -138,7 +132,7 @@ async def targets() -> AsyncIterator[tuple[Target, Target, Tape]]:
             async def ring() -> Line:
                 return await _ring(http, service, secret)
 
-            yield Target(http, echo, dial), Target(http, service, ring), tape
+            yield Target(http, echo, dial), Target(http, service, ring)
 
 
 def _cores() -> tuple[Sequence[int], Sequence[int]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from tests.bench.hearing import Hearing
 from tests.bench.measure import Window
 
 
@@ -14,6 +15,7 @@ class Bounds:
     ratio: float = 2.0
     tasks: float = 6.0
     memory_mb: float = 1.0
+    hearing_ms: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,14 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def broken(rows: Sequence[Row], bounds: Bounds) -> list[str]:
+def heard(hearing: Hearing) -> str:
+    return (
+        f"hearing and turn-taking: {hearing.cpu_ms:.2f} ms of CPU for each second of a call in which the caller speaks "
+        f"{hearing.share:.0%} of the time ({hearing.turns:.0f} turns a minute)"
+    )
+
+
+def broken(rows: Sequence[Row], hearing: Hearing, bounds: Bounds) -> list[str]:
     """A sentence for each figure that is out of bounds."""
     sentences = []
     for row in rows:
@@ -63,4 +72,8 @@ def broken(rows: Sequence[Row], bounds: Bounds) -> list[str]:
             sentences.append(f"{at} there are {row.tasks:.1f} tasks for each; at most {bounds.tasks:g}")
         if row.memory_mb > bounds.memory_mb:
             sentences.append(f"{at} each takes {row.memory_mb:.2f} MB; at most {bounds.memory_mb:g}")
+    if hearing.cpu_ms > bounds.hearing_ms:
+        sentences.append(f"hearing and turn-taking cost {hearing.cpu_ms:.2f} ms/s; at most {bounds.hearing_ms:g}")
+    if not hearing.turns:
+        sentences.append("no turn was heard: what hearing costs was not measured")
     return sentences

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from media.audio import FRAME_SECONDS, PCM_8K, PCM_16K
 from media.convert import Converter
@@ -38,20 +40,33 @@ class Tape:
 
 
 async def record(voice: TextToSpeech) -> Tape:
-    """The sentences on a telephone line: mu-law, and a little noise."""
-    cycle, size = round(CYCLE_SECONDS / FRAME_SECONDS), PCM_8K.frame_samples
-    hiss = np.random.default_rng(1).normal(0.0, _NOISE_AMPLITUDE, (len(SENTENCES) * cycle, size))
-    spoken = 0
-    for number, sentence in enumerate(SENTENCES):
+    """The sentences at their intervals."""
+    cycle = round(CYCLE_SECONDS / FRAME_SECONDS)
+    line, onsets, share = await on_the_line(voice, lambda speech: cycle)
+    return Tape(tuple(map(binary, line)), frozenset(onsets), share)
+
+
+async def on_the_line(voice: TextToSpeech, cycle: Callable[[int], int]) -> tuple[list[bytes], list[int], float]:
+    """The sentences on a telephone line, mu-law and a little noise: the frames of 20 ms, where each sentence begins,
+    and the share of speech. ``cycle`` says after how many frames the next one begins, given the frames of this one."""
+    size = PCM_8K.frame_samples
+    line, onsets, spoken = list[NDArray[np.float64]](), list[int](), 0
+    at = 0
+    for sentence in SENTENCES:
         sound = await sound_of(voice, sentence)
         sound = Converter(PCM_16K, PCM_8K).process(sound[: len(sound) // PCM_16K.frame_bytes * PCM_16K.frame_bytes])
-        speech = np.frombuffer(sound, np.int16).reshape(-1, size)[: cycle // 2]
-        hiss[number * cycle : number * cycle + len(speech)] += speech
+        speech = np.frombuffer(sound, np.int16).reshape(-1, size)
+        frames = np.zeros((cycle(len(speech)), size))
+        speech = speech[: len(frames)]
+        frames[: len(speech)] = speech
+        line.append(frames)
+        onsets.append(at)
+        at += len(frames)
         spoken += len(speech)
-    line = mulaw_to_pcm(pcm_to_mulaw(np.clip(np.rint(hiss), -32768, 32767).astype("<i2").tobytes()))
-    frames = tuple(binary(line[at : at + 2 * size]) for at in range(0, len(line), 2 * size))
-    onsets = frozenset(number * cycle for number in range(len(SENTENCES)))
-    return Tape(frames, onsets, spoken / len(frames))
+    hiss = np.random.default_rng(1).normal(0.0, _NOISE_AMPLITUDE, (at, size))
+    samples = np.clip(np.rint(np.concatenate(line) + hiss), -32768, 32767).astype("<i2")
+    heard = mulaw_to_pcm(pcm_to_mulaw(samples.tobytes()))
+    return [heard[start : start + 2 * size] for start in range(0, len(heard), 2 * size)], onsets, spoken / at
 
 
 def binary(payload: bytes) -> bytes:

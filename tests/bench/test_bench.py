@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.hearing import Hearing
 from tests.bench.measure import Window
 from tests.bench.report import Bounds, Row, broken, row, table
 
 ROOT = Path(__file__).parents[2]
+HEARING = Hearing(0.6, 0.5, 20.0)
 GOOD = Row(20, echo_ms=1.0, service_ms=1.5, ratio=1.5, tasks=3.0, memory_mb=0.5, late=0.0)
 
 
@@ -23,7 +25,7 @@ def test_the_bench_runs_and_its_check_can_fail() -> None:
     )
     assert done.returncode == 1
     assert "times the echo; at most 0" in done.stderr
-    calls, echo, service, ratio, *_ = done.stdout.splitlines()[-1].split()
+    calls, echo, service, ratio, *_ = done.stdout.splitlines()[-2].split()
     assert int(calls) == 2
     assert float(echo) > 0
     assert float(ratio) == pytest.approx(float(service) / float(echo), rel=0.05)
@@ -38,9 +40,16 @@ def test_the_bench_runs_and_its_check_can_fail() -> None:
     ],
 )
 def test_each_figure_has_its_bound(bad: Row, complaint: str) -> None:
-    assert broken([GOOD], Bounds()) == []
-    [sentence] = broken([GOOD, bad], Bounds())
+    assert broken([GOOD], HEARING, Bounds()) == []
+    [sentence] = broken([GOOD, bad], HEARING, Bounds())
     assert complaint in sentence
+
+
+def test_hearing_has_its_bound_and_has_to_hear() -> None:
+    [sentence] = broken([GOOD], replace(HEARING, cpu_ms=0.81), Bounds())
+    assert "cost 0.81 ms/s; at most 0.8" in sentence
+    [sentence] = broken([GOOD], replace(HEARING, turns=0.0), Bounds())
+    assert "no turn was heard" in sentence
 
 
 def test_a_row_has_the_medians_of_cpu_time_and_the_worst_of_the_rest() -> None:

@@ -51,8 +51,9 @@ class MemoryLeg:
     def prepare(self, pcm: bytes) -> bytes:
         return safe_samples(pcm)
 
-    def send_audio(self, frame: bytes) -> None:
-        self._socket.send_binary(frame)
+    def send_audio(self, pcm: bytes) -> None:
+        for at in range(0, len(pcm), self.format.frame_bytes):
+            self._socket.send_binary(pcm[at : at + self.format.frame_bytes])
 
     def send_mark(self, name: str) -> None:
         self._socket.send_text(mark(name))

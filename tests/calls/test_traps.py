@@ -70,8 +70,10 @@ def the_end_of_a_word_is_heard() -> None:
 def nothing_stale_is_heard_after_an_interruption() -> None:
     for frames in range(8):
         line = Line()
-        line.say(1, range(50))
-        line.run(0.3 + 0.02 * frames)
+        line.say(0, range(frames))  # from here on lumps do not begin where a write of ours does
+        line.run(1)
+        line.say(1, range(100, 150))
+        line.run(0.3)
         line.clear(through=1)
         line.run(0.5)
         heard = line.heard_numbers()

@@ -47,7 +47,7 @@ class Leg:
     def prepare(self, pcm: bytes) -> bytes:
         return pcm
 
-    def send_audio(self, frame: bytes) -> None: ...
+    def send_audio(self, pcm: bytes) -> None: ...
 
     def send_mark(self, name: str) -> None: ...
 
@@ -96,9 +96,10 @@ class Pipeline:
     def dtmf(self, digit: str) -> None:
         self.keys.append(digit)
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> float:
         self.ticks += 1
         self._fail("tick")
+        return now
 
     async def close(self) -> None:
         self.closed = True

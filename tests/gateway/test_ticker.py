@@ -10,7 +10,8 @@ from tests.clock import VirtualLoop, run_virtual
 
 
 class Counter:
-    def __init__(self) -> None:
+    def __init__(self, due: float = 0.0) -> None:
+        self.due = due
         self.times: list[float] = []
 
     def tick(self, now: float) -> None:
@@ -19,6 +20,20 @@ class Counter:
     @property
     def gaps(self) -> list[float]:
         return [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
+
+
+def test_who_needs_no_tick_is_left_out_until_it_does() -> None:
+    async def main() -> None:
+        ticker, start = Ticker(), asyncio.get_running_loop().time()
+        early, late = Counter(), Counter(due=start + 0.5)
+        ticker.add(early)
+        ticker.add(late)
+        await asyncio.sleep(1.0)
+        assert late.times == [time for time in early.times if time >= start + 0.5]
+        ticker.discard(early)
+        ticker.discard(late)
+
+    run_virtual(main())
 
 
 def test_a_hundred_and_fifty_calls_are_ticked_every_20_ms() -> None:

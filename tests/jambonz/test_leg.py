@@ -221,12 +221,12 @@ async def test_a_conversation(service: Service) -> None:
         leg.send_mark("m-2")
         leg.send_clear()
         leg.send_audio(bytes(100))
-        leg.send_audio(bytes(70_000))
+        leg.send_audio(3 * FRAME + bytes(60))
         assert await ws.receive_bytes() == FRAME[:-2] + b"\xfe\xff"
         assert await ws.receive_json() == {"type": "mark", "data": {"name": "m-2"}}
         assert await ws.receive_json() == {"type": "killAudio"}
         assert await ws.receive_bytes() == bytes(100)
-        assert await ws.receive_bytes() == bytes(70_000)
+        assert [await ws.receive_bytes() for _ in range(4)] == [FRAME, FRAME, FRAME, bytes(60)]
         await ws.close(code=1000, message=b"hung up")
     assert await service.end() == (1000, "hung up")
     assert leg.ignored == 1
@@ -543,16 +543,13 @@ def test_a_wrong_rate_is_logged_once() -> None:
     assert [(entry["log_level"], entry["announced"], entry["times"]) for entry in logs] == [("warning", 8000, 0.5)]
 
 
-@pytest.mark.parametrize("length", [0, 1, 125, 126, 320, 65535, 65536, 1_000_000])
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 320, 65535])
 def test_headers_are_those_of_a_client_without_its_mask(length: int) -> None:
     header = _header(0x82, length)
     match header[1]:
         case 126:
             assert int.from_bytes(header[2:]) == length
             assert len(header) == 4
-        case 127:
-            assert int.from_bytes(header[2:]) == length
-            assert len(header) == 10
         case short:
             assert short == length
             assert len(header) == 2

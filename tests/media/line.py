@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -43,10 +44,12 @@ class Line:
     def prepare(self, pcm: bytes) -> bytes:
         return pcm
 
-    def send_audio(self, frame: bytes) -> None:
-        assert len(frame) == 320
-        self.frames_sent += 1
-        self._later(lambda: self.module.receive_binary(frame))
+    def send_audio(self, pcm: bytes) -> None:
+        """Each frame is a message of its own, as a leg has it."""
+        assert len(pcm) % 320 == 0
+        for at in range(0, len(pcm), 320):
+            self.frames_sent += 1
+            self._later(partial(self.module.receive_binary, pcm[at : at + 320]))
 
     def send_mark(self, name: str) -> None:
         self._outstanding.add(name)

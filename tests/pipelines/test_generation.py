@@ -33,7 +33,7 @@ class Sink:
     def prepare(self, pcm: bytes) -> bytes:
         return pcm
 
-    def send_audio(self, frame: bytes) -> None: ...
+    def send_audio(self, pcm: bytes) -> None: ...
 
     def send_mark(self, name: str) -> None: ...
 
@@ -87,6 +87,8 @@ class Scene:
 
     def on_saying(self, text: str) -> None:
         self.saying.append(text)
+
+    def wake(self) -> None: ...
 
     def end_call(self, reason: Any) -> None:
         raise AssertionError
