@@ -65,7 +65,7 @@ MAX_FAILURES = 3
 
 RECOGNISER_SECONDS = 10.0
 
-CHORES_SECONDS = 0.1
+CHORES_SECONDS = 0.05
 """Between looks at the clocks of turns without frames, of keys, of silence and of the call's length: there are hundreds
 of calls, and each is ticked 50 times a second."""
 
