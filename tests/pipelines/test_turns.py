@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.endpointing import Endpointing
@@ -360,6 +360,7 @@ class _Watch:
         self.speech = False
         self.asked = False
         self.paused = False
+        self.doubted = False  # the agent went on, and words that come late may still interrupt it
         self.closed = False
 
     def floor(self, agent: bool, protected: bool) -> None:
@@ -376,7 +377,7 @@ class _Watch:
             match event:
                 case SpeechStarted():
                     assert not self.speech
-                    self.speech, self.asked = True, False
+                    self.speech, self.asked, self.doubted = True, False, False
                 case SpeechPaused():
                     assert self.speech
                     assert not self.asked
@@ -401,15 +402,23 @@ class _Watch:
                     assert not self.paused
                     assert self.speech
                     self.paused = True
-                case ResumeAgent() | Interrupted():
+                case ResumeAgent():
                     assert self.paused
-                    self.paused = False
+                    self.paused, self.doubted = False, True
+                case Interrupted():
+                    assert self.paused or self.doubted
+                    self.paused = self.doubted = False
         if not self.closed:
             assert self.machine.caller_speaking == self.speech
             assert self.machine.undecided == self.paused
 
 
 @given(settings=_settings, actions=st.lists(_actions, max_size=30), close=st.booleans())
+@example(
+    settings=TurnSettings(false_interruption_timeout=0.0),
+    actions=[("floor", (True, False)), ("hear", [True] * 8), ("hear", [False] * 10), ("says", (0, "hello you", 0))],
+    close=False,
+)
 def test_whatever_happens_it_holds_together(
     settings: TurnSettings, actions: list[tuple[str, object]], close: bool
 ) -> None:
