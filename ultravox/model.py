@@ -1,0 +1,102 @@
+"""Ultravox as a realtime model: calls made by REST, joined over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from media.audio import PCM_8K, PCM_16K
+from pipelines.parts import ProviderError
+from pipelines.realtime.model import Address, Capabilities, Setup
+from ultravox.calls import CallRefused, HttpTool, call_request
+from ultravox.protocol import UltravoxProtocol
+from ultravox.rest import UltravoxRest
+
+MAX_SECONDS = 3600.0
+"""Ultravox's own limit of a call, unless another is asked for."""
+
+END_REASON_SECONDS = 2.0
+"""How long the reason of a call's end is waited for: it is written a little after the socket closes."""
+
+_ASK_AGAIN_AFTER = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class CallAddress(Address):
+    """``url`` is the call's join URL, which carries its token; no header is needed."""
+
+    call_id: str = ""
+
+
+class UltravoxModel:
+    """One of Ultravox's models. ``wideband``: sound of 16 kHz instead of the telephone's 8. ``http_tools``: by their
+    names, tools that Ultravox asks itself; all others come to us. ``rest`` is closed by whoever made it."""
+
+    name = "ultravox"
+
+    def __init__(
+        self,
+        rest: UltravoxRest,
+        model: str,
+        *,
+        wideband: bool = False,
+        max_seconds: float = MAX_SECONDS,
+        http_tools: Mapping[str, HttpTool] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        sound = PCM_16K if wideband else PCM_8K
+        self.capabilities = Capabilities(
+            input=sound,
+            output=sound,
+            pacing="burst",
+            truncates=False,
+            detections=frozenset({"server"}),
+            continuous=True,
+            idles=True,
+            speaks=True,
+            session_seconds=max_seconds,
+        )
+        self._rest = rest
+        self._model = model
+        self._max_seconds = max_seconds
+        self._http_tools = dict(http_tools or {})
+        self._metadata = dict(metadata or {})
+
+    async def dial(self, setup: Setup) -> CallAddress:
+        try:
+            request = call_request(
+                setup,
+                model=self._model,
+                rate=self.capabilities.input.rate,
+                max_seconds=self._max_seconds,
+                http_tools=self._http_tools,
+                metadata=self._metadata,
+            )
+        except CallRefused as error:
+            raise ProviderError(self.name, "bad_request", str(error)) from None
+        call = await self._rest.create_call(request)
+        return CallAddress(call.join_url, call_id=call.call_id)
+
+    def protocol(self, setup: Setup, handle: str | None = None) -> UltravoxProtocol:
+        """Sessions cannot be resumed: ``handle`` is none of ours, and not looked at."""
+        longest = self._max_seconds if setup.longest_seconds is None else setup.longest_seconds
+        return UltravoxProtocol(interruptible=setup.interruptible, seconds=min(longest, self._max_seconds))
+
+    async def hang_up(self, address: Address) -> str | None:
+        """Ultravox's ``endReason``: ``hangup`` (we did), ``agent_hangup``, ``timeout``, ``unjoined``,
+        ``connection_error`` or ``system_error``; None where it does not say so in time."""
+        if not isinstance(address, CallAddress):
+            return None
+        try:
+            async with asyncio.timeout(END_REASON_SECONDS):
+                while True:
+                    reason = (await self._rest.get_call(address.call_id)).get("endReason")
+                    if isinstance(reason, str) and reason:
+                        return reason
+                    await asyncio.sleep(_ASK_AGAIN_AFTER)
+        except (ProviderError, TimeoutError):
+            return None
+
+    async def close(self) -> None:
+        """Nothing of its own is open."""
