@@ -48,6 +48,7 @@ underruns = Counter("trunkline_underruns", "Gaps in the middle of a phrase at th
 underrun_seconds = Counter("trunkline_underrun_seconds", "How long they lasted together.")
 provider_errors = Counter("trunkline_provider_errors", "Failures of providers.", ["part", "provider", "kind"])
 watchdogs = Counter("trunkline_watchdogs", "Silence where there should have been none, by what was missing.", ["what"])
+model_notes = Counter("trunkline_model_notes", "What realtime models did, or was done for them.", ["what"])
 tool_calls = Counter("trunkline_tool_calls", "Tools run.")
 usage = Counter("trunkline_usage", "What providers report to have been used.", ["part", "provider", "unit"])
 hooks_refused = Counter("trunkline_hooks_refused", "Webhooks refused.", ["hook", "reason"])

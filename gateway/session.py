@@ -24,13 +24,13 @@ from jambonz.hooks import CallHook, CallProgress, StatusHook
 from jambonz.listen import Started
 from media.audio import AudioFormat
 from media.playout import PlayoutSink
-from pipelines.cascade import Cascade
 from pipelines.ears import VoiceDetector
 from pipelines.events import (
     AgentSaid,
     BargedIn,
     EndReason,
     Guessed,
+    ModelNoted,
     PartFailed,
     PipelineEvent,
     ToolCalled,
@@ -42,6 +42,7 @@ from pipelines.events import (
     WatchdogFired,
 )
 from pipelines.parts import ProviderError
+from pipelines.pipeline import Pipeline
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall
 
@@ -79,7 +80,7 @@ class PipelineFactory(Protocol):
         listener: ListenerForCall,
         session: CallSession,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-    ) -> Cascade: ...
+    ) -> Pipeline: ...
 
     def detector(self, format: AudioFormat) -> VoiceDetector: ...
 
@@ -124,7 +125,7 @@ class CallSession:
         self._seq = 0
         self._began = self._clock()
         self._leg: Leg | None = None
-        self._pipeline: Cascade | None = None
+        self._pipeline: Pipeline | None = None
         self._ready = False
         self._early: deque[bytes] = deque(maxlen=EARLY_FRAMES)
         self.on_audio: Callable[[bytes], None] = self._early.append
@@ -342,6 +343,10 @@ class CallSession:
                 metrics.watchdogs.labels(what).inc()
                 self._log.warning("watchdog", missing=what)
                 self._note("status", {"missing": what})
+            case ModelNoted(what, detail):
+                metrics.model_notes.labels(what).inc()
+                if detail:
+                    self._log.info("of the model", what=what, detail=detail)
             case UsageReported(part, provider, units):
                 for unit, amount in units.items():
                     metrics.usage.labels(part, provider, unit).inc(amount)

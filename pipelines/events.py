@@ -103,6 +103,14 @@ class UsageReported:
     units: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ModelNoted:
+    """Something that a realtime model did, or that was done for it, which is worth counting and no more."""
+
+    what: Literal["late_audio", "not_understood", "fault", "rate_limited", "reconnected", "renewed", "too_much_audio"]
+    detail: str = ""
+
+
 PipelineEvent = (
     UserSaid
     | AgentSaid
@@ -115,6 +123,7 @@ PipelineEvent = (
     | PartFailed
     | WatchdogFired
     | UsageReported
+    | ModelNoted
 )
 
 

@@ -15,6 +15,8 @@ class Phrases:
     """The answer takes long."""
     cannot_hear: str
     """There is no recogniser: the call ends."""
+    cannot_go_on: str
+    """There is no model: the call ends."""
 
 
 _PHRASES = {
@@ -23,42 +25,49 @@ _PHRASES = {
         "I'm sorry, I did not catch that. Could you say it again?",
         "One moment, please.",
         "I'm sorry, I cannot hear you for a technical reason. Please call again later. Goodbye.",
+        "I'm sorry, I cannot go on for a technical reason. Please call again later. Goodbye.",
     ),
     "de": Phrases(
         "Entschuldigung, bei mir ist etwas schiefgegangen. Können Sie das noch einmal sagen?",
         "Entschuldigung, das habe ich nicht verstanden. Können Sie es noch einmal sagen?",
         "Einen Moment, bitte.",
         "Entschuldigung, ich kann Sie aus technischen Gründen nicht hören. Bitte rufen Sie später an. Auf Wiederhören.",
+        "Entschuldigung, ich kann aus technischen Gründen nicht weiter. Bitte rufen Sie später an. Auf Wiederhören.",
     ),
     "fr": Phrases(
         "Excusez-moi, un problème est survenu de mon côté. Pouvez-vous répéter ?",
         "Excusez-moi, je n'ai pas compris. Pouvez-vous répéter ?",
         "Un instant, s'il vous plaît.",
         "Excusez-moi, je ne vous entends pas pour une raison technique. Merci de rappeler plus tard. Au revoir.",
+        "Excusez-moi, je ne peux pas continuer pour une raison technique. Merci de rappeler plus tard. Au revoir.",
     ),
     "es": Phrases(
         "Perdone, algo ha fallado por mi parte. ¿Puede repetirlo?",
         "Perdone, no le he entendido. ¿Puede repetirlo?",
         "Un momento, por favor.",
         "Perdone, no le oigo por un problema técnico. Llame más tarde, por favor. Adiós.",
+        "Perdone, no puedo continuar por un problema técnico. Llame más tarde, por favor. Adiós.",
     ),
     "it": Phrases(
         "Mi scusi, qualcosa è andato storto da parte mia. Può ripetere?",
         "Mi scusi, non ho capito. Può ripetere?",
         "Un momento, per favore.",
         "Mi scusi, per un problema tecnico non la sento. Richiami più tardi, per favore. Arrivederci.",
+        "Mi scusi, per un problema tecnico non posso continuare. Richiami più tardi, per favore. Arrivederci.",
     ),
     "nl": Phrases(
         "Sorry, er ging bij mij iets mis. Kunt u dat herhalen?",
         "Sorry, dat heb ik niet verstaan. Kunt u het herhalen?",
         "Een ogenblik, alstublieft.",
         "Sorry, ik kan u door een technische storing niet horen. Belt u later terug, alstublieft. Tot ziens.",
+        "Sorry, ik kan door een technische storing niet verder. Belt u later terug, alstublieft. Tot ziens.",
     ),
     "pt": Phrases(
         "Desculpe, algo correu mal do meu lado. Pode repetir?",
         "Desculpe, não percebi. Pode repetir?",
         "Um momento, por favor.",
         "Desculpe, não o consigo ouvir por uma razão técnica. Ligue mais tarde, por favor. Adeus.",
+        "Desculpe, não posso continuar por uma razão técnica. Ligue mais tarde, por favor. Adeus.",
     ),
 }
 

@@ -199,6 +199,10 @@ class AgentOptions(Strict):
     idle: Idle = Idle()
     ending: Ending = Ending()
     dtmf: Dtmf = Dtmf()
+    latency: Literal["low", "medium", "high"] = Field(
+        default="medium",
+        description="How much of the caller goes to a realtime model at once: 20, 40 or 60 ms. More costs less CPU.",
+    )
     background: Background | None = None
     script: dict[str, Any] | None = Field(default=None, description="The dialogue of a scripted/… model.")
 

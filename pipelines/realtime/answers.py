@@ -1,0 +1,113 @@
+"""The answers of a realtime model on their way to the caller's ear.
+
+An answer is a generation of the playout, each part ("item") of it a segment. Sound comes in bursts far ahead of the
+ear, its words before, with or after it. Pure: no clock, no socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from media.audio import AudioFormat
+from media.convert import Converter
+from media.framer import Framer
+from media.ledger import Heard, Segment
+from media.playout import Playout
+from pipelines.events import EndReason
+from pipelines.history import Step
+from pipelines.realtime.model import ItemHeard
+
+MOST_UNHEARD_SECONDS = 300.0
+"""What comes of answers beyond this is let go: nobody listens for so long, and it would not end."""
+
+
+@dataclass(slots=True)
+class Timing:
+    """When things happened in the turn that an answer is for."""
+
+    speech_ended: float
+    decided: float
+
+
+class Item:
+    """One part of an answer: its segment, and the way of its sound there."""
+
+    __slots__ = ("_converter", "_framer", "milliseconds", "segment", "words")
+
+    def __init__(self, segment: Segment, source: AudioFormat, leg: AudioFormat) -> None:
+        self.segment = segment
+        self.words = ""
+        self.milliseconds = 0.0
+        """Of sound that came."""
+        self._framer = Framer(source)
+        self._converter = Converter(source, leg)
+
+    def write(self, data: bytes, source: AudioFormat) -> bool:
+        frames = self._framer.push(data)
+        self.milliseconds += 1000 * len(data) / source.bytes_per_second
+        return not frames or self.segment.write(self._converter.process(b"".join(frames)))
+
+    def add_words(self, text: str) -> None:
+        self.words += text
+        self.segment.spoken.text = self.words.strip()
+
+    def finish(self) -> None:
+        rest = self._framer.flush()
+        if rest:
+            self.segment.write(self._converter.process(b"".join(rest)))
+        self.segment.close()
+
+
+@dataclass(slots=True, eq=False)
+class Answer:
+    """``response`` is the model's name for it; None for what is said in the service's own voice."""
+
+    number: int
+    response: str | None
+    protected: bool = False
+    ends: EndReason | None = None
+    timing: Timing | None = None
+    items: dict[str, Item] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    after: Step | None = None
+    """The tools it asked for, and what they returned."""
+    first_audio: float | None = None
+    began: float | None = None
+    done: bool = False
+    """The model will add nothing."""
+    cut: bool = False
+    """It was interrupted: what comes late of it is dropped."""
+
+    @property
+    def has_sound(self) -> bool:
+        return any(item.milliseconds for item in self.items.values())
+
+    def item(self, name: str, playout: Playout, source: AudioFormat) -> Item:
+        if name not in self.items:
+            for earlier in self.items.values():
+                earlier.finish()
+            segment = playout.segment(self.number, "", len(self.items))
+            self.items[name] = Item(segment, source, playout.format)
+            self.steps.append(Step())
+        return self.items[name]
+
+    def finish(self) -> None:
+        for item in self.items.values():
+            item.finish()
+
+    def record(self) -> list[Step]:
+        """Its steps with all that was said, for the history to cut to what was heard."""
+        for step, item in zip(self.steps, self.items.values(), strict=False):
+            step.text = item.words.strip()
+        return [*self.steps, self.after] if self.after is not None else self.steps
+
+    def heard(self, summary: Heard) -> list[ItemHeard]:
+        """Of each part that was not heard whole: how much was. Never more than came."""
+        parts = []
+        for name, item in self.items.items():
+            if summary.complete or not item.milliseconds:
+                continue
+            heard = min(item.segment.heard * 20, int(item.milliseconds))
+            if not (self.done or item.segment.closed) or heard < int(item.milliseconds):
+                parts.append(ItemHeard(name, heard))
+        return parts

@@ -1,0 +1,235 @@
+"""One session of a realtime model: the socket around a protocol. Sends are plain calls, events come by plain calls.
+
+Opening is bounded as a whole, and every fault of it is told apart. An idle socket is pinged; one that does not answer,
+or does not read what it is sent, is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from picows import WSError, WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
+
+from pipelines.parts import ProviderError, ProviderFault
+from pipelines.realtime.model import (
+    Address,
+    Outgoing,
+    RealtimeEvent,
+    RealtimeModel,
+    RealtimeProtocol,
+    SessionReady,
+    Setup,
+)
+
+CONNECT_SECONDS = 3.0
+"""From dialling to a session that is set up."""
+
+IDLE_SECONDS, PONG_SECONDS = 3.0, 3.0
+"""A socket that has sent nothing for so long is pinged, and lost where no pong comes."""
+
+CLOSE_SECONDS = 1.0
+
+MOST_BYTES = 16 * 1024 * 1024
+"""The largest message: more is no answer, but a mistake."""
+
+MOST_UNSENT = 512 * 1024
+"""Bytes that wait to be sent: over half a minute of sound, that nobody reads."""
+
+
+class ConnectionListener(Protocol):
+    """Who hears of a session. Called on the event loop; what it raises is told to :attr:`RealtimeConnection.fault`."""
+
+    def on_model_event(self, connection: RealtimeConnection, event: RealtimeEvent) -> None: ...
+
+    def on_model_lost(self, connection: RealtimeConnection, reason: str) -> None:
+        """The socket is gone, once and last, unless :meth:`RealtimeConnection.close` was called."""
+        ...
+
+
+class RealtimeConnection:
+    """Made by :meth:`open`."""
+
+    def __init__(
+        self, protocol: RealtimeProtocol, listener: ConnectionListener, on_fault: Callable[[Exception], None]
+    ) -> None:
+        self.protocol = protocol
+        self._listener: ConnectionListener | None = listener
+        self._on_fault = on_fault
+        self._transport: WSTransport | None = None
+        self._address: Address | None = None
+        self._ready: asyncio.Future[SessionReady] = asyncio.get_running_loop().create_future()
+        self._partial = bytearray()
+        self._partial_is_text = False
+        self.seconds: float | None = None
+        """How long the session may last, where the model says so."""
+
+    @classmethod
+    async def open(
+        cls,
+        model: RealtimeModel,
+        setup: Setup,
+        listener: ConnectionListener,
+        *,
+        on_fault: Callable[[Exception], None],
+        handle: str | None = None,
+    ) -> RealtimeConnection:
+        """A session that is set up. Raises :class:`ProviderError`; then nothing of it is left."""
+        connection = cls(model.protocol(setup, handle), listener, on_fault)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection._open(model, setup)
+        except BaseException as error:
+            connection._listener = None
+            connection._abort()
+            fault = _fault_of(model.name, error)
+            if fault is None:
+                raise
+            raise fault from None
+        return connection
+
+    async def _open(self, model: RealtimeModel, setup: Setup) -> None:
+        self._address = address = await model.dial(setup)
+        self._transport, _ = await ws_connect(
+            lambda: _Socket(self),
+            address.url,
+            extra_headers=dict(address.headers),
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=IDLE_SECONDS,
+            auto_ping_reply_timeout=PONG_SECONDS,
+            max_frame_size=MOST_BYTES,
+            max_redirects=0,
+            disconnect_on_exception=False,
+        )
+        self.send(self.protocol.opened())
+        self.seconds = (await self._ready).seconds
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_disconnected
+
+    # Sending
+
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            self._send(message)
+
+    def send_audio(self, pcm: bytes) -> None:
+        self._send(self.protocol.audio(pcm))
+
+    def _send(self, message: Outgoing) -> None:
+        transport = self._transport
+        if transport is None or transport.is_disconnected:
+            return
+        if isinstance(message, str):
+            transport.send(WSMsgType.TEXT, message.encode())
+        else:
+            transport.send(WSMsgType.BINARY, message)
+        if transport.underlying_transport.get_write_buffer_size() > MOST_UNSENT:
+            self.lose("it does not read what it is sent")
+
+    # What comes
+
+    def _on_frame(self, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT or kind == WSMsgType.BINARY:
+            if frame.fin:
+                self._on_message(frame.get_payload_as_bytes(), text=kind == WSMsgType.TEXT)
+            else:
+                self._partial[:] = frame.get_payload_as_bytes()
+                self._partial_is_text = kind == WSMsgType.TEXT
+        elif kind == WSMsgType.CONTINUATION:
+            self._partial += frame.get_payload_as_bytes()
+            if len(self._partial) > MOST_BYTES:
+                self.lose("a message was too large")
+            elif frame.fin:
+                whole = bytes(self._partial)
+                self._partial.clear()
+                self._on_message(whole, text=self._partial_is_text)
+        elif kind == WSMsgType.CLOSE:
+            payload = frame.get_payload_as_bytes()
+            code, why = int.from_bytes(payload[:2]) if payload else 1005, payload[2:].decode(errors="replace")
+            self.lose(f"it closed the socket: {code} {why[:200]}".strip())
+
+    def _on_message(self, data: bytes, *, text: bool) -> None:
+        """Text is decoded here; what is no UTF-8 is for the protocol to wonder about."""
+        events, replies = self.protocol.receive(data.decode(errors="replace") if text else data)
+        if replies:
+            self.send(replies)
+        for event in events:
+            if isinstance(event, SessionReady) and not self._ready.done():
+                self._ready.set_result(event)
+            if self._listener is not None:
+                try:
+                    self._listener.on_model_event(self, event)
+                except Exception as error:  # noqa: BLE001 - whatever it was, it ends this call and no other
+                    self._on_fault(error)
+                    return
+
+    def lose(self, reason: str) -> None:
+        """Drop the socket, as if the model had."""
+        listener, self._listener = self._listener, None
+        if not self._ready.done():
+            self._ready.set_exception(ConnectionError(reason))
+            self._ready.exception()  # it may be that nobody waits for it any more
+        self._abort()
+        if listener is not None:
+            listener.on_model_lost(self, reason)
+
+    def _abort(self) -> None:
+        if self._transport is not None and not self._transport.is_disconnected:
+            self._transport.disconnect(graceful=False)
+
+    # The end
+
+    async def close(self, model: RealtimeModel) -> str | None:
+        """End the session, in bounded time. Returns what the vendor says of why it ended, where it can be asked."""
+        self._listener = None
+        transport = self._transport
+        if transport is not None and not transport.is_disconnected:
+            self.send(self.protocol.closing())
+            transport.send_close()
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await transport.wait_disconnected()
+            except TimeoutError:
+                self._abort()
+        return await model.hang_up(self._address) if self._address is not None else None
+
+
+class _Socket(WSListener):
+    def __init__(self, connection: RealtimeConnection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        pass
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._connection._on_frame(frame)  # noqa: SLF001 - the other half of it
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._connection.lose("the connection was lost")
+
+
+_STATUS: dict[int, ProviderFault] = {401: "auth", 402: "auth", 403: "auth", 429: "rate_limit"}
+
+
+def _fault_of(name: str, error: BaseException) -> ProviderError | None:
+    """``error`` of opening a session as one that can be told; None if it is none of the model's."""
+    match error:
+        case ProviderError():
+            return error
+        case WSInvalidStatusError():
+            status = int(error.response.status) if error.response is not None else 0
+            kind = _STATUS.get(status, "server" if status >= 500 else "bad_request")
+            return ProviderError(name, kind, f"the upgrade of the socket was answered with status {status}")
+        case TimeoutError():
+            return ProviderError(name, "timeout", f"there was no session within {CONNECT_SECONDS:g} s")
+        case WSError():
+            return ProviderError(name, "protocol", f"the handshake failed: {error}")
+        case OSError():
+            return ProviderError(name, "connect", f"no session: {error}")
+        case _:
+            return None

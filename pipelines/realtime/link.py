@@ -1,0 +1,260 @@
+"""A call's line to its model: one session after the other, so that the caller notices none of them.
+
+A session that is lost is followed by another, which is told the conversation as the caller heard it; attempts are
+bounded. A session that nears its end is followed by another one at a quiet moment, while it still serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+from pipelines.parts import ProviderError
+from pipelines.realtime.connection import ConnectionListener, RealtimeConnection
+from pipelines.realtime.model import (
+    Outgoing,
+    RealtimeEvent,
+    RealtimeModel,
+    RealtimeProtocol,
+    Resumable,
+    SessionEnding,
+    Setup,
+)
+
+ATTEMPTS = 3
+PAUSES = (0.0, 0.3, 0.8)
+"""Before each attempt."""
+
+RENEW_SECONDS = 120.0
+"""Before a session's end another one is opened, and taken at the first quiet moment ..."""
+
+RENEW_SHARE = 0.2
+"""... or this share of a short session before its end."""
+
+URGENT_SECONDS = 10.0
+"""So close to the end it is taken in any event."""
+
+BACKLOG_FRAMES = 250
+"""Of the caller's sound, while there is no session: 5 s, and more where it goes out in larger pieces."""
+
+
+class Session(Protocol):
+    """What the link needs of a :class:`RealtimeConnection`."""
+
+    protocol: RealtimeProtocol
+    seconds: float | None
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def send(self, messages: Sequence[Outgoing]) -> None: ...
+
+    def send_audio(self, pcm: bytes) -> None: ...
+
+    def lose(self, reason: str) -> None: ...
+
+    async def close(self, model: RealtimeModel) -> str | None: ...
+
+
+class Opener(Protocol):
+    """Opens a session; :meth:`RealtimeConnection.open` is one."""
+
+    def __call__(
+        self,
+        model: RealtimeModel,
+        setup: Setup,
+        listener: ConnectionListener,
+        *,
+        on_fault: Callable[[Exception], None],
+        handle: str | None = None,
+    ) -> Awaitable[Session]: ...
+
+
+class LinkListener(Protocol):
+    """Who is told of the link."""
+
+    def on_model_event(self, event: RealtimeEvent) -> None: ...
+
+    def on_link_lost(self, reason: str) -> None:
+        """The session is gone, and another is being opened."""
+        ...
+
+    def on_link_restored(self, *, renewed: bool) -> None:
+        """There is another session; ``renewed``: in place of one that still served."""
+        ...
+
+    def on_link_given_up(self, error: ProviderError) -> None:
+        """There is none, and there will be none."""
+        ...
+
+    def on_link_fault(self, error: Exception) -> None: ...
+
+
+class Link:
+    """``setup`` tells what the next session is to know. Driven by :meth:`tick`."""
+
+    def __init__(
+        self,
+        model: RealtimeModel,
+        setup: Callable[[], Setup],
+        listener: LinkListener,
+        *,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        clock: Callable[[], float],
+        opener: Opener | None = None,
+    ) -> None:
+        self.fault: ProviderError | None = None
+        """Why there is no session, and none is being opened."""
+        self._model = model
+        self._setup = setup
+        self._listener = listener
+        self._spawn = spawn
+        self._clock = clock
+        self._open: Opener = opener or RealtimeConnection.open
+        self._session: Session | None = None
+        self._next: Session | None = None  # serves from the next quiet moment on
+        self._opening: asyncio.Task[None] | None = None
+        self._backlog: deque[bytes] = deque(maxlen=BACKLOG_FRAMES)
+        self._handle: str | None = None
+        self._ends_at: float | None = None
+        self._renew_at: float | None = None
+        self._early: list[RealtimeEvent] | None = []  # what came before the call began
+        self._ending = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._session is not None and self._session.is_open
+
+    async def connect(self, *, first: bool = False) -> None:
+        """Open a session; :attr:`fault` tells if there is none after all attempts. Never raises ProviderError."""
+        for pause in PAUSES[:2] if first else PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                session = await self._open(
+                    self._model, self._setup(), self, on_fault=self._listener.on_link_fault, handle=self._handle
+                )
+            except ProviderError as error:
+                self.fault = error
+                self._handle = None  # it may be what was wrong
+                if error.kind in ("auth", "bad_request"):
+                    return
+            else:
+                self.fault = None
+                self._take(session)
+                return
+
+    def begin(self) -> None:
+        """The call begins: what came before it is told now."""
+        early, self._early = self._early, None
+        for event in early or ():
+            self._listener.on_model_event(event)
+
+    def expect_the_end(self) -> None:
+        """What happens to the session from here on is no loss."""
+        self._ending = True
+
+    def send(self, messages: Callable[[RealtimeProtocol], Sequence[Outgoing]]) -> None:
+        if self._session is not None:
+            self._session.send(messages(self._session.protocol))
+
+    def send_audio(self, pcm: bytes) -> None:
+        session = self._session
+        if session is None:
+            self._backlog.append(pcm)
+        else:
+            session.send_audio(pcm)
+
+    def lose(self, reason: str) -> None:
+        """Give the session up."""
+        if self._session is not None:
+            self._session.lose(reason)
+
+    def tick(self, now: float, *, quiet: bool) -> None:
+        if self._ending or self._renew_at is None or now < self._renew_at:
+            return
+        urgent = self._ends_at is not None and now >= self._ends_at - URGENT_SECONDS
+        if self._next is not None and (quiet or urgent):
+            self._swap(self._next)
+        elif self._next is None and self._opening is None and (quiet or urgent):
+            self._opening = self._spawn(self._renew())
+
+    async def close(self) -> str | None:
+        """Bounded. Says why the vendor holds the last session to be over, where it can be asked."""
+        self._ending = True
+        sessions = [session for session in (self._next, self._session) if session is not None]
+        self._next = self._session = None
+        reasons = await asyncio.gather(*(session.close(self._model) for session in sessions))
+        return reasons[-1] if reasons else None
+
+    # ConnectionListener
+
+    def on_model_event(self, connection: Session, event: RealtimeEvent) -> None:
+        match event:
+            case Resumable(handle):
+                self._handle = handle
+            case SessionEnding(seconds):
+                self._ends_at = self._clock() + seconds
+                self._renew_at = self._clock()
+            case _:
+                pass
+        if self._early is not None:
+            self._early.append(event)
+        elif connection is self._session or self._session is None:
+            self._listener.on_model_event(event)
+
+    def on_model_lost(self, connection: Session, reason: str) -> None:
+        if connection is self._next:
+            self._next = None
+        if connection is not self._session:
+            return
+        self._session = None
+        if self._ending:
+            return
+        self._listener.on_link_lost(reason)
+        if self._opening is None:
+            self._opening = self._spawn(self._reopen())
+
+    # Sessions
+
+    def _take(self, session: Session) -> None:
+        self._session = session
+        limit = session.seconds or self._model.capabilities.session_seconds
+        now = self._clock()
+        self._ends_at = now + limit if limit is not None else None
+        self._renew_at = now + limit - min(RENEW_SECONDS, limit * RENEW_SHARE) if limit is not None else None
+        while self._backlog:
+            session.send_audio(self._backlog.popleft())
+
+    async def _reopen(self) -> None:
+        await self.connect()
+        self._opening = None
+        if self.fault is not None:
+            self._listener.on_link_given_up(self.fault)
+        else:
+            self._listener.on_link_restored(renewed=False)
+
+    async def _renew(self) -> None:
+        """A session that cannot be opened yet is tried again, as long as the present one lasts."""
+        try:
+            session = await self._open(
+                self._model, self._setup(), self, on_fault=self._listener.on_link_fault, handle=self._handle
+            )
+        except ProviderError:
+            self._handle = None
+            self._renew_at = self._clock() + URGENT_SECONDS / 2
+        else:
+            self._swap(session)
+        finally:
+            self._opening = None
+
+    def _swap(self, session: Session) -> None:
+        old, self._next = self._session, None
+        self._take(session)
+        if old is not None:
+            _ = self._spawn(self._retire(old))
+        self._listener.on_link_restored(renewed=True)
+
+    async def _retire(self, session: Session) -> None:
+        await session.close(self._model)

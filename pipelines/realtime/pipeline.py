@@ -1,0 +1,782 @@
+"""A call with a realtime model: the model hears, thinks and speaks; what the caller heard is known here.
+
+One object for each call, driven by plain calls as the cascade is. It knows the model by its capabilities alone. What is
+said in the service's own voice (a moment's patience, an apology, a goodbye that the model cannot say) plays on the same
+playout, and enters the same history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, assert_never
+
+from media.audio import FRAME_SECONDS, AudioFormat
+from media.convert import Converter
+from media.playout import (
+    Playout,
+    PlayoutCut,
+    PlayoutEvent,
+    PlayoutFinished,
+    PlayoutSink,
+    PlayoutStarted,
+    PlayoutUnderrun,
+)
+from pipelines.agent import AgentDefinition
+from pipelines.digits import DigitCollector
+from pipelines.ears import VoiceDetector
+from pipelines.events import (
+    AgentSaid,
+    BargedIn,
+    EndReason,
+    ModelNoted,
+    PartFailed,
+    PipelineHost,
+    ToolCalled,
+    ToolReturned,
+    TurnTimings,
+    Underran,
+    UsageReported,
+    UserSaid,
+    WatchdogFired,
+)
+from pipelines.generation import Delivery, Generation, Stage
+from pipelines.history import History, Step
+from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
+from pipelines.parts import Message, ModelEvent, ProviderError, TextToSpeech, ToolSpec
+from pipelines.phrasebook import phrases
+from pipelines.realtime.answers import MOST_UNHEARD_SECONDS, Answer, Timing
+from pipelines.realtime.link import Link, Opener
+from pipelines.realtime.model import (
+    AudioCame,
+    CallerSaid,
+    CallerSilent,
+    CallerSpeaks,
+    ItemHeard,
+    ModelFault,
+    NotUnderstood,
+    OutputCleared,
+    RateLimited,
+    RealtimeEvent,
+    RealtimeModel,
+    ResponseBegan,
+    ResponseEnded,
+    Resumable,
+    SessionEnding,
+    SessionOver,
+    SessionReady,
+    ToolOutput,
+    ToolsAsked,
+    ToolsWithdrawn,
+    Used,
+    WordsCame,
+)
+from pipelines.realtime.setup import detection_of, setup_of
+from pipelines.realtime.stream import Utterances
+from pipelines.realtime.voice import CallerVoice
+from pipelines.tools import Toolbox
+
+CHORES_SECONDS = 0.05
+
+PATIENCE_SECONDS = 2.4
+"""From the end of what the caller said to "one moment", where no answer came."""
+
+LOST_SECONDS = 6.0
+"""And to the conclusion that none will come of this session."""
+
+SAY_SECONDS = 2.0
+"""What the model is to say and does not begin by then is said in the service's own voice."""
+
+PATIENT_SECONDS = 30.0
+"""Between two words of patience to a caller of whom the model seems to hear nothing."""
+
+LEAST_VOICE = 0.8
+"""Seconds of voice without a word from the model about it: it may be deaf."""
+
+MAX_FAILURES = 3
+MAX_CALL_SECONDS = 3600.0
+_FRAMES = {"low": 1, "medium": 2, "high": 3}
+"""Frames of the caller that go to the model at once."""
+_LATE = 64
+
+
+class _NoModel:
+    """Texts that are said as they stand need no model."""
+
+    name = "none"
+
+    async def prepare(self) -> None: ...
+
+    async def generate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> AsyncGenerator[ModelEvent]:
+        raise ProviderError(self.name, "unavailable", "there is no model for this")
+        yield
+
+    async def close(self) -> None: ...
+
+
+class Realtime:
+    """``voice`` is the service's own; ``opener`` opens sessions, as :meth:`RealtimeConnection.open` does."""
+
+    def __init__(
+        self,
+        agent: AgentDefinition,
+        model: RealtimeModel,
+        voice: TextToSpeech,
+        host: PipelineHost,
+        *,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        clock: Callable[[], float],
+        metadata: Mapping[str, Any] | None = None,
+        opener: Opener | None = None,
+    ) -> None:
+        options = agent.options
+        self._agent = agent
+        self._model = model
+        self._can = model.capabilities
+        self._voice = voice
+        self._host = host
+        self._spawn = spawn
+        self._clock = clock
+        self.history = History(agent.prompt)
+        self._toolbox = Toolbox(agent.functions, metadata or {})
+        self._detection = detection_of(agent, self._can)
+        idle = options.idle
+        self._idle = IdleClock(None if self._can.idles else idle.timeout, idle.prompts, idle.farewell)
+        self._digits = DigitCollector(options.dtmf.timeout, options.dtmf.terminator)
+        self._language = options.tts.language or "en"
+        turns = options.turns
+        self._caller = CallerVoice(turns.endpointing.max_delay / 2 if self._detection == "own" else 0.4)
+        self._link = Link(model, self._setup, self, spawn=spawn, clock=clock, opener=opener)
+        self._together = _FRAMES[options.latency]
+        self._frames: list[bytes] = []
+        self._to_model: Converter | None = None
+        self._fed = 0.0  # the caller's sound goes to the model up to here
+        self._silence = b""
+        self._answers: dict[int, Answer] = {}
+        self._number = 0
+        self._late: deque[str] = deque(maxlen=_LATE)  # responses that were interrupted
+        self._sayings: deque[tuple[str, EndReason | None, float]] = deque()  # asked of the model, and not begun
+        self._utterances = Utterances(self._can.output) if self._can.pacing == "realtime" else None
+        self._waiting: float | None = None  # since when the caller waits for an answer
+        self._consoled = False
+        self._patient_until = 0.0
+        self._noticed = False  # the model knows that there is something to be answered
+        self._turn: Timing | None = None
+        self._paused_at: float | None = None
+        self._failures = 0
+        self._ending = False
+        self._end_by: float | None = None
+        self._started_at = self._chores_at = 0.0
+        self._longest = options.max_seconds or MAX_CALL_SECONDS
+        self._playout: Playout | None = None
+        self._detector: VoiceDetector | None = None
+        self._stage: Stage | None = None
+        self.hear: Callable[[bytes], None] = _unheard
+
+    # The call's life
+
+    async def prepare(self) -> None:
+        """A model that cannot be reached now is tried again while the caller hears that it takes a moment."""
+        await asyncio.gather(self._link.connect(first=True), self._prepare_voice())
+
+    async def _prepare_voice(self) -> None:
+        try:
+            await self._voice.prepare()
+        except ProviderError as error:
+            self._failed("tts", error)
+
+    def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
+        now = self._clock()
+        self._started_at = self._fed = now
+        self._detector = detector
+        self._playout = Playout(sink, format, echo=detector.echo)
+        self._to_model = Converter(format, self._can.input) if format != self._can.input else None
+        self._silence = format.silence(20)
+        self._stage = Stage(
+            model=_NoModel(),
+            voice=self._voice,
+            history=self.history,
+            toolbox=self._toolbox,
+            playout=self._playout,
+            format=format,
+            host=self._host,
+            clock=self._clock,
+            decided=_decided,
+            on_hang_up=self._shut,
+            on_protected=_ignore,
+            language=self._language,
+        )
+        self.hear = self._hear
+        opening = self._agent.options.opening
+        if self._link.fault is not None:
+            self._give_up(self._link.fault)
+        elif opening is not None:
+            self._sayings.append((opening.text, None, now))
+            self._link.begin()
+        else:
+            self._link.begin()
+            self._idle.quiet(now)
+
+    async def close(self) -> None:
+        self._ending = True
+        if self._playout is not None:
+            self._on_playout(self._playout.close(self._clock()))
+        why = await self._link.close()
+        if why:
+            self._host.on_event(ModelNoted("fault", f"the model's session ended: {why}"))
+
+    def say_and_end(self, text: str | None, reason: EndReason) -> None:
+        if self._ending:
+            return
+        now = self._clock()
+        self._shut()
+        self._interrupt(now, by_us=True)
+        if text:
+            self._say(text, reason, now)
+        else:
+            self._host.end_call(reason)
+
+    def _setup(self) -> Any:
+        return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=self._started_at == 0.0)
+
+    # The audio path
+
+    def _hear(self, frame: bytes) -> None:
+        now = self._clock()
+        detector = self._detector
+        change = self._caller.hear(detector.hear(frame, now), now) if detector is not None else None
+        if change is not None or self._paused_at is not None:
+            self._on_voice(change, now)
+        self._fed = now
+        self._frames.append(frame)
+        if len(self._frames) >= self._together:
+            self._send_frames()
+
+    def _send_frames(self) -> None:
+        pcm = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
+        self._frames.clear()
+        self._link.send_audio(pcm if self._to_model is None else self._to_model.process(pcm))
+
+    def mark(self, name: str, cleared: bool) -> None:
+        if self._playout is not None:
+            self._on_playout(self._playout.mark(name, cleared, self._clock()))
+            self._host.wake()
+
+    def dtmf(self, digit: str) -> None:
+        self._on_digits(self._digits.press(digit, self._clock()))
+
+    def tick(self, now: float) -> float:
+        playout = self._playout
+        if playout is None:
+            return 0.0
+        if playout.active:
+            events = playout.tick(now)
+            if events:
+                self._on_playout(events)
+        if now >= self._chores_at:
+            self._chores_at = now + CHORES_SECONDS
+            self._do_chores(playout, now)
+        return min(self._chores_at, playout.due) if playout.active else self._chores_at
+
+    def _do_chores(self, playout: Playout, now: float) -> None:
+        self._on_digits(self._digits.tick(now))
+        change = self._caller.tick(now)
+        if change is not None or self._paused_at is not None:
+            self._on_voice(change, now)
+        if self._can.continuous and now - self._fed > 3 * FRAME_SECONDS:
+            frames = int((now - self._fed) / FRAME_SECONDS)
+            self._fed += frames * FRAME_SECONDS
+            self._frames += [self._silence] * frames
+            self._send_frames()
+        if self._sayings and now - self._sayings[0][2] >= SAY_SECONDS:
+            self._link.send(lambda protocol: protocol.interrupt())
+            self._sayings_to_ourselves()
+        if self._ending:
+            if self._end_by is not None and now >= self._end_by:
+                self._end_by = None
+                self._host.end_call(self._end_reason())
+            return
+        self._wonder(now)
+        self._link.tick(now, quiet=not self._answers and not self._caller.speaking)
+        prompt = self._idle.tick(now)
+        match prompt:
+            case IdlePrompt(text):
+                self._say(text, None, now)
+            case IdleFarewell(text):
+                self.say_and_end(text, "idle")
+            case None:
+                pass
+        if now - self._started_at >= self._longest:
+            self.say_and_end(self._agent.options.time_exceeded_message, "max_duration")
+
+    # The caller, by our ears
+
+    def _on_voice(self, change: str | None, now: float) -> None:
+        caller, interruption = self._caller, self._agent.options.turns.interruption
+        if change == "began":
+            self._idle.stop()
+            self._pause(now)
+        elif change == "ended":
+            self._on_silence(now)
+        if self._paused_at is None:
+            return
+        long_enough = caller.voiced >= interruption.min_duration
+        if self._detection == "own" and caller.speaking and long_enough:
+            self._barge_in(now, by_us=True)
+        elif now - self._paused_at >= interruption.false_interruption_timeout:
+            self._go_on(now)
+
+    def _pause(self, now: float) -> None:
+        """Silence at once, where the agent speaks and may be interrupted; what follows decides what it was."""
+        playout = self._playout
+        if playout is None or self._utterances is not None or not self._interruptible or not playout.speaking(now):
+            return
+        self._paused_at = now
+        playout.pause(now)
+        self._host.wake()
+
+    def _go_on(self, now: float) -> None:
+        if self._paused_at is None or self._playout is None:
+            return
+        self._host.on_event(BargedIn(False, self._paused_at - self._caller.onset))
+        self._paused_at = None
+        self._playout.resume(now)
+        self._host.wake()
+
+    def _on_silence(self, now: float) -> None:
+        caller = self._caller
+        if self._ending:
+            return
+        if self._detection == "own" and caller.voiced >= 0.2 and (self._paused_at is None or not self._answers):
+            self._noticed = True
+            self._link.send(lambda protocol: protocol.answer())
+            self._await_answer(caller.last_voice)
+        elif self._noticed or (caller.voiced >= LEAST_VOICE and not self._answers):
+            self._await_answer(caller.last_voice)
+        self._quiet_if_over(now)
+
+    def _await_answer(self, since: float) -> None:
+        self._waiting, self._consoled = since, False
+        self._turn = Timing(since, self._clock())
+
+    def _wonder(self, now: float) -> None:
+        """The caller waits: say so, and give the session up where nothing comes."""
+        playout = self._playout
+        if self._waiting is None or playout is None:
+            return
+        if self._caller.speaking or playout.speaking(now):
+            if not self._consoled:
+                self._waiting = max(self._waiting, now)
+            return
+        waited = now - self._waiting
+        if waited >= LOST_SECONDS:
+            self._waiting = None
+            self._on_no_answer()
+        elif waited >= PATIENCE_SECONDS and not self._consoled and (self._noticed or now >= self._patient_until):
+            self._consoled = True
+            self._patient_until = now + PATIENT_SECONDS
+            self._host.on_event(WatchdogFired("audio" if self._noticed else "transcript"))
+            self._say_ourselves(phrases(self._language).one_moment)
+
+    def _on_no_answer(self) -> None:
+        if not self._noticed:
+            self._quiet_if_over(self._clock())  # what we took for the caller's voice may have been none
+            return
+        self._failures += 1
+        if self._failures >= MAX_FAILURES:
+            self._give_up(ProviderError(self._model.name, "timeout", "it answered nothing, time and again"))
+        else:
+            self._link.lose("no answer came")
+
+    # What the model says (LinkListener)
+
+    def on_model_event(self, event: RealtimeEvent) -> None:
+        now = self._clock()
+        match event:
+            case AudioCame(response, item, data):
+                self._on_audio(response, item, data, now)
+            case WordsCame(response, item, text):
+                self._on_words(response, item, text)
+            case ResponseBegan(response):
+                if self._utterances is None:
+                    self._answer_of(response, now)
+            case ResponseEnded():
+                self._on_response_ended(event, now)
+            case CallerSpeaks():
+                self._noticed = True
+                self._idle.stop()
+                if self._detection != "own":
+                    self._barge_in(now, by_us=False)
+            case CallerSilent():
+                if self._detection != "own" and not self._ending:
+                    self._await_answer(self._caller.last_voice if self._caller.voiced else now)
+            case OutputCleared():
+                self._barge_in(now, by_us=False)
+            case CallerSaid(_, text, final):
+                if final and text.strip():
+                    self._idle.reset()
+                    self.history.user(text.strip())
+                    self._host.on_event(UserSaid(text.strip()))
+            case ToolsAsked():
+                self._use_tools(event, now)
+            case ToolsWithdrawn():
+                pass  # they have acted: what acts at once cannot be taken back
+            case Used(units):
+                self._host.on_event(UsageReported("llm", self._model.name, units))
+            case RateLimited(left):
+                if left and min(left.values()) < 0.05:
+                    self._host.on_event(ModelNoted("rate_limited"))
+            case ModelFault(kind, message, fatal):
+                if fatal:
+                    self._give_up(ProviderError(self._model.name, kind, message))
+                else:
+                    self._host.on_event(ModelNoted("fault", message))
+            case NotUnderstood(what):
+                self._host.on_event(ModelNoted("not_understood", what))
+            case SessionOver(reason, by_agent):
+                self._on_session_over(reason, by_agent=by_agent)
+            case SessionReady() | Resumable() | SessionEnding():
+                pass  # the link's
+            case _:
+                assert_never(event)
+
+    def on_link_restored(self, *, renewed: bool) -> None:
+        """The call goes on in another session, which knows the conversation as the caller heard it."""
+        self._host.on_event(ModelNoted("renewed" if renewed else "reconnected"))
+        if renewed or self._ending:
+            return
+        entries = self.history.entries
+        if entries and entries[-1].role == "user":
+            self._noticed = True
+            self._link.send(lambda protocol: protocol.tell(entries[-1].content))
+        elif not self._answers:
+            self._say(phrases(self._language).not_understood, None, self._clock())
+        self._await_answer(self._clock())
+
+    def on_link_lost(self, reason: str) -> None:
+        """What had come of an answer is said to its end; another session is on its way."""
+        self._host.on_event(PartFailed("llm", self._model.name, "connect", f"{self._model.name}: {reason}"))
+        for answer in list(self._answers.values()):
+            if answer.response is not None and not answer.done:
+                self._finish(answer)
+        self._sayings_to_ourselves()
+        if not self._answers and not self._ending:
+            self._await_answer(self._clock())
+
+    def on_link_given_up(self, error: ProviderError) -> None:
+        self._give_up(error)
+
+    def on_link_fault(self, error: Exception) -> None:
+        """A fault of ours: it ends this call, with its trace in the log, and no other."""
+        _ = self._spawn(_raise(error))
+
+    # Answers
+
+    def _answer_of(self, response: str, now: float) -> Answer | None:
+        """The answer of that name, begun if it is new; None for one that was interrupted."""
+        for answer in self._answers.values():
+            if answer.response == response:
+                return answer
+        if response in self._late or self._playout is None:
+            return None
+        if self._ending and not self._sayings:
+            self._late.append(response)  # the call is ending with something else
+            return None
+        answer = Answer(self._next(), response, began=now)
+        if self._sayings:
+            _, answer.ends, _ = self._sayings.popleft()
+            answer.protected = answer.ends is not None or self._is_opening
+        answer.timing, self._turn = self._turn, None
+        self._begin(answer)
+        return answer
+
+    def _begin(self, answer: Answer) -> None:
+        if self._playout is None:
+            return
+        self._answers[answer.number] = answer
+        self._idle.stop()
+        self._playout.begin(answer.number)
+        self._host.wake()
+
+    def _on_audio(self, response: str, item: str, data: bytes, now: float) -> None:
+        if self._utterances is not None:
+            self._on_stream(data, now)
+            return
+        answer, playout = self._answer_of(response, now), self._playout
+        if answer is None or playout is None:
+            self._host.on_event(ModelNoted("late_audio"))
+            return
+        if playout.unheard_seconds > MOST_UNHEARD_SECONDS:
+            self._host.on_event(ModelNoted("too_much_audio"))
+            return
+        self._waiting, self._noticed, self._failures = None, False, 0
+        if answer.first_audio is None:
+            answer.first_audio = now
+        answer.item(item, playout, self._can.output).write(data, self._can.output)
+
+    def _on_stream(self, data: bytes, now: float) -> None:
+        """Sound that goes on for ever: utterances are what is between its silences."""
+        utterances, playout = self._utterances, self._playout
+        if utterances is None or playout is None:
+            return
+        for sound in utterances.push(data):
+            if sound is None:
+                for answer in [a for a in self._answers.values() if a.response is not None]:
+                    self._finish(answer)
+                continue
+            name = f"utterance {utterances.count}"
+            found = self._answer_of(name, now)
+            if found is not None:
+                self._waiting, self._noticed = None, False
+                found.item(name, playout, self._can.output).write(sound, self._can.output)
+                if utterances.words:
+                    found.items[name].add_words(utterances.take_words())
+
+    def _on_words(self, response: str, item: str, text: str) -> None:
+        if self._utterances is not None:
+            self._utterances.words += text
+            return
+        answer, playout = self._answer_of(response, self._clock()), self._playout
+        if answer is not None and playout is not None:
+            answer.item(item, playout, self._can.output).add_words(text)
+
+    def _on_response_ended(self, event: ResponseEnded, now: float) -> None:
+        answer = next((a for a in self._answers.values() if a.response == event.response), None)
+        if event.status == "failed" and event.response not in self._late:
+            self._failed("llm", ProviderError(self._model.name, "server", f"an answer failed: {event.detail}"))
+            self._failures += 1
+            if self._failures >= MAX_FAILURES:
+                self._give_up(ProviderError(self._model.name, "server", "its answers fail"))
+            elif answer is None or not answer.has_sound:
+                self._waiting = None
+                self._say_ourselves(phrases(self._language).went_wrong)
+        if answer is not None:
+            self._finish(answer)
+
+    def _finish(self, answer: Answer) -> None:
+        answer.done = True
+        answer.finish()
+        if self._playout is not None:
+            self._playout.finish(answer.number)
+            self._host.wake()
+        if answer.ends is not None and self._playout is not None:
+            self._end_by = self._clock() + self._playout.unheard_seconds + self._agent.options.ending.max_wait
+        text = " ".join(item.words.strip() for item in answer.items.values())
+        if text.strip():
+            self._host.on_saying(text.strip())
+
+    @property
+    def _is_opening(self) -> bool:
+        opening = self._agent.options.opening
+        return self._number <= 1 and opening is not None and not opening.interruptible
+
+    @property
+    def _interruptible(self) -> bool:
+        if self._ending or not self._agent.options.turns.interruption.enabled:
+            return False
+        return not any(answer.protected for answer in self._answers.values())
+
+    def _barge_in(self, now: float, *, by_us: bool) -> None:
+        if not self._interruptible:
+            self._go_on(now)
+            return
+        if self._paused_at is not None:
+            self._host.on_event(BargedIn(True, self._paused_at - self._caller.onset))
+            self._paused_at = None
+        elif self._playout is not None and self._playout.speaking(now):
+            self._host.on_event(BargedIn(True, max(0.0, now - self._caller.onset) if self._caller.speaking else 0.0))
+        self._waiting = None
+        self._interrupt(now, by_us=by_us)
+
+    def _interrupt(self, now: float, *, by_us: bool) -> None:
+        """Nothing of the answers so far plays or acts any more."""
+        if by_us:
+            self._link.send(lambda protocol: protocol.interrupt())
+        self._sayings.clear()
+        for answer in self._answers.values():
+            answer.cut = True
+            if answer.response is not None:
+                self._late.append(answer.response)
+        if self._playout is not None and self._answers:
+            self._on_playout(self._playout.clear(now, self._number))
+            self._host.wake()
+
+    def _on_playout(self, events: Sequence[PlayoutEvent]) -> None:
+        for event in events:
+            match event:
+                case PlayoutStarted(number, at):
+                    self._on_first_sound(self._answers.get(number), at)
+                case PlayoutUnderrun(_, cause, seconds):
+                    self._host.on_event(Underran(cause, seconds))
+                case PlayoutFinished(heard) | PlayoutCut(heard):
+                    answer = self._answers.pop(heard.generation)
+                    if answer.cut and self._can.truncates and answer.response is not None:
+                        self._tell_heard(answer.heard(heard))
+                    self.history.agent(answer.record(), heard.steps)
+                    if heard.text:
+                        self._host.on_event(AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds))
+                    self._on_over(answer)
+                case _:
+                    assert_never(event)
+
+    def _tell_heard(self, parts: Sequence[ItemHeard]) -> None:
+        if parts:
+            self._link.send(lambda protocol: protocol.heard(parts))
+
+    def _on_first_sound(self, answer: Answer | None, at: float) -> None:
+        if answer is None or answer.timing is None:
+            return
+        since = answer.timing.speech_ended
+        began = answer.began - since if answer.began is not None else None
+        audio = answer.first_audio - since if answer.first_audio is not None else None
+        decided = answer.timing.decided - since
+        self._host.on_event(TurnTimings(decided, decided, began, audio, max(at - since, 0.0)))
+
+    def _on_over(self, answer: Answer) -> None:
+        if answer.ends is not None:
+            self._host.end_call(answer.ends)
+        elif not self._answers:
+            self._quiet_if_over(self._clock())
+
+    # Tools
+
+    def _use_tools(self, asked: ToolsAsked, now: float) -> None:
+        if asked.response in self._late or self._ending:
+            return  # an interrupted answer does not act
+        answer = self._answer_of(asked.response, now)
+        if answer is None:
+            return
+        step, outputs = Step(), []
+        for call in asked.calls:
+            self._host.on_event(ToolCalled(call.name, call.arguments))
+            result = self._toolbox.call(call)
+            step.calls.append(call)
+            step.results.append(Message("tool", result.text, tool_call_id=call.id, name=call.name))
+            self._host.on_event(ToolReturned(call.name, call.arguments, result.text))
+            outputs.append(ToolOutput(asked.response, call, result.text))
+            if result.hang_up:
+                self._hang_up(answer, now)
+        answer.after = step
+        if not self._ending:
+            self._link.send(lambda protocol: protocol.results(outputs))
+            self._noticed = True
+            self._await_answer(now)
+
+    def _hang_up(self, answer: Answer, now: float) -> None:
+        """Once this was heard; a word of goodbye where the model found none."""
+        self._shut()
+        answer.protected = True
+        farewell = self._agent.options.ending.farewell
+        if farewell and not answer.has_sound:
+            self._say(farewell, "agent", now)
+        else:
+            answer.ends = "agent"
+
+    def _on_session_over(self, reason: str, *, by_agent: bool) -> None:
+        if not by_agent:
+            self._link.lose(f"the session is over: {reason}")
+            return
+        self._shut()
+        self._link.expect_the_end()
+        last = max(self._answers.values(), key=lambda answer: answer.number, default=None)
+        if last is None:
+            self._host.end_call("agent")
+        else:
+            last.ends = "agent"
+            self._finish(last)
+
+    # What is to be said as it stands
+
+    def _say(self, text: str, ends: EndReason | None, now: float) -> None:
+        """By the model, in the voice that the caller knows; by the service where the model cannot."""
+        if not (self._can.speaks and self._link.is_open):
+            self._say_ourselves(text, ends)
+            return
+        self._sayings.append((text, ends, now))
+        self._idle.stop()
+        self._link.send(lambda protocol: protocol.say(text))
+
+    def _sayings_to_ourselves(self) -> None:
+        while self._sayings:
+            text, ends, _ = self._sayings.popleft()
+            self._say_ourselves(text, ends)
+
+    def _say_ourselves(self, text: str, ends: EndReason | None = None) -> None:
+        if self._stage is None:
+            return
+        generation = Generation(self._next(), text, protected=ends is not None, ends=ends)
+        answer = Answer(generation.number, None, protected=generation.protected, ends=ends, done=True)
+        answer.steps = generation.steps
+        self._begin(answer)
+        _ = self._spawn(self._deliver(generation, answer))
+
+    async def _deliver(self, generation: Generation, answer: Answer) -> None:
+        if self._stage is None:
+            return
+        await Delivery(generation, self._stage).run()
+        if answer.ends is not None:
+            unheard = self._stage.playout.unheard_seconds
+            self._end_by = self._clock() + unheard + self._agent.options.ending.max_wait
+
+    def _give_up(self, error: ProviderError) -> None:
+        """There is no model any more: say so, and end the call."""
+        self._failed("llm", error)
+        if self._ending:
+            self._sayings_to_ourselves()
+            return
+        self._shut()
+        self._link.expect_the_end()
+        self._interrupt(self._clock(), by_us=False)
+        self._say_ourselves(phrases(self._language).cannot_go_on, "failed")
+
+    def _failed(self, part: Any, error: ProviderError) -> None:
+        self._host.on_event(PartFailed(part, error.provider, error.kind, str(error)))
+
+    def _shut(self) -> None:
+        """The call is ending: nothing the caller says changes that."""
+        self._ending = True
+        self._waiting = None
+        self._idle.stop()
+        if self._paused_at is not None:
+            self._go_on(self._clock())
+
+    def _end_reason(self) -> EndReason:
+        return next((a.ends for a in self._answers.values() if a.ends is not None), "agent")
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    # Keys and silence
+
+    def _on_digits(self, digits: str | None) -> None:
+        if digits is None or self._ending:
+            return
+        now = self._clock()
+        self._idle.reset()
+        self._interrupt(now, by_us=True)
+        self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
+        self.history.user(digits)
+        self._link.send(lambda protocol: protocol.tell(digits))
+        self._noticed = True
+        self._await_answer(now)
+
+    def _quiet_if_over(self, now: float) -> None:
+        if not self._answers and not self._caller.speaking and not self._ending and self._waiting is None:
+            self._idle.quiet(now)
+
+
+async def _decided() -> None:
+    """Nothing that is said as it stands waits for a decision."""
+
+
+async def _raise(error: Exception) -> None:
+    raise error
+
+
+def _ignore(generation: Generation) -> None: ...
+
+
+def _unheard(frame: bytes) -> None:
+    """Before anybody listens."""
