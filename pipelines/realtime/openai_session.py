@@ -1,0 +1,158 @@
+"""What is sent to set up a session of OpenAI Realtime, in the shape it has had since general availability."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from media.audio import AudioFormat, Encoding
+from pipelines.parts import Message, ToolCall
+from pipelines.realtime.model import Setup
+
+TRANSCRIPTION = "gpt-transcribe"
+
+SETUP_ID = "setup"
+"""The ``event_id`` of the settings: an error that repeats it refuses them."""
+
+VENDOR_OPTIONS = frozenset(
+    {
+        "audio",
+        "include",
+        "max_output_tokens",
+        "parallel_tool_calls",
+        "prompt",
+        "reasoning",
+        "tool_choice",
+        "tracing",
+        "truncation",
+    }
+)
+"""Fields of a session that an agent may set as ``vendorSpecific.openai``; the others are ours."""
+
+_TAKES_KEYWORDS = ("gpt-transcribe", "gpt-live-transcribe")
+_TAKES_NO_PROMPT = ("gpt-realtime-whisper", "gpt-4o-transcribe-diarize")
+
+
+def wire_format(format: AudioFormat) -> dict[str, Any]:
+    match format.encoding:
+        case Encoding.MULAW:
+            return {"type": "audio/pcmu"}
+        case Encoding.ALAW:
+            return {"type": "audio/pcma"}
+        case Encoding.PCM16:
+            return {"type": "audio/pcm", "rate": format.rate}
+
+
+def vendor_options(setup: Setup) -> Mapping[str, Any]:
+    """What the agent wants to have otherwise in the session. Raises ValueError for what it may not."""
+    options = setup.vendor.get("openai", {})
+    if not isinstance(options, Mapping):
+        raise ValueError("options.vendorSpecific.openai is no object; it takes fields of a Realtime session")  # noqa: TRY004
+    unknown = sorted(set(options) - VENDOR_OPTIONS)
+    if unknown:
+        allowed = ", ".join(sorted(VENDOR_OPTIONS))
+        raise ValueError(f"options.vendorSpecific.openai has no {', '.join(unknown)}; it takes {allowed}")
+    audio = options.get("audio", {})
+    parts = [audio, *(audio.values() if isinstance(audio, Mapping) else ())]
+    if not all(isinstance(part, Mapping) for part in parts):
+        raise ValueError("options.vendorSpecific.openai.audio has the objects input and output")
+    if any("format" in part for part in parts):
+        raise ValueError("options.vendorSpecific.openai.audio sets no format; the call's is used")
+    return options
+
+
+def session_fields(setup: Setup, input: AudioFormat, output: AudioFormat, transcription: str) -> dict[str, Any]:
+    """The session as it is wanted. Raises ValueError for vendor options that cannot be."""
+    options = vendor_options(setup)
+    audio: dict[str, Any] = {
+        "input": {"format": wire_format(input), "turn_detection": _turn_detection(setup)},
+        "output": {"format": wire_format(output)},
+    }
+    if setup.voice:
+        audio["output"]["voice"] = setup.voice
+    asked = options.get("audio", {}).get("input", {}).get("transcription", {})
+    model = asked.get("model", transcription) if isinstance(asked, Mapping) else transcription
+    audio["input"]["transcription"] = _transcription(setup, str(model))
+    session: dict[str, Any] = {
+        "type": "realtime",
+        "instructions": setup.instructions,
+        "output_modalities": ["audio"],
+        "audio": audio,
+        "tools": [
+            {"type": "function", "name": t.name, "description": t.description, "parameters": dict(t.parameters)}
+            for t in setup.tools
+        ],
+    }
+    return _merged(session, options)
+
+
+def session_update(session: Mapping[str, Any]) -> str:
+    return json.dumps({"type": "session.update", "event_id": SETUP_ID, "session": session})
+
+
+def _turn_detection(setup: Setup) -> dict[str, Any] | None:
+    answers = {"create_response": True, "interrupt_response": setup.interruptible}
+    match setup.detection:
+        case "server" if setup.silence_seconds is not None:
+            return {"type": "server_vad", "silence_duration_ms": round(setup.silence_seconds * 1000), **answers}
+        case "server":
+            return {"type": "server_vad", **answers}
+        case "semantic":
+            return {"type": "semantic_vad", **answers}
+        case "own":
+            return None
+
+
+def _transcription(setup: Setup, model: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"model": model}
+    if setup.language:
+        settings["language"] = setup.language.replace("_", "-").split("-")[0].lower()
+    if setup.hints and model.startswith(_TAKES_KEYWORDS):
+        settings["keywords"] = list(setup.hints)
+    elif setup.hints and not model.startswith(_TAKES_NO_PROMPT):
+        settings["prompt"] = ", ".join(setup.hints)
+    return settings
+
+
+def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(ours)
+    for key, value in theirs.items():
+        before = merged.get(key)
+        merged[key] = _merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+# Items of the conversation
+
+
+def item_create(item: Mapping[str, Any]) -> str:
+    return json.dumps({"type": "conversation.item.create", "item": item})
+
+
+def message_item(role: str, text: str) -> dict[str, Any]:
+    kind = "output_text" if role == "assistant" else "input_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+
+
+def output_item(call_id: str, text: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": text}
+
+
+def history_items(history: Sequence[Message]) -> Iterator[dict[str, Any]]:
+    """The conversation before this session; of tools' results those whose calls are in it, for others are refused."""
+    asked: set[str] = set()
+    for message in history:
+        if message.role == "tool":
+            if message.tool_call_id in asked:
+                yield output_item(message.tool_call_id, message.content)
+        elif message.content:
+            yield message_item(message.role, message.content)
+        for call in message.tool_calls:
+            asked.add(call.id)
+            yield _call_item(call)
+
+
+def _call_item(call: ToolCall) -> dict[str, Any]:
+    arguments = json.dumps(dict(call.arguments))
+    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments}
