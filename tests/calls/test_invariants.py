@@ -30,6 +30,7 @@ from jambonz.simulator.report import CallReport
 from pipelines.cascade import Cascade
 from pipelines.events import EndReason
 from pipelines.parts import Message, ProviderError, ToolCall
+from pipelines.pipeline import Pipeline
 from tests.calls.office import Office
 from tests.clock import run_virtual
 from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, heard_words, plain_words, speak
@@ -180,5 +181,5 @@ async def _nobody_is_stuck(office: Office) -> None:
                 office.stuck.append(f"nothing was sent since {waiting[pipeline][1]:.2f}")
 
 
-def _alive(office: Office) -> list[Cascade]:
+def _alive(office: Office) -> list[Pipeline]:
     return [call._pipeline for call in office.switchboard.calls if call._pipeline is not None]

@@ -1,0 +1,38 @@
+"""The office with a realtime model in place of a cascade."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from gateway.session import CallSession
+from pipelines.realtime.pipeline import Realtime
+from store.listeners import ListenerForCall
+from tests.calls.office import Office
+from tests.simulators.codeword import CodewordVoice
+from tests.simulators.realtime_memory import MemoryModel
+from tests.simulators.replies import ReplyModel, always
+
+
+class RealtimeOffice(Office):
+    def __init__(self, agent: Mapping[str, Any], model: MemoryModel, **options: Any) -> None:
+        super().__init__(agent, ReplyModel(always("unused")), **options)
+        self.realtime = model
+        self.own_voice = CodewordVoice()
+
+    def pipeline(  # type: ignore[override]  # another pipeline
+        self,
+        listener: ListenerForCall,
+        session: CallSession,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> Realtime:
+        return Realtime(
+            listener.agent,
+            self.realtime,
+            self.own_voice,
+            session,
+            spawn=spawn,
+            clock=asyncio.get_running_loop().time,
+            opener=self.realtime.open,
+        )
