@@ -162,6 +162,7 @@ class Realtime:
         self._consoled = False
         self._patient_until = 0.0
         self._noticed = False  # the model knows that there is something to be answered
+        self._unanswered: str | None = None  # what the caller said, as long as no sound answers it
         self._turn: Timing | None = None
         self._paused_at: float | None = None
         self._failures = 0
@@ -416,7 +417,7 @@ class Realtime:
             case CallerSaid(_, text, final):
                 if final and text.strip():
                     self._idle.reset()
-                    self.history.user(text.strip())
+                    self._on_words_of_caller(text.strip())
                     self._host.on_event(UserSaid(text.strip()))
             case ToolsAsked():
                 self._use_tools(event, now)
@@ -441,15 +442,20 @@ class Realtime:
             case _:
                 assert_never(event)
 
+    def _on_words_of_caller(self, text: str) -> None:
+        self.history.user(text)
+        if not any(answer.has_sound and not answer.cut for answer in self._answers.values()):
+            self._unanswered = text
+
     def on_link_restored(self, *, renewed: bool) -> None:
         """The call goes on in another session, which knows the conversation as the caller heard it."""
         self._host.on_event(ModelNoted("renewed" if renewed else "reconnected"))
         if renewed or self._ending:
             return
-        entries = self.history.entries
-        if entries and entries[-1].role == "user":
+        unanswered = self._unanswered
+        if unanswered is not None:
             self._noticed = True
-            self._link.send(lambda protocol: protocol.tell(entries[-1].content))
+            self._link.send(lambda protocol: protocol.tell(unanswered))
         elif not self._answers:
             self._say(phrases(self._language).not_understood, None, self._clock())
         self._await_answer(self._clock())
@@ -511,6 +517,7 @@ class Realtime:
             self._host.on_event(ModelNoted("too_much_audio"))
             return
         self._waiting, self._noticed, self._failures = None, False, 0
+        self._unanswered = None
         if answer.first_audio is None:
             answer.first_audio = now
         answer.item(item, playout, self._can.output).write(data, self._can.output)
@@ -528,7 +535,7 @@ class Realtime:
             name = f"utterance {utterances.count}"
             found = self._answer_of(name, now)
             if found is not None:
-                self._waiting, self._noticed = None, False
+                self._waiting, self._noticed, self._unanswered = None, False, None
                 found.item(name, playout, self._can.output).write(sound, self._can.output)
                 if utterances.words:
                     found.items[name].add_words(utterances.take_words())
@@ -757,7 +764,7 @@ class Realtime:
         self._idle.reset()
         self._interrupt(now, by_us=True)
         self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
-        self.history.user(digits)
+        self._on_words_of_caller(digits)
         self._link.send(lambda protocol: protocol.tell(digits))
         self._noticed = True
         self._await_answer(now)

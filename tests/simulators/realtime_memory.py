@@ -211,7 +211,8 @@ class MemorySession:
         self._loud, self._quiet = (self._loud + 1, 0) if loud else (0, self._quiet + 1)
         self._sound.append(frame)
         if not self._speaking:
-            del self._sound[:-25]
+            if self.setup.detection != "own":
+                del self._sound[:-25]
             if self._loud >= 4:
                 self._speaking = True
                 if self.setup.detection != "own":
