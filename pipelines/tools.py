@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,13 @@ class ToolResult:
 class Toolbox:
     """The functions of one agent, in one call."""
 
-    def __init__(self, functions: Sequence[Function], metadata: Mapping[str, Any]) -> None:
+    def __init__(
+        self, functions: Sequence[Function], metadata: Mapping[str, Any], elsewhere: Collection[str] = ()
+    ) -> None:
+        """``elsewhere``: functions that the model's vendor runs by itself; the model is offered them all the same."""
         self._functions = {function.name: function for function in functions}
         self._metadata = metadata
-        self.specs = [_spec(function) for function in functions if _runs(function)]
+        self.specs = [_spec(function) for function in functions if _runs(function) or function.name in elsewhere]
         self.unavailable = [function.name for function in functions if not _runs(function)]
         """Functions of kinds that this service does not run yet: the model is not offered them."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, assert_never
 
 from media.audio import FRAME_SECONDS, AudioFormat
@@ -116,7 +116,8 @@ class _NoModel:
 
 
 class Realtime:
-    """``voice`` is the service's own; ``opener`` opens sessions, as :meth:`RealtimeConnection.open` does."""
+    """``voice`` is the service's own; ``elsewhere`` are functions that the vendor runs; ``opener`` opens sessions, as
+    :meth:`RealtimeConnection.open` does."""
 
     def __init__(
         self,
@@ -128,6 +129,7 @@ class Realtime:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
         metadata: Mapping[str, Any] | None = None,
+        elsewhere: Collection[str] = (),
         opener: Opener | None = None,
     ) -> None:
         options = agent.options
@@ -139,7 +141,7 @@ class Realtime:
         self._spawn = spawn
         self._clock = clock
         self.history = History(agent.prompt)
-        self._toolbox = Toolbox(agent.functions, metadata or {})
+        self._toolbox = Toolbox(agent.functions, metadata or {}, elsewhere)
         self._detection = detection_of(agent, self._can)
         idle = options.idle
         self._idle = IdleClock(None if self._can.idles else idle.timeout, idle.prompts, idle.farewell)

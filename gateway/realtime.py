@@ -1,0 +1,81 @@
+"""Which realtime model an agent's ``modelName`` names, with the key and the address that the settings have for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipelines.realtime.gpt_live import GptLiveModel
+
+from pipelines.agent import AgentDefinition
+from pipelines.agent.modelname import ModelName
+from pipelines.parts import ProviderError
+from pipelines.realtime.gemini import GeminiLiveModel
+from pipelines.realtime.model import RealtimeModel
+from pipelines.realtime.openai import OpenAIRealtimeModel
+from ultravox.calls import HttpTool
+from ultravox.model import UltravoxModel
+from ultravox.rest import BASE_URL, UltravoxRest
+
+
+def is_realtime(model: ModelName) -> bool:
+    """Whether the model hears and speaks by itself. Ids are data: any that looks like one of a known kind is one."""
+    match model.provider:
+        case "ultravox" | "fixie-ai":
+            return True
+        case "openai":
+            return model.model.startswith(("gpt-realtime", "gpt-live"))
+        case "google":
+            return "-live" in model.model
+        case _:
+            return model.handler == "ultravox"
+
+
+def http_tools(agent: AgentDefinition) -> dict[str, HttpTool]:
+    """The agent's REST functions that ``vendorSpecific.ultravox.httpTools`` (names, or true for all) gives away."""
+    ultravox = agent.options.vendor_specific.get("ultravox")
+    wanted = ultravox.get("httpTools", ()) if isinstance(ultravox, Mapping) else ()
+    tools = {}
+    for function in agent.functions:
+        if function.implementation != "rest" or not function.url or function.key:
+            continue  # credentials are not given away
+        if wanted is True or (isinstance(wanted, list) and function.name in wanted):
+            static = {name: p.origin for name, p in function.parameters.items() if p.source == "static"}
+            tools[function.name] = HttpTool(function.url, (function.method or "get").upper(), static)
+    return tools
+
+
+class RealtimeModels:
+    """``env`` holds the settings ``X_API_KEY`` and ``X_BASE_URL`` of the vendors."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._ultravox: UltravoxRest | None = None
+
+    def model(self, agent: AgentDefinition) -> RealtimeModel:
+        """Raises :class:`ProviderError` with a sentence for whoever set up the service."""
+        name = agent.model
+        if name.provider == "openai":
+            key, base = self._key("openai"), self._base("openai", "https://api.openai.com/v1")
+            if name.model.startswith("gpt-live"):
+                return GptLiveModel(name.model, api_key=key, base_url=base)
+            return OpenAIRealtimeModel(name.model, api_key=key, base_url=base)
+        if name.provider == "google":
+            base = self._base("gemini", "https://generativelanguage.googleapis.com")
+            return GeminiLiveModel(name.model, api_key=self._key("gemini"), base_url=base)
+        if self._ultravox is None:
+            self._ultravox = UltravoxRest(self._key("ultravox"), self._base("ultravox", BASE_URL))
+        # Ultravox's own models are named with their maker, ultravox/… or fixie-ai/…; on the wire they are without.
+        return UltravoxModel(self._ultravox, name.model, http_tools=http_tools(agent))
+
+    async def close(self) -> None:
+        if self._ultravox is not None:
+            await self._ultravox.close()
+
+    def _key(self, vendor: str) -> str:
+        key, base = self._env.get(f"{vendor.upper()}_API_KEY", ""), self._env.get(f"{vendor.upper()}_BASE_URL")
+        if not key and not base:
+            raise ProviderError(vendor, "auth", f"models of {vendor} need {vendor.upper()}_API_KEY in the environment")
+        return key
+
+    def _base(self, vendor: str, home: str) -> str:
+        return self._env.get(f"{vendor.upper()}_BASE_URL") or home
