@@ -1,0 +1,418 @@
+"""Gemini Live, by ``BidiGenerateContent``: an answer's sound comes in a burst, and the model tells that it was
+interrupted. It wants sound all the time, and forgets nothing of what the caller did not hear.
+
+The turns are the model's: without its own detection it wants each stretch of speech to be announced, and takes an
+announcement for an interruption until it holds its answer to be played. Errors come as the close of the socket.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from media.audio import PCM_16K, PCM_24K
+from pipelines.parts import ProviderError, ProviderFault, ToolCall
+from pipelines.realtime.gemini_setup import OPTIONS, contents, setup_message, talks_as_content
+from pipelines.realtime.model import (
+    Address,
+    AudioCame,
+    CallerSaid,
+    CallerSilent,
+    CallerSpeaks,
+    Capabilities,
+    ItemHeard,
+    ModelFault,
+    NotUnderstood,
+    Outgoing,
+    OutputCleared,
+    RealtimeEvent,
+    ResponseBegan,
+    ResponseEnded,
+    Resumable,
+    SessionEnding,
+    SessionReady,
+    Setup,
+    ToolOutput,
+    ToolsAsked,
+    ToolsWithdrawn,
+    Used,
+    WordsCame,
+)
+
+BASE_URL = "https://generativelanguage.googleapis.com"
+
+SESSION_SECONDS = 600.0
+"""A connection lasts about ten minutes; a message tells before it ends."""
+
+SAY = "Say exactly this to the caller, in these words, and nothing else:\n"
+TYPED = "The caller pressed keys on the telephone, and says nothing. This is what was entered; answer it:\n"
+
+_AUDIO_HEAD: Final = '{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":"'
+_AUDIO_TAIL: Final = '"}}}'
+
+_SOUND = (
+    r'\s*\{\s*"server_?[Cc]ontent"\s*:\s*\{\s*"model_?[Tt]urn"\s*:\s*\{\s*(?:"role"\s*:\s*"model"\s*,\s*)?'
+    r'"parts"\s*:\s*\[\s*\{\s*"inline_?[Dd]ata"\s*:\s*\{\s*"mime_?[Tt]ype"\s*:\s*"audio/pcm[^"\\]*"\s*,'
+    r'\s*"data"\s*:\s*"([^"\\]*)"\s*\}\s*\}\s*\]\s*(?:,\s*"role"\s*:\s*"model"\s*)?\}\s*\}\s*\}\s*'
+)
+_SOUND_TEXT, _SOUND_BINARY = re.compile(_SOUND), re.compile(_SOUND.encode())
+
+_REFUSALS = ("BLOCKLIST", "MALFORMED", "OTHER", "PROHIBITED", "REACHED", "REJECTED", "SAFETY", "VIOLATION")
+"""Parts of those reasons for the end of a turn that mean that there is no answer."""
+
+_KNOWN = frozenset(
+    {
+        "setupComplete",
+        "serverContent",
+        "toolCall",
+        "toolCallCancellation",
+        "usageMetadata",
+        "goAway",
+        "sessionResumptionUpdate",
+        "voiceActivity",
+        "voiceActivityDetectionSignal",
+        "error",
+    }
+)
+
+Events = list[RealtimeEvent]
+
+
+class GeminiLiveModel:
+    """``model`` is the vendor's id, with or without ``models/``."""
+
+    name = "gemini"
+    capabilities = Capabilities(PCM_16K, PCM_24K, continuous=True, session_seconds=SESSION_SECONDS)
+
+    def __init__(self, model: str, *, api_key: str, base_url: str = BASE_URL, api_version: str = "v1") -> None:
+        self._model = model
+        self._api_key = api_key
+        self._url = (
+            f"{re.sub('^http', 'ws', base_url.rstrip('/'))}/ws/google.ai.generativelanguage.{api_version}"
+            ".GenerativeService.BidiGenerateContent"
+        )
+
+    async def dial(self, setup: Setup) -> Address:
+        if not self._api_key:
+            raise ProviderError(self.name, "auth", "there is no API key")
+        unknown = sorted(set(setup.vendor) - OPTIONS)
+        if unknown:
+            raise ProviderError(
+                self.name, "bad_request", f"vendorSpecific has no {unknown[0]!r}; it takes {', '.join(sorted(OPTIONS))}"
+            )
+        return Address(self._url, {"x-goog-api-key": self._api_key})
+
+    def protocol(self, setup: Setup, handle: str | None = None) -> GeminiLiveProtocol:
+        return GeminiLiveProtocol(self._model, setup, handle)
+
+    async def hang_up(self, address: Address) -> str | None:
+        return None
+
+    async def close(self) -> None:
+        pass
+
+
+class GeminiLiveProtocol:
+    """Answers have no names on the wire: they are r1, r2, and so on; so are the caller's turns, c1, c2."""
+
+    def __init__(self, model: str, setup: Setup, handle: str | None = None) -> None:
+        self._model = model
+        self._setup = setup
+        self._handle = handle
+        self._ready = False
+        self._number = 0
+        self._response = ""
+        self._open = False
+        """The answer's end was not told yet."""
+        self._trailing = False
+        """The answer ended, its turn did not: words that come now are the answer's."""
+        self._early = ""
+        """Words that came before the sound of the answer they are of."""
+        self._odd = b""
+        self._ours = False
+        """What interrupts is a message of ours, and not the caller."""
+        self._turn = 1
+        self._heard = ""
+        self._withdrawn: set[str] = set()
+
+    # What the call wants
+
+    def opened(self) -> Sequence[Outgoing]:
+        return (_json(setup_message(self._model, self._setup, self._handle)),)
+
+    def audio(self, pcm: bytes) -> Outgoing:
+        return _AUDIO_HEAD + b2a_base64(pcm, newline=False).decode("ascii") + _AUDIO_TAIL
+
+    def say(self, text: str) -> Sequence[Outgoing]:
+        return self._write(SAY + text)
+
+    def tell(self, text: str) -> Sequence[Outgoing]:
+        return self._write(TYPED + text)
+
+    def answer(self) -> Sequence[Outgoing]:
+        return ()
+
+    def interrupt(self) -> Sequence[Outgoing]:
+        """There is no message for it: the model stops when it hears the caller itself, or is told something else."""
+        return ()
+
+    def heard(self, items: Sequence[ItemHeard]) -> Sequence[Outgoing]:
+        return ()
+
+    def results(self, outputs: Sequence[ToolOutput]) -> Sequence[Outgoing]:
+        wanted = [output for output in outputs if output.call.id not in self._withdrawn]
+        if not wanted:
+            return ()
+        self._trailing = False
+        responses = [
+            {"id": output.call.id, "name": output.call.name, "response": {"output": output.text}} for output in wanted
+        ]
+        return (_json({"toolResponse": {"functionResponses": responses}}),)
+
+    def closing(self) -> Sequence[Outgoing]:
+        return ()
+
+    def _write(self, text: str) -> Sequence[Outgoing]:
+        self._ours = self._open or self._trailing
+        if talks_as_content(self._model):
+            turns = [{"role": "user", "parts": [{"text": text}]}]
+            return (_json({"clientContent": {"turns": turns, "turnComplete": True}}),)
+        return (_json({"realtimeInput": {"text": text}}),)
+
+    # What the model says
+
+    def receive(self, message: str | bytes) -> tuple[Sequence[RealtimeEvent], Sequence[Outgoing]]:
+        sound = _SOUND_TEXT.fullmatch(message) if isinstance(message, str) else _SOUND_BINARY.fullmatch(message)
+        if sound is not None:
+            events: Events = []
+            self._sound(sound[1], events)
+            return events, ()
+        try:
+            content = json.loads(message)
+        except (ValueError, RecursionError):
+            return (NotUnderstood("a message that is no JSON"),), ()
+        if not isinstance(content, dict):
+            return (NotUnderstood("a message that is no object"),), ()
+        return self._object(content)
+
+    def _object(self, message: dict[str, Any]) -> tuple[Events, Sequence[Outgoing]]:
+        events: Events = []
+        replies: Sequence[Outgoing] = ()
+        if _get(message, "setupComplete") is not None and not self._ready:
+            self._ready = True
+            events.append(SessionReady())
+            replies = self._begin()
+        self._content(_object(message, "serverContent"), events)
+        calls = _list(_object(message, "toolCall"), "functionCalls")
+        if calls:
+            self._tools(calls, events)
+        ids = tuple(str(one) for one in _list(_object(message, "toolCallCancellation"), "ids"))
+        if ids:
+            self._withdrawn.update(ids)
+            events.append(ToolsWithdrawn(ids))
+        used = _used(_object(message, "usageMetadata"))
+        if used:
+            events.append(Used(used))
+        activity = _get(_object(message, "voiceActivity"), "voiceActivityType")
+        if activity == "ACTIVITY_START":
+            events.append(CallerSpeaks())
+        elif activity == "ACTIVITY_END":
+            events.append(CallerSilent())
+        if _get(message, "goAway") is not None:
+            events.append(SessionEnding(_seconds(_get(_object(message, "goAway"), "timeLeft"))))
+        resumption = _object(message, "sessionResumptionUpdate")
+        handle = _get(resumption, "newHandle")
+        if _get(resumption, "resumable") is True and isinstance(handle, str) and handle:
+            events.append(Resumable(handle))
+        error = _get(message, "error")
+        if error is not None:
+            events.append(_fault(error))
+        unknown = [key for key in message if _camel(key) not in _KNOWN]
+        if unknown or not message:
+            events.append(NotUnderstood(f"a message of {', '.join(unknown)[:100] or 'nothing'}"))
+        return events, replies
+
+    def _begin(self) -> Sequence[Outgoing]:
+        """The session is set up: what was said before it, unless the handle stands for that, and the greeting."""
+        messages: list[Outgoing] = []
+        history = [] if self._handle else contents(self._setup.history)
+        if history:
+            done = not talks_as_content(self._model)
+            messages.append(_json({"clientContent": {"turns": history, "turnComplete": done}}))
+        if self._setup.greeting:
+            messages += self.say(self._setup.greeting)
+        return messages
+
+    def _content(self, content: dict[str, Any], events: Events) -> None:
+        self._caller(content, events)
+        for part in _list(_object(content, "modelTurn"), "parts"):
+            blob = _object(part, "inlineData") if isinstance(part, dict) else {}
+            data = _get(blob, "data")
+            if isinstance(data, str) and str(_get(blob, "mimeType")).startswith("audio/pcm"):
+                self._sound(data, events)
+        words = _get(_object(content, "outputTranscription"), "text")
+        if isinstance(words, str) and words:
+            self._words(words, events)
+        if _get(content, "interrupted") is True:
+            if not self._ours:
+                events.append(CallerSpeaks())
+            events.append(OutputCleared())
+            self._ours, self._early = False, ""
+            self._end(events, ResponseEnded(self._response, "cancelled"))
+        if _get(content, "generationComplete") is True:
+            self._end(events, ResponseEnded(self._response))
+            self._caller_done(events)
+        if _get(content, "turnComplete") is True:
+            reason = str(_get(content, "turnCompleteReason") or "")
+            if any(part in reason for part in _REFUSALS) and not self._trailing:
+                self._answer(events)
+                self._end(events, ResponseEnded(self._response, "failed", reason[:100]))
+            self._end(events, ResponseEnded(self._response))
+            self._trailing = self._ours = False
+
+    def _caller(self, content: dict[str, Any], events: Events) -> None:
+        interim = _get(_object(content, "interimInputTranscription"), "text")
+        if isinstance(interim, str) and interim.strip():
+            events.append(CallerSaid(f"c{self._turn}", (self._heard + interim).strip(), final=False))
+        transcription = _object(content, "inputTranscription")
+        text = _get(transcription, "text")
+        if isinstance(text, str) and text:
+            self._heard += text
+        if _get(transcription, "finished") is True:
+            self._caller_done(events)
+        elif isinstance(text, str) and text and self._heard.strip():
+            events.append(CallerSaid(f"c{self._turn}", self._heard.strip(), final=False))
+
+    def _caller_done(self, events: Events) -> None:
+        if self._heard.strip():
+            events.append(CallerSaid(f"c{self._turn}", self._heard.strip()))
+            self._turn += 1
+        self._heard = ""
+
+    def _answer(self, events: Events) -> None:
+        """An answer is under way: the one that is, or a new one."""
+        if self._open:
+            return
+        self._caller_done(events)
+        self._number += 1
+        self._response = f"r{self._number}"
+        self._open, self._trailing, self._ours, self._odd = True, False, False, b""
+        events.append(ResponseBegan(self._response))
+        early, self._early = self._early, ""
+        if early:
+            self._words(early, events)
+
+    def _sound(self, encoded: str | bytes, events: Events) -> None:
+        try:
+            data = self._odd + a2b_base64(encoded)
+        except ValueError:
+            events.append(NotUnderstood("sound that is no base64"))
+            return
+        self._odd = b""
+        self._answer(events)
+        if len(data) % 2:
+            data, self._odd = data[:-1], data[-1:]
+        if data:
+            events.append(AudioCame(self._response, self._response, data))
+
+    def _words(self, text: str, events: Events) -> None:
+        if self._open or self._trailing:
+            events.append(WordsCame(self._response, self._response, text))
+        else:
+            self._early += text
+
+    def _end(self, events: Events, event: ResponseEnded) -> None:
+        if self._open:
+            self._open, self._trailing = False, True
+            events.append(event)
+
+    def _tools(self, wanted: list[Any], events: Events) -> None:
+        """The answer ends where it asks for tools; models that go on speaking do so in another one."""
+        self._answer(events)
+        calls = []
+        for number, call in enumerate(wanted):
+            name = _get(call, "name") if isinstance(call, dict) else None
+            if not isinstance(name, str) or not name:
+                events.append(NotUnderstood("a call of a tool without a name"))
+                continue
+            calls.append(ToolCall(str(_get(call, "id") or f"{self._response}-{number}"), name, _object(call, "args")))
+        if calls:
+            events.append(ToolsAsked(self._response, tuple(calls)))
+        self._end(events, ResponseEnded(self._response))
+
+
+def _json(message: object) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def _camel(key: str) -> str:
+    return re.sub("_([a-z])", lambda found: found[1].upper(), key)
+
+
+def _snake(key: str) -> str:
+    return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key)
+
+
+def _get(of: Mapping[str, Any], key: str) -> Any:
+    """The field ``key``, in either spelling that JSON of protocol buffers may have."""
+    value = of.get(key)
+    return of.get(_snake(key)) if value is None else value
+
+
+def _object(of: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = _get(of, key)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(of: Mapping[str, Any], key: str) -> list[Any]:
+    value = _get(of, key)
+    return value if isinstance(value, list) else []
+
+
+def _count(of: Mapping[str, Any], key: str) -> int:
+    value = _get(of, key)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _used(usage: dict[str, Any]) -> dict[str, float]:
+    """What one turn used. Thoughts are paid for as output."""
+    units = {
+        "input_tokens": _count(usage, "promptTokenCount") + _count(usage, "toolUsePromptTokenCount"),
+        "cached_tokens": _count(usage, "cachedContentTokenCount"),
+        "output_tokens": _count(usage, "responseTokenCount") + _count(usage, "thoughtsTokenCount"),
+    }
+    for unit, key in (("input_audio_tokens", "promptTokensDetails"), ("output_audio_tokens", "responseTokensDetails")):
+        units[unit] = sum(
+            _count(detail, "tokenCount")
+            for detail in _list(usage, key)
+            if isinstance(detail, dict) and detail.get("modality") == "AUDIO"
+        )
+    return {unit: float(count) for unit, count in units.items() if 0 < count < 2**53}
+
+
+def _seconds(duration: object) -> float:
+    """``"10s"`` or ``"9.5s"``; what is no duration is no time left."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d*)?)s", duration) if isinstance(duration, str) else None
+    return float(found[1]) if found else 0.0
+
+
+_FAULTS: Final[dict[object, ProviderFault]] = {
+    "INVALID_ARGUMENT": "bad_request",
+    "PERMISSION_DENIED": "auth",
+    "UNAUTHENTICATED": "auth",
+    "RESOURCE_EXHAUSTED": "rate_limit",
+    "UNAVAILABLE": "unavailable",
+    "DEADLINE_EXCEEDED": "timeout",
+}
+
+
+def _fault(error: object) -> ModelFault:
+    status, message = "", ""
+    if isinstance(error, dict):
+        status, message = str(error.get("status", "")), str(error.get("message", ""))
+    kind = _FAULTS.get(status, "server")
+    said = " ".join(f"{status} {message}".split())[:200]
+    return ModelFault(kind, said or "the model reports an error", fatal=kind in ("auth", "bad_request"))
