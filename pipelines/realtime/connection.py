@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from picows import WSError, WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSError, WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from pipelines.parts import ProviderError, ProviderFault
 from pipelines.realtime.model import (
@@ -189,7 +189,7 @@ class RealtimeConnection:
         transport = self._transport
         if transport is not None and not transport.is_disconnected:
             self.send(self.protocol.closing())
-            transport.send_close()
+            transport.send_close(WSCloseCode.OK)
             try:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await transport.wait_disconnected()
