@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from media.audio import PCM_16K, PCM_24K
 from pipelines.parts import ProviderError, ProviderFault, ToolCall
-from pipelines.realtime.gemini_setup import OPTIONS, contents, setup_message, talks_as_content
+from pipelines.realtime.gemini_setup import contents, setup_message, talks_as_content, vendor_options
 from pipelines.realtime.model import (
     Address,
     AudioCame,
@@ -48,7 +48,6 @@ SESSION_SECONDS = 600.0
 """A connection lasts about ten minutes; a message tells before it ends."""
 
 SAY = "Say exactly this to the caller, in these words, and nothing else:\n"
-TYPED = "The caller pressed keys on the telephone, and says nothing. This is what was entered; answer it:\n"
 
 _AUDIO_HEAD: Final = '{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":"'
 _AUDIO_TAIL: Final = '"}}}'
@@ -96,14 +95,11 @@ class GeminiLiveModel:
         )
 
     async def dial(self, setup: Setup) -> Address:
-        if not self._api_key:
-            raise ProviderError(self.name, "auth", "there is no API key")
-        unknown = sorted(set(setup.vendor) - OPTIONS)
-        if unknown:
-            raise ProviderError(
-                self.name, "bad_request", f"vendorSpecific has no {unknown[0]!r}; it takes {', '.join(sorted(OPTIONS))}"
-            )
-        return Address(self._url, {"x-goog-api-key": self._api_key})
+        try:
+            vendor_options(setup)
+        except ValueError as error:
+            raise ProviderError(self.name, "bad_request", str(error)) from None
+        return Address(self._url, {"x-goog-api-key": self._api_key} if self._api_key else {})
 
     def protocol(self, setup: Setup, handle: str | None = None) -> GeminiLiveProtocol:
         return GeminiLiveProtocol(self._model, setup, handle)
@@ -150,7 +146,7 @@ class GeminiLiveProtocol:
         return self._write(SAY + text)
 
     def tell(self, text: str) -> Sequence[Outgoing]:
-        return self._write(TYPED + text)
+        return self._write(text)
 
     def answer(self) -> Sequence[Outgoing]:
         return ()
@@ -196,7 +192,10 @@ class GeminiLiveProtocol:
             return (NotUnderstood("a message that is no JSON"),), ()
         if not isinstance(content, dict):
             return (NotUnderstood("a message that is no object"),), ()
-        return self._object(content)
+        try:
+            return self._object(content)
+        except RecursionError:
+            return (NotUnderstood("a message that is nested too deeply"),), ()
 
     def _object(self, message: dict[str, Any]) -> tuple[Events, Sequence[Outgoing]]:
         events: Events = []

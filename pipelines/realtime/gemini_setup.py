@@ -14,7 +14,7 @@ _GENERATION_OPTIONS = frozenset({"enableAffectiveDialog", "maxOutputTokens", "se
 _SETUP_OPTIONS = frozenset({"proactivity", "safetySettings"})
 
 OPTIONS = _GENERATION_OPTIONS | _SETUP_OPTIONS
-"""What ``vendorSpecific`` may hold: Gemini's own names, passed on as they are."""
+"""What ``vendorSpecific.google`` may hold: Gemini's own names, passed on as they are."""
 
 _SCHEMA_KEYS = (
     "anyOf default description enum example format items maxItems maxLength maxProperties maximum minItems minLength "
@@ -30,8 +30,20 @@ def talks_as_content(model: str) -> bool:
     return re.search(r"(^|[-/])[12]\.\d", model) is not None
 
 
+def vendor_options(setup: Setup) -> Mapping[str, Any]:
+    """Raises ValueError for what an agent may not have otherwise."""
+    options = setup.vendor.get("google", {})
+    unknown = sorted(set(options) - OPTIONS) if isinstance(options, Mapping) else ["a value that is no object"]
+    if unknown:
+        allowed = ", ".join(sorted(OPTIONS))
+        raise ValueError(f"options.vendorSpecific.google has no {', '.join(unknown)}; it takes {allowed}")
+    return options
+
+
 def setup_message(model: str, setup: Setup, handle: str | None) -> dict[str, Any]:
-    """``handle`` of an earlier session, whose history this one takes over."""
+    """``handle`` of an earlier session, whose history this one takes over. Raises ValueError for vendor options that
+    there are not."""
+    options = vendor_options(setup)
     generation: dict[str, Any] = {"responseModalities": ["AUDIO"]}
     speech: dict[str, Any] = {}
     if setup.voice:
@@ -46,7 +58,7 @@ def setup_message(model: str, setup: Setup, handle: str | None) -> dict[str, Any
         generation["speechConfig"] = speech
     if setup.temperature is not None:
         generation["temperature"] = 2 * setup.temperature
-    generation.update({key: value for key, value in setup.vendor.items() if key in _GENERATION_OPTIONS})
+    generation.update({key: value for key, value in options.items() if key in _GENERATION_OPTIONS})
     message: dict[str, Any] = {
         "model": model if "/" in model else f"models/{model}",
         "generationConfig": generation,
@@ -62,7 +74,7 @@ def setup_message(model: str, setup: Setup, handle: str | None) -> dict[str, Any
         message["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in setup.tools]}]
     if setup.history and not handle and not talks_as_content(model):
         message["historyConfig"] = {"initialHistoryInClientContent": True}
-    message.update({key: value for key, value in setup.vendor.items() if key in _SETUP_OPTIONS})
+    message.update({key: value for key, value in options.items() if key in _SETUP_OPTIONS})
     return {"setup": message}
 
 

@@ -218,7 +218,7 @@ def test_keys_are_answered() -> None:
     line = Line(Setup(""))
     line.send(*line.protocol.tell("1234"))
     line.pass_(1.0)
-    assert line.words == "1234"
+    assert line.words == "You said 1234"
 
 
 def test_the_session_goes_on_in_another_one() -> None:
@@ -231,9 +231,9 @@ def test_the_session_goes_on_in_another_one() -> None:
     history = [Message("assistant", "Hello.")]
     second = Line(Setup("", history=history), server, handle=handle.handle)
     second.send(*second.protocol.tell("7"))
-    second.pass_(1.0)
+    second.pass_(2.0)
     assert [turn.role for turn in second.session.history] == ["user", "model", "user", "model"]
-    assert (second.words, server.mistakes) == ("7", [])
+    assert (second.words, server.mistakes) == ("You said 7", [])
 
 
 @pytest.mark.parametrize("what", ["garbage", "huge"])
@@ -280,7 +280,7 @@ def test_the_setup() -> None:
         temperature=0.4,
         interruptible=False,
         silence_seconds=0.7,
-        vendor={"thinkingConfig": {"thinkingBudget": 0}, "proactivity": {"proactiveAudio": True}},
+        vendor={"google": {"thinkingConfig": {"thinkingBudget": 0}, "proactivity": {"proactiveAudio": True}}},
     )
     [message] = GeminiLiveProtocol("gemini-3.8-live", setup).opened()
     assert json.loads(message)["setup"] == {
@@ -343,10 +343,10 @@ async def test_the_address() -> None:
         ".BidiGenerateContent"
     )
     assert address.headers == {"x-goog-api-key": "k"}
-    with pytest.raises(ProviderError, match="no 'colour'; it takes enableAffectiveDialog"):
-        await model.dial(Setup("", vendor={"colour": 1}))
-    with pytest.raises(ProviderError, match="no API key"):
-        await GeminiLiveModel(NEW, api_key="").dial(Setup(""))
+    for vendor in ({"google": {"colour": 1}}, {"google": 7}):
+        with pytest.raises(ProviderError, match=r"vendorSpecific\.google has no .*; it takes enableAffectiveDialog"):
+            await model.dial(Setup("", vendor=vendor))
+    assert (await GeminiLiveModel(NEW, api_key="", base_url="http://127.0.0.1:1").dial(Setup(""))).headers == {}
 
 
 # Message by message
