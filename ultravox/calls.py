@@ -21,6 +21,9 @@ MINIMUM_INTERRUPTION = 0.2
 TOOL_TIMEOUT = 10.0
 """Seconds. A slow tool gets a placeholder for its result long before; Ultravox's own 2.5 is a bound on its silence."""
 
+GRACE_SECONDS = 20.0
+"""The service itself ends a call at its longest, and says so; Ultravox does so much later, if it did not."""
+
 _VAD_FRAME = 0.032
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -70,7 +73,7 @@ def call_request(
 ) -> dict[str, Any]:
     """The body of ``POST /api/calls``. ``rate``: of the sound both ways, in Hz. ``max_seconds``: the longest session,
     whatever the agent allows. Raises :class:`CallRefused`."""
-    longest = max_seconds if setup.longest_seconds is None else setup.longest_seconds
+    longest = max_seconds if setup.longest_seconds is None else setup.longest_seconds + GRACE_SECONDS
     request: dict[str, Any] = {
         "systemPrompt": setup.instructions,
         "model": model,

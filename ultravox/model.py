@@ -80,8 +80,7 @@ class UltravoxModel:
 
     def protocol(self, setup: Setup, handle: str | None = None) -> UltravoxProtocol:
         """Sessions cannot be resumed: ``handle`` is none of ours, and not looked at."""
-        longest = self._max_seconds if setup.longest_seconds is None else setup.longest_seconds
-        return UltravoxProtocol(interruptible=setup.interruptible, seconds=min(longest, self._max_seconds))
+        return UltravoxProtocol(interruptible=setup.interruptible)
 
     async def hang_up(self, address: Address) -> str | None:
         """Ultravox's ``endReason``: ``hangup`` (we did), ``agent_hangup``, ``timeout``, ``unjoined``,

@@ -16,6 +16,7 @@ from pipelines.realtime.model import (
     AudioCame,
     CallerSaid,
     CallerSilent,
+    CallerSpeaks,
     ItemHeard,
     NotUnderstood,
     Outgoing,
@@ -44,18 +45,18 @@ _OF_NO_INTEREST = frozenset(
 
 
 class UltravoxProtocol:
-    """``seconds``: how long the session may last. Answers are named after the call, so that their names stay unique
-    when a conversation goes on in another session."""
+    """One call's socket. Answers are named after the call, so that their names stay unique when a conversation goes on
+    in another session."""
 
-    def __init__(self, *, interruptible: bool = True, seconds: float | None = None) -> None:
+    def __init__(self, *, interruptible: bool = True) -> None:
         self._interruptible = interruptible
-        self._seconds = seconds
         self._ready = False
         self._closing = False
         self._name = "ultravox"
         self._state = "idle"
         self._prompted = False
-        """We gave the model something to think about: that it thinks does not mean that the caller fell silent."""
+        """We gave the model something to think about: that it thinks does not mean that the caller spoke."""
+        self._caller_speaks = False
         self._count = 0
         self._response: str | None = None
         self._used_tools = False
@@ -149,8 +150,7 @@ class UltravoxProtocol:
             case "state":
                 return self._state_changed(data.get("state")), ()
             case "playback_clear_buffer":
-                self._state = "listening"  # which it says next; what comes before belongs to what was dropped
-                return (*self._be_ready(), OutputCleared(), *self._end("cancelled")), ()
+                return self._cleared(), ()
             case "client_tool_invocation":
                 return self._invocation(data)
             case "call_started":
@@ -220,10 +220,23 @@ class UltravoxProtocol:
         if state != "speaking":
             events += self._end("completed")
         if state == "thinking" and before == "listening" and not self._prompted:
-            events.append(CallerSilent())
+            events += [*self._caller_began(), CallerSilent()]
+            self._caller_speaks = False
         if state in ("speaking", "listening"):
             self._prompted = False
         return events
+
+    def _cleared(self) -> Sequence[RealtimeEvent]:
+        began = () if self._prompted else self._caller_began()
+        self._state = "listening"  # which it says next; words that come before belong to what was dropped
+        return (*self._be_ready(), *began, OutputCleared(), *self._end("cancelled"))
+
+    def _caller_began(self) -> tuple[RealtimeEvent, ...]:
+        """Ultravox can tell of every sound of voice; only those that became a turn, or broke in, are of interest."""
+        if self._caller_speaks:
+            return ()
+        self._caller_speaks = True
+        return (CallerSpeaks(),)
 
     def _invocation(self, data: Mapping[str, Any]) -> tuple[Sequence[RealtimeEvent], Sequence[Outgoing]]:
         invocation, name, parameters = data.get("invocationId"), data.get("toolName"), data.get("parameters")
@@ -247,7 +260,7 @@ class UltravoxProtocol:
         if self._ready:
             return ()
         self._ready = True
-        return (SessionReady(self._seconds),)
+        return (SessionReady(),)
 
     def _turn_over(self) -> None:
         self._prompted = True
