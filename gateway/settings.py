@@ -135,6 +135,7 @@ class Settings(BaseSettings):
     elevenlabs_base_url: BaseUrl = None
     ultravox_api_key: Secret = None
     ultravox_base_url: BaseUrl = None
+    ultravox_webhook_secret: Secret = None
     groq_api_key: Secret = None
     groq_base_url: BaseUrl = None
     cartesia_api_key: Secret = None

@@ -7,7 +7,7 @@ from itertools import chain
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.api import agents, calls, endpoints, listeners, openapi
+from gateway.api import agents, calls, endpoints, hooks, listeners, openapi
 from gateway.api.errors import errors_as_json
 from gateway.api.operations import Operation
 from gateway.auth import authenticate
@@ -24,6 +24,7 @@ def setup(app: web.Application) -> None:
     for operation in OPERATIONS:
         api.router.add_route(operation.method, operation.path, _authenticated(operation.handler))
     api.add_routes(openapi.routes(OPERATIONS))
+    api.add_routes(hooks.routes())
     app.add_subapp("/api", api)
 
 

@@ -1,0 +1,46 @@
+"""What vendors tell us: webhooks, believed for their signature alone."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from aiohttp import web
+
+from gateway import metrics
+from gateway.api.errors import ApiError
+from gateway.keys import SETTINGS
+from ultravox.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, CallEnded, WebhookRefused, verify
+
+log = structlog.get_logger(__name__)
+
+
+def routes() -> list[web.RouteDef]:
+    return [web.post("/hooks/ultravox", ultravox)]
+
+
+async def ultravox(request: web.Request) -> web.Response:
+    """A call of Ultravox's has ended: what it was billed for is counted."""
+    secret = request.config_dict[SETTINGS].ultravox_webhook_secret
+    if secret is None:
+        metrics.hooks_refused.labels("ultravox", "no_secret").inc()
+        raise ApiError(403, "FORBIDDEN", "This service expects no webhooks of Ultravox; set ULTRAVOX_WEBHOOK_SECRET")
+    body = await request.read()
+    headers = request.headers
+    try:
+        verify(
+            headers.get(TIMESTAMP_HEADER), headers.get(SIGNATURE_HEADER), body, [secret.get_secret_value()], time.time()
+        )
+        ended = CallEnded.parse(body)
+    except WebhookRefused as refused:
+        metrics.hooks_refused.labels("ultravox", refused.reason.value).inc()
+        log.warning("a webhook was refused", hook="ultravox", why=str(refused))
+        raise ApiError(403, "FORBIDDEN", str(refused)) from None
+    except ValueError as error:
+        metrics.hooks_refused.labels("ultravox", "bad_request").inc()
+        raise ApiError(400, "BAD_REQUEST", str(error)) from None
+    if ended is not None:
+        log.info("ultravox: call over", ultravox_call=ended.call_id, reason=ended.end_reason)
+        if ended.billed_seconds is not None:
+            metrics.usage.labels("llm", "ultravox", "billed_seconds").inc(ended.billed_seconds)
+    return web.Response(status=204)
