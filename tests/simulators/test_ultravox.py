@@ -265,6 +265,17 @@ def test_a_caller_who_speaks_in_time_is_not_left() -> None:
     assert line.call.turns == ["wait"]
 
 
+def test_a_caller_who_speaks_is_waited_for_anew() -> None:
+    setup = Setup("", idle_seconds=5, idle_prompts=["still there", "hello"], idle_farewell="goodbye")
+    line = Line(setup, reply=lambda heard: "yes")
+    line.silence(8.0)
+    line.speak(speak("wait wait"))
+    line.silence(5.0)
+    assert line.call.said == ["still there", "yes"]
+    line.silence(2.0)
+    assert line.call.said == ["still there", "yes", "still there"]
+
+
 def test_the_longest_call() -> None:
     line = Line(Setup("", longest_seconds=10, time_exceeded="time is up"), reply=echo)
     line.silence(29.9)

@@ -219,6 +219,26 @@ async def test_a_connection_that_was_dropped_meanwhile_is_made_again() -> None:
     assert seen <= 6, "twice by us, and aiohttp repeats a GET itself"
 
 
+async def test_a_redirect_is_not_followed() -> None:
+    """It would take the key to another host."""
+    async with serve_ultravox() as server:
+
+        async def elsewhere(request: web.Request) -> web.StreamResponse:
+            raise web.HTTPTemporaryRedirect(server.base_url + request.path)
+
+        app = web.Application()
+        app.router.add_post("/api/calls", elsewhere)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        rest = UltravoxRest(KEY, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        with pytest.raises(ProviderError, match="status 307"):
+            await rest.create_call({})
+        await rest.close()
+        await runner.cleanup()
+        assert server.requests == []
+
+
 async def test_calls_are_looked_up_and_deleted() -> None:
     async with serve_ultravox() as server, rest_of(server) as rest:
         created = await rest.create_call({"medium": {"serverWebSocket": {"inputSampleRate": 8000}}})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.parts import ToolCall, ToolSpec
@@ -118,6 +118,22 @@ TABLE: list[tuple[str, list[Any], list[RealtimeEvent]]] = [
         "two answers",
         [state("speaking"), SOUND, state("listening"), state("speaking"), agent(4, delta="Two")],
         [BEGAN, AUDIO, ENDED, ResponseBegan("c-2"), words("Two", "c-2")],
+    ),
+    (
+        "words that come after the end, while the next answer is said",
+        [state("speaking"), agent(delta="Hi"), state("listening"), state("speaking"), SOUND, agent(text="Hi you")],
+        [BEGAN, words("Hi"), ENDED, ResponseBegan("c-2"), AudioCame("c-2", "c-2", SOUND)],
+    ),
+    (
+        "half a sample at the end",
+        [state("speaking"), SOUND[:5], state("listening"), state("speaking"), SOUND],
+        [
+            BEGAN,
+            AudioCame("c-1", "c-1", SOUND[:4]),
+            ENDED,
+            ResponseBegan("c-2"),
+            AudioCame("c-2", "c-2", SOUND),
+        ],
     ),
     ("an answer that leaves to think", [state("speaking"), SOUND, state("thinking")], [BEGAN, AUDIO, ENDED]),
     (
@@ -333,6 +349,7 @@ messages = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(messages | st.sampled_from(["result", "late", "say", "tell"]), max_size=25))
 def test_whatever_comes(steps: list[str | bytes]) -> None:
     """Nothing is raised, and every answer begins once, ends once, and has its sound and words in between."""
