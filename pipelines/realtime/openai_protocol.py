@@ -68,7 +68,9 @@ Answer = tuple[Sequence[RealtimeEvent], Sequence[Outgoing]]
 
 class OpenAIRealtimeProtocol:
     """One session. ``session`` is what :func:`session_fields` made of ``setup``; ``secret`` is kept out of errors;
-    ``wall`` is the time of day in seconds since 1970, in which the vendor tells when a session ends."""
+    ``wall`` is the time of day in seconds since 1970, in which the vendor tells when a session ends.
+
+    Every message but sound has an ``event_id``, so that an error tells what it is about."""
 
     def __init__(
         self,
@@ -124,10 +126,10 @@ class OpenAIRealtimeProtocol:
         if self._uncommitted * 1000 < COMMIT_MS * self._input.bytes_per_second:
             return self._want("turn")
         self._uncommitted = 0
-        return ['{"type":"input_audio_buffer.commit"}', *self._want("turn", _COMMITTED)]
+        return ['{"type":"input_audio_buffer.commit","event_id":"commit"}', *self._want("turn", _COMMITTED)]
 
     def interrupt(self) -> Sequence[Outgoing]:
-        return ['{"type":"response.cancel"}'] if self._responses.interrupt() else []
+        return ['{"type":"response.cancel","event_id":"cancel"}'] if self._responses.interrupt() else []
 
     def heard(self, items: Sequence[ItemHeard]) -> Sequence[Outgoing]:
         return [json.dumps(self._cut(item)) for item in items]
@@ -153,8 +155,9 @@ class OpenAIRealtimeProtocol:
         received = self._received.get(heard.item, 0) * 1000 // self._output.bytes_per_second
         end = min(heard.milliseconds, received)
         if end <= 0:  # truncating to nothing is refused
-            return {"type": "conversation.item.delete", "item_id": heard.item}
-        return {"type": "conversation.item.truncate", "item_id": heard.item, "content_index": 0, "audio_end_ms": end}
+            return {"type": "conversation.item.delete", "event_id": "heard", "item_id": heard.item}
+        cut = {"item_id": heard.item, "content_index": 0, "audio_end_ms": end}
+        return {"type": "conversation.item.truncate", "event_id": "heard", **cut}
 
     # From the model
 

@@ -127,7 +127,7 @@ def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any
 
 
 def item_create(item: Mapping[str, Any]) -> str:
-    return json.dumps({"type": "conversation.item.create", "item": item})
+    return json.dumps({"type": "conversation.item.create", "event_id": "item", "item": item})
 
 
 def message_item(role: str, text: str) -> dict[str, Any]:

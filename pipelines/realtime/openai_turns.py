@@ -88,7 +88,8 @@ class Responses:
         return self._next()
 
     def refused(self, id: str | None, *, active: bool) -> Request | None:
-        """The model refuses a message with this id (None: it does not say which); ``active``: a response is active."""
+        """The model refuses the message with this id, because a response is active, or for another reason. None: it
+        does not say which message; a request that it says no more of must not hold up the others."""
         sent = self._sent
         if sent is None or id not in (sent.id, None) or (id is None and self.state is not State.ASKED):
             return None
@@ -98,7 +99,7 @@ class Responses:
             if self.state is State.ASKED:
                 self.state = State.ACTIVE
             return None if self.state is State.ACTIVE else self._next()
-        if id is not None and self.state is State.ASKED:
+        if self.state is State.ASKED:
             self.state = State.IDLE
             return self._next()
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -50,13 +49,10 @@ IGNORED = frozenset(
 )
 """Known, and of no consequence for a call on a WebSocket: told elsewhere, of WebRTC and SIP, or of tools not ours."""
 
-# Sound. Everything before the sound itself is scanned: members with plain strings and numbers, as the vendor writes it.
+# Sound, without a JSON parser, which takes twice as long. What is not spelled as the vendor does is left to the parser.
 
-_HEAD = re.compile(r'\s*\{(?:\s*"\w+"\s*:\s*(?:"[^"\\]*"|\d+)\s*,)*\s*"delta"\s*:\s*"')
-_TYPE = re.compile(r'"type"\s*:\s*"response\.(?:output_)?audio\.delta"')
-_RESPONSE = re.compile(r'"response_id"\s*:\s*"([^"]+)"')
-_ITEM = re.compile(r'"item_id"\s*:\s*"([^"]+)"')
-_TAIL = re.compile(r'"(?:\s*,\s*"(?!type"|response_id"|item_id"|delta")\w+"\s*:\s*(?:"[^"\\]*"|\d+))*\s*\}\s*')
+_SOUND_TYPES = ('"type":"response.output_audio.delta"', '"type":"response.audio.delta"')
+_HEAD_CHARACTERS = 400
 
 
 class Sound(NamedTuple):
@@ -66,22 +62,27 @@ class Sound(NamedTuple):
 
 
 def read_sound(message: str) -> Sound | None:
-    """The sound in a message, if it is of the usual shape; None: it has to be looked at as JSON."""
-    if message.find('audio.delta"', 0, 300) < 0 or (head := _HEAD.match(message)) is None:
+    """The sound in a message of the usual shape: flat, compact, the sound last. None: it is another, or has another."""
+    start = message.find('"delta":"', 0, _HEAD_CHARACTERS)
+    if start < 0:
         return None
-    start = head.end()
+    head = message[:start]
+    if not any(kind in head for kind in _SOUND_TYPES) or head.rfind("{") != 0 or "\\" in head:
+        return None
+    start += 9
     end = message.find('"', start)
-    if end < 0 or (message[end:] != '"}' and _TAIL.fullmatch(message, end) is None):
-        return None
-    kind = _TYPE.search(message, 0, start)
-    response = _RESPONSE.search(message, 0, start)
-    item = _ITEM.search(message, 0, start)
-    if kind is None or response is None or item is None:
+    response, item = _member(head, '"response_id":"'), _member(head, '"item_id":"')
+    if not response or not item or message[end:] != '"}':
         return None
     try:
-        return Sound(response[1], item[1], binascii.a2b_base64(message[start:end], strict_mode=True))
+        return Sound(response, item, binascii.a2b_base64(message[start:end], strict_mode=True))
     except ValueError:
         return None
+
+
+def _member(head: str, key: str) -> str:
+    start = head.find(key) + len(key)
+    return head[start : head.find('"', start)] if start >= len(key) else ""
 
 
 def parse(message: str | bytes) -> dict[str, Any] | None:
