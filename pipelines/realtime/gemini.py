@@ -11,10 +11,12 @@ import json
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from media.audio import PCM_16K, PCM_24K
 from pipelines.parts import ProviderError, ProviderFault, ToolCall
+from pipelines.realtime.fast_sound import FastSound
 from pipelines.realtime.gemini_setup import contents, setup_message, talks_as_content, vendor_options
 from pipelines.realtime.model import (
     Address,
@@ -52,12 +54,12 @@ SAY = "Say exactly this to the caller, in these words, and nothing else:\n"
 _AUDIO_HEAD: Final = '{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":"'
 _AUDIO_TAIL: Final = '"}}}'
 
-_SOUND = (
+_SOUND = FastSound(
     r'\s*\{\s*"server_?[Cc]ontent"\s*:\s*\{\s*"model_?[Tt]urn"\s*:\s*\{\s*(?:"role"\s*:\s*"model"\s*,\s*)?'
     r'"parts"\s*:\s*\[\s*\{\s*"inline_?[Dd]ata"\s*:\s*\{\s*"mime_?[Tt]ype"\s*:\s*"audio/pcm[^"\\]*"\s*,'
-    r'\s*"data"\s*:\s*"([^"\\]*)"\s*\}\s*\}\s*\]\s*(?:,\s*"role"\s*:\s*"model"\s*)?\}\s*\}\s*\}\s*'
+    r'\s*"data"\s*:\s*"',
+    r'"\s*\}\s*\}\s*\]\s*(?:,\s*"role"\s*:\s*"model"\s*)?\}\s*\}\s*\}\s*',
 )
-_SOUND_TEXT, _SOUND_BINARY = re.compile(_SOUND), re.compile(_SOUND.encode())
 
 _REFUSALS = ("BLOCKLIST", "MALFORMED", "OTHER", "PROHIBITED", "REACHED", "REJECTED", "SAFETY", "VIOLATION")
 """Parts of those reasons for the end of a turn that mean that there is no answer."""
@@ -181,10 +183,10 @@ class GeminiLiveProtocol:
     # What the model says
 
     def receive(self, message: str | bytes) -> tuple[Sequence[RealtimeEvent], Sequence[Outgoing]]:
-        sound = _SOUND_TEXT.fullmatch(message) if isinstance(message, str) else _SOUND_BINARY.fullmatch(message)
+        sound = _SOUND.find(message)
         if sound is not None:
             events: Events = []
-            self._sound(sound[1], events)
+            self._sound(sound, events)
             return events, ()
         try:
             content = json.loads(message)
@@ -351,6 +353,7 @@ def _camel(key: str) -> str:
     return re.sub("_([a-z])", lambda found: found[1].upper(), key)
 
 
+@cache
 def _snake(key: str) -> str:
     return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from media.audio import MULAW_8K
 from pipelines.parts import ProviderError, ProviderFault
+from pipelines.realtime.fast_sound import FastSound
 from pipelines.realtime.gpt_live_backend import Backend, as_object, one_line
 from pipelines.realtime.gpt_live_setup import pieces, session_config, vendor_options
 from pipelines.realtime.model import (
@@ -56,8 +57,7 @@ NOTHING_KNOWN = "There is nothing more to find out. Answer the caller from what 
 _AUDIO_HEAD: Final = '{"type":"session.input_audio.append","audio":"'
 _AUDIO_TAIL: Final = '"}'
 
-_SOUND = r'\s*\{\s*"type"\s*:\s*"session\.output_audio\.delta"\s*,\s*"delta"\s*:\s*"([^"\\]*)"\s*\}\s*'
-_SOUND_TEXT, _SOUND_BINARY = re.compile(_SOUND), re.compile(_SOUND.encode())
+_SOUND = FastSound(r'\s*\{\s*"type"\s*:\s*"session\.output_audio\.delta"\s*,\s*"delta"\s*:\s*"', r'"\s*\}\s*')
 
 _CLOSED: Final = {
     "close_requested": "the session was closed",
@@ -145,9 +145,9 @@ class GptLiveProtocol:
     # What the model says
 
     def receive(self, message: str | bytes) -> tuple[Sequence[RealtimeEvent], Sequence[Outgoing]]:
-        sound = _SOUND_TEXT.fullmatch(message) if isinstance(message, str) else _SOUND_BINARY.fullmatch(message)
+        sound = _SOUND.find(message)
         if sound is not None:
-            return self._sound(sound[1]), ()
+            return self._sound(sound), ()
         try:
             event = json.loads(message)
         except (ValueError, RecursionError):

@@ -108,7 +108,7 @@ async def test_the_sdk_talks_over_it_and_answers_for_tools(client: Any, types: d
         started = await judge.until("session.started")
         assert started["session"]["model"] == "gpt-live-1"
 
-        await connection.session.commentary.append(content="one two three four five six", delegation_id=None)
+        await connection.session.commentary.append(content="la " * 30 + "six", delegation_id=None)
         await judge.until("session.commentary.appended")
         await judge.until("session.output_transcript.delta")
         await speak(connection, "stop it")

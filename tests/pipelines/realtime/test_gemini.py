@@ -407,12 +407,40 @@ def test_an_answer_ends_once_and_late_words_are_its_own() -> None:
     assert told(ready(), sound_message(), content(turnComplete=True))[-1] == ResponseEnded("r1")
 
 
+def test_words_of_an_answer_that_was_dropped_are_not_the_next_ones() -> None:
+    early, dropped = content(outputTranscription={"text": "Early"}), content(interrupted=True)
+    assert told(ready(), early, dropped, sound_message())[-2:] == [
+        ResponseBegan("r1"),
+        AudioCame("r1", "r1", b"\1\0"),
+    ]
+
+
+def test_words_after_the_results_of_tools_are_the_next_answers() -> None:
+    protocol = ready()
+    [_, asked, _] = told(protocol, {"toolCall": {"functionCalls": [{"id": "1", "name": "f"}]}})
+    assert isinstance(asked, ToolsAsked)
+    protocol.results([ToolOutput("r1", asked.calls[0], "x")])
+    words = content(outputTranscription={"text": "Done"})
+    assert told(protocol, words, sound_message())[:2] == [ResponseBegan("r2"), WordsCame("r2", "r2", "Done")]
+
+
 def test_a_turn_that_was_refused_is_an_answer_that_failed() -> None:
     assert told(ready(), content(turnComplete=True, turnCompleteReason="PROHIBITED_INPUT_CONTENT")) == [
         ResponseBegan("r1"),
         ResponseEnded("r1", "failed", "PROHIBITED_INPUT_CONTENT"),
     ]
     assert told(ready(), content(turnComplete=True, turnCompleteReason="NEED_MORE_INPUT")) == []
+    late = content(turnComplete=True, turnCompleteReason="GENERATED_AUDIO_SAFETY")
+    assert told(ready(), sound_message(), content(generationComplete=True), late)[2:] == [ResponseEnded("r1")]
+
+
+def test_the_callers_words_that_come_late_are_final_at_the_answers_end() -> None:
+    late = content(inputTranscription={"text": "please"})
+    assert told(ready(), sound_message(), late, content(generationComplete=True))[2:] == [
+        CallerSaid("c1", "please", final=False),
+        ResponseEnded("r1"),
+        CallerSaid("c1", "please"),
+    ]
 
 
 def test_the_callers_words_grow_and_are_final() -> None:

@@ -313,6 +313,13 @@ def test_the_time_of_the_stream_ends_the_callers_turn() -> None:
     assert isinstance(events[-2], CallerSaid)
 
 
+def test_the_end_of_the_session_ends_the_callers_turn() -> None:
+    assert told(ready(), heard("Yes", 0, 200), {"type": "session.closed", "reason": "remote_hangup"})[1:] == [
+        CallerSaid("c1", "Yes"),
+        SessionOver("the other end hung up"),
+    ]
+
+
 def nested(kind: str, delegation: str = "d", **fields: Any) -> dict[str, Any]:
     return {"type": "response.event", "delegation_id": delegation, "event": {"type": kind, **fields}}
 
