@@ -4,13 +4,11 @@ those who had to live with it: bursts, late deltas, refusals. What the client do
 from __future__ import annotations
 
 import base64
-import heapq
-import itertools
 import json
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from media.audio import ALAW_8K, MULAW_8K, PCM_24K, AudioFormat
 from tests.simulators.openai_realtime_items import Item, Response, item_json, usage_of
@@ -18,7 +16,6 @@ from tests.simulators.openai_realtime_listening import ServerVad, SpeechStarted,
 from tests.simulators.openai_realtime_rules import problem_of
 from tests.simulators.openai_realtime_scene import (
     Behaviour,
-    Close,
     Faults,
     History,
     Reply,
@@ -30,6 +27,7 @@ from tests.simulators.openai_realtime_scene import (
     obey,
 )
 from tests.simulators.openai_realtime_voice import Voice, Voiced, tones
+from tests.simulators.openai_realtime_wire import SimulatedWire
 
 FORMATS = {"audio/pcm": PCM_24K, "audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
 CHUNK_MS = 100
@@ -37,7 +35,7 @@ AHEAD_SECONDS = 3.0
 """More sound than this ahead of the clock cannot come from a telephone: it is in another format than was said."""
 
 
-class RealtimeSimulation:
+class RealtimeSimulation(SimulatedWire):
     """One session. ``said`` is what the caller says in his next turns; ``understand`` reads it in his sound instead."""
 
     def __init__(
@@ -51,20 +49,14 @@ class RealtimeSimulation:
         faults: Faults | None = None,
         expires_at: int | None = None,
     ) -> None:
+        super().__init__(faults or Faults())
         self.said: deque[str] = deque()
-        self.mistakes: list[str] = []
         self.received: list[dict[str, Any]] = []
         """The client's events, without the sound."""
         self.items: list[Item] = []
-        self.stalled = False
-        """Half-open: nothing is read or written any more."""
         self.session = default_session(model, expires_at)
         self._reply, self._voice, self._understand = reply, voice, understand
-        self._behaviour, self._faults = behaviour or Behaviour(), faults or Faults()
-        self._out: list[Sent] = []
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-        self._now = self._began = 0.0
+        self._behaviour = behaviour or Behaviour()
         self._heard_bytes = 0
         self._buffer = bytearray()
         self._vad: ServerVad | None = None
@@ -72,15 +64,9 @@ class RealtimeSimulation:
         self._active: Response | None = None
         self._spoke = False
         self._sent_ms = 0.0
-        self._ids = itertools.count(1)
         self._refused_once = self._hurried = False
 
     # The driver's side
-
-    @property
-    def next_at(self) -> float | None:
-        """When :meth:`tick` has something to do."""
-        return self._timers[0][0] if self._timers and not self.stalled else None
 
     def opened(self, now: float) -> list[Sent]:
         self._now = self._began = now
@@ -97,59 +83,12 @@ class RealtimeSimulation:
             self._receive(message)
         return sent + self._taken()
 
-    def tick(self, now: float) -> list[Sent]:
-        while self._timers and self._timers[0][0] <= now and not self.stalled:
-            at, _, action = heapq.heappop(self._timers)
-            self._now = max(self._now, at)
-            action()
-        self._now = max(self._now, now)
-        return self._taken()
-
     def history(self) -> History:
         """What the model believes was said: of an interrupted answer, what it was told the caller heard."""
         entries = [(item.role, item.known_text) for item in self.items if item.kind == "message"]
         return [(role, text) for role, text in entries if text]
 
-    # Inside
-
-    def _taken(self) -> list[Sent]:
-        sent, self._out = self._out, []
-        return [] if self._faults.mute else sent
-
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._timers, (self._now + seconds, next(self._order), action))
-
-    def _id(self, kind: str) -> str:
-        return f"{kind}_{next(self._ids):06d}"
-
-    def _emit(self, type: str, **fields: Any) -> None:
-        event = {"type": type, "event_id": self._id("event"), **fields}
-        if not self.stalled:
-            self._out.append(json.dumps(event, separators=(",", ":")))
-
-    def _refuse(self, event: Mapping[str, Any], code: str, message: str, param: str | None = None) -> None:
-        self.mistakes.append(f"{event.get('type')}: {code}: {message}")
-        about = event.get("event_id")
-        self._error(code, message, param=param, event_id=about if isinstance(about, str) else None)
-
-    def _error(self, code: str, message: str, **more: Any) -> None:
-        fields = {"type": "invalid_request_error", "code": code, "message": message, "param": None, "event_id": None}
-        self._emit("error", error={**fields, **more})
-
-    def _expire(self) -> None:
-        self._error("session_expired", "Your session hit the maximum duration of 60 minutes.")
-        self._later(0.05, lambda: self._out.append(Close(1001, "session expired")))
-
-    def _passed(self, side: Literal["agent", "caller"], ms: float) -> None:
-        """So much sound has gone by: is it time for a fault?"""
-        if side != self._faults.counted:
-            return
-        if self._faults.half_open_after_ms is not None and ms >= self._faults.half_open_after_ms:
-            self.stalled = True
-        if self._faults.drop_after_ms is not None and ms >= self._faults.drop_after_ms:
-            self._out.append(Close(self._faults.drop_code))
-            self._timers.clear()
-            self.stalled = True
+    # What the client sends
 
     def _receive(self, message: str | bytes) -> None:
         try:
