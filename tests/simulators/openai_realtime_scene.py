@@ -18,6 +18,8 @@ class Reply:
 
 
 Script = Callable[[str, History], Reply]
+"""From what the caller said since the model's latest answer or call of a tool (empty: nothing, there are results), and
+everything that was said, with results of tools as ``tool``."""
 
 
 def echo(user_text: str, history: History) -> Reply:

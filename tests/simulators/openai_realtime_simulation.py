@@ -348,8 +348,7 @@ class RealtimeSimulation(SimulatedWire):
         if "instructions" in response.settings:
             reply = Reply(obey(response.settings["instructions"]))
         else:
-            users = [item.text for item in self.items if item.role == "user"]
-            reply = self._reply(users[-1] if users else "", self._told())
+            reply = self._reply(self._unanswered(), self._told())
         if response.settings.get("tool_choice") == "none":
             reply = Reply(reply.text)
         if not reply.text:
@@ -369,6 +368,14 @@ class RealtimeSimulation(SimulatedWire):
         for index in range(chunks):
             self._later(index * CHUNK_MS / 1000 / self._behaviour.speed, lambda: self._chunk(response))
         self._later(chunks * CHUNK_MS / 1000 / self._behaviour.speed, lambda: self._finish(response, reply))
+
+    def _unanswered(self) -> str:
+        for item in reversed(self.items):
+            if item.role == "user":
+                return item.text
+            if item.role == "assistant" or item.kind == "function_call":
+                break
+        return ""
 
     def _told(self) -> History:
         outputs = [

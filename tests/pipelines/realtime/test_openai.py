@@ -802,7 +802,7 @@ def test_results_are_answered_whenever_they_come(quiet: int, loud: int, more: in
     def reply(said: str, history: History) -> Reply:
         if not any(role == "tool" for role, _ in history):
             return Reply("", [("book", {})])
-        return Reply("Booked." if not said else f"Booked, and {said}.")
+        return Reply("Booked, and thanks." if ("user", "thanks") in history else "Booked.")
 
     call = Call(Setup("x", tools=[TOOL]), latency=latency, reply=reply, behaviour=Behaviour(think=0.1))
     call.server.said.append("thanks")
