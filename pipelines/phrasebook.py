@@ -13,6 +13,8 @@ class Phrases:
     """There was speech, and no transcript of it."""
     one_moment: str
     """The answer takes long."""
+    still_here: str
+    """It takes longer still."""
     cannot_hear: str
     """There is no recogniser: the call ends."""
     cannot_go_on: str
@@ -24,6 +26,7 @@ _PHRASES = {
         "I'm sorry, something went wrong on my side. Could you say that again?",
         "I'm sorry, I did not catch that. Could you say it again?",
         "One moment, please.",
+        "I'm still here, just a moment more.",
         "I'm sorry, I cannot hear you for a technical reason. Please call again later. Goodbye.",
         "I'm sorry, I cannot go on for a technical reason. Please call again later. Goodbye.",
     ),
@@ -31,6 +34,7 @@ _PHRASES = {
         "Entschuldigung, bei mir ist etwas schiefgegangen. Können Sie das noch einmal sagen?",
         "Entschuldigung, das habe ich nicht verstanden. Können Sie es noch einmal sagen?",
         "Einen Moment, bitte.",
+        "Ich bin noch da, einen kleinen Moment noch.",
         "Entschuldigung, ich kann Sie aus technischen Gründen nicht hören. Bitte rufen Sie später an. Auf Wiederhören.",
         "Entschuldigung, ich kann aus technischen Gründen nicht weiter. Bitte rufen Sie später an. Auf Wiederhören.",
     ),
@@ -38,6 +42,7 @@ _PHRASES = {
         "Excusez-moi, un problème est survenu de mon côté. Pouvez-vous répéter ?",
         "Excusez-moi, je n'ai pas compris. Pouvez-vous répéter ?",
         "Un instant, s'il vous plaît.",
+        "Je suis toujours là, encore un petit instant.",
         "Excusez-moi, je ne vous entends pas pour une raison technique. Merci de rappeler plus tard. Au revoir.",
         "Excusez-moi, je ne peux pas continuer pour une raison technique. Merci de rappeler plus tard. Au revoir.",
     ),
@@ -45,6 +50,7 @@ _PHRASES = {
         "Perdone, algo ha fallado por mi parte. ¿Puede repetirlo?",
         "Perdone, no le he entendido. ¿Puede repetirlo?",
         "Un momento, por favor.",
+        "Sigo aquí, un momento más.",
         "Perdone, no le oigo por un problema técnico. Llame más tarde, por favor. Adiós.",
         "Perdone, no puedo continuar por un problema técnico. Llame más tarde, por favor. Adiós.",
     ),
@@ -52,6 +58,7 @@ _PHRASES = {
         "Mi scusi, qualcosa è andato storto da parte mia. Può ripetere?",
         "Mi scusi, non ho capito. Può ripetere?",
         "Un momento, per favore.",
+        "Sono ancora qui, ancora un momento.",
         "Mi scusi, per un problema tecnico non la sento. Richiami più tardi, per favore. Arrivederci.",
         "Mi scusi, per un problema tecnico non posso continuare. Richiami più tardi, per favore. Arrivederci.",
     ),
@@ -59,6 +66,7 @@ _PHRASES = {
         "Sorry, er ging bij mij iets mis. Kunt u dat herhalen?",
         "Sorry, dat heb ik niet verstaan. Kunt u het herhalen?",
         "Een ogenblik, alstublieft.",
+        "Ik ben er nog, nog een klein ogenblik.",
         "Sorry, ik kan u door een technische storing niet horen. Belt u later terug, alstublieft. Tot ziens.",
         "Sorry, ik kan door een technische storing niet verder. Belt u later terug, alstublieft. Tot ziens.",
     ),
@@ -66,6 +74,7 @@ _PHRASES = {
         "Desculpe, algo correu mal do meu lado. Pode repetir?",
         "Desculpe, não percebi. Pode repetir?",
         "Um momento, por favor.",
+        "Ainda aqui estou, só mais um momento.",
         "Desculpe, não o consigo ouvir por uma razão técnica. Ligue mais tarde, por favor. Adeus.",
         "Desculpe, não posso continuar por uma razão técnica. Ligue mais tarde, por favor. Adeus.",
     ),

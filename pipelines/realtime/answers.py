@@ -64,6 +64,8 @@ class Answer:
 
     number: int
     response: str | None
+    saying: str | None = None
+    """What the model was told to say."""
     protected: bool = False
     ends: EndReason | None = None
     timing: Timing | None = None

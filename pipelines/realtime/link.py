@@ -23,9 +23,11 @@ from pipelines.realtime.model import (
     Setup,
 )
 
-ATTEMPTS = 3
 PAUSES = (0.0, 0.3, 0.8)
 """Before each attempt."""
+
+ATTEMPT_SECONDS = 3.5
+"""After this long no further attempt is begun: the caller has waited long enough."""
 
 RENEW_SECONDS = 120.0
 """Before a session's end another one is opened, and taken at the first quiet moment ..."""
@@ -127,10 +129,24 @@ class Link:
     def is_open(self) -> bool:
         return self._session is not None and self._session.is_open
 
-    async def connect(self, *, first: bool = False) -> None:
-        """Open a session; :attr:`fault` tells if there is none after all attempts. Never raises ProviderError."""
-        for pause in PAUSES[:2] if first else PAUSES:
+    async def prepare(self, patience: float) -> None:
+        """Begin to open the first session, and wait for it, but not for long: the call goes on meanwhile."""
+        self._opening = self._spawn(self._connect_first())
+        await asyncio.wait([self._opening], timeout=patience)
+
+    async def _connect_first(self) -> None:
+        await self._connect(PAUSES[:2])
+        self._opening = None
+        if self.fault is not None and self._early is None:
+            self._listener.on_link_given_up(self.fault)
+
+    async def _connect(self, pauses: Sequence[float] = PAUSES) -> None:
+        """Open a session; :attr:`fault` tells if there is none after all attempts."""
+        began = self._clock()
+        for pause in pauses:
             await asyncio.sleep(pause)
+            if self._clock() - began > ATTEMPT_SECONDS:
+                return
             try:
                 session = await self._open(
                     self._model, self._setup(), self, on_fault=self._listener.on_link_fault, handle=self._handle
@@ -228,7 +244,7 @@ class Link:
             session.send_audio(self._backlog.popleft())
 
     async def _reopen(self) -> None:
-        await self.connect()
+        await self._connect()
         self._opening = None
         if self.fault is not None:
             self._listener.on_link_given_up(self.fault)

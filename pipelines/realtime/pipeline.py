@@ -85,7 +85,10 @@ PATIENCE_SECONDS = 2.4
 LOST_SECONDS = 6.0
 """And to the conclusion that none will come of this session."""
 
-SAY_SECONDS = 2.0
+PREPARE_SECONDS = 0.8
+"""The longest that the phone rings for the model: a caller had rather hear that it takes a moment."""
+
+SAY_SECONDS = 1.8
 """What the model is to say and does not begin by then is said in the service's own voice."""
 
 PATIENT_SECONDS = 30.0
@@ -161,9 +164,11 @@ class Realtime:
         self._sayings: deque[tuple[str, EndReason | None, float]] = deque()  # asked of the model, and not begun
         self._utterances = Utterances(self._can.output) if self._can.pacing == "realtime" else None
         self._waiting: float | None = None  # since when the caller waits for an answer
-        self._consoled = False
+        self._consoled = 0  # times, since then
+        self._sounded_at = 0.0  # somebody was heard
         self._patient_until = 0.0
         self._noticed = False  # the model knows that there is something to be answered
+        self._asked: str | None = None  # the latest that the caller said
         self._unanswered: str | None = None  # what the caller said, as long as no sound answers it
         self._turn: Timing | None = None
         self._paused_at: float | None = None
@@ -181,7 +186,7 @@ class Realtime:
 
     async def prepare(self) -> None:
         """A model that cannot be reached now is tried again while the caller hears that it takes a moment."""
-        await asyncio.gather(self._link.connect(first=True), self._prepare_voice())
+        await asyncio.gather(self._link.prepare(PREPARE_SECONDS), self._prepare_voice())
 
     async def _prepare_voice(self) -> None:
         try:
@@ -360,27 +365,36 @@ class Realtime:
         self._quiet_if_over(now)
 
     def _await_answer(self, since: float) -> None:
-        self._waiting, self._consoled = since, False
+        self._waiting, self._consoled = since, 0
         self._turn = Timing(since, self._clock())
 
     def _wonder(self, now: float) -> None:
-        """The caller waits: say so, and give the session up where nothing comes."""
+        """The caller waits: say so, again and again, and give the session up where nothing comes."""
         playout = self._playout
         if self._waiting is None or playout is None:
             return
         if self._caller.speaking or playout.speaking(now):
-            if not self._consoled:
-                self._waiting = max(self._waiting, now)
+            self._sounded_at = now
+            if any(answer.response is not None for answer in self._answers.values()):
+                self._waiting = max(self._waiting, now)  # an earlier answer is being heard
             return
-        waited = now - self._waiting
-        if waited >= LOST_SECONDS:
+        if now - self._waiting >= LOST_SECONDS and self._link.is_open:
             self._waiting = None
             self._on_no_answer()
-        elif waited >= PATIENCE_SECONDS and not self._consoled and (self._noticed or now >= self._patient_until):
-            self._consoled = True
-            self._patient_until = now + PATIENT_SECONDS
+        elif now - max(self._waiting, self._sounded_at) >= PATIENCE_SECONDS and self._may_console(now):
             self._host.on_event(WatchdogFired("audio" if self._noticed else "transcript"))
-            self._say_ourselves(phrases(self._language).one_moment)
+            words = phrases(self._language)
+            self._say_ourselves(words.still_here if self._consoled else words.one_moment)
+            self._consoled += 1
+
+    def _may_console(self, now: float) -> bool:
+        """Where the model seems to hear nothing there may be nothing to hear: not every noise is answered."""
+        if self._noticed:
+            return True
+        if self._consoled or now < self._patient_until:
+            return False
+        self._patient_until = now + PATIENT_SECONDS
+        return True
 
     def _on_no_answer(self) -> None:
         if not self._noticed:
@@ -446,6 +460,7 @@ class Realtime:
 
     def _on_words_of_caller(self, text: str) -> None:
         self.history.user(text)
+        self._asked = text
         if not any(answer.has_sound and not answer.cut for answer in self._answers.values()):
             self._unanswered = text
 
@@ -458,18 +473,20 @@ class Realtime:
         if unanswered is not None:
             self._noticed = True
             self._link.send(lambda protocol: protocol.tell(unanswered))
-        elif not self._answers:
+            self._await_answer(self._clock())
+        elif self._waiting is not None:
             self._say(phrases(self._language).not_understood, None, self._clock())
-        self._await_answer(self._clock())
 
     def on_link_lost(self, reason: str) -> None:
         """What had come of an answer is said to its end; another session is on its way."""
         self._host.on_event(PartFailed("llm", self._model.name, "connect", f"{self._model.name}: {reason}"))
-        for answer in list(self._answers.values()):
-            if answer.response is not None and not answer.done:
-                self._finish(answer)
+        broken = [answer for answer in self._answers.values() if answer.response is not None and not answer.done]
+        for answer in broken:
+            self._finish(answer)
+            self._unanswered = self._asked  # as much of it as came is not an answer
         self._sayings_to_ourselves()
-        if not self._answers and not self._ending:
+        if (broken or self._unanswered is not None or self._waiting is not None) and not self._ending:
+            self._noticed = True
             self._await_answer(self._clock())
 
     def on_link_given_up(self, error: ProviderError) -> None:
@@ -493,7 +510,7 @@ class Realtime:
             return None
         answer = Answer(self._next(), response, began=now)
         if self._sayings:
-            _, answer.ends, _ = self._sayings.popleft()
+            answer.saying, answer.ends, _ = self._sayings.popleft()
             answer.protected = answer.ends is not None or self._is_opening
         answer.timing, self._turn = self._turn, None
         self._begin(answer)
@@ -561,6 +578,9 @@ class Realtime:
                 self._waiting = None
                 self._say_ourselves(phrases(self._language).went_wrong)
         if answer is not None:
+            if answer.saying is not None and not answer.has_sound and not answer.cut:
+                saying, ends, answer.ends = answer.saying, answer.ends, None
+                self._say_ourselves(saying, ends)
             self._finish(answer)
 
     def _finish(self, answer: Answer) -> None:
@@ -675,6 +695,8 @@ class Realtime:
     def _hang_up(self, answer: Answer, now: float) -> None:
         """Once this was heard; a word of goodbye where the model found none."""
         self._shut()
+        unheard = self._playout.unheard_seconds if self._playout is not None else 0.0
+        self._end_by = now + unheard + self._agent.options.ending.max_wait
         answer.protected = True
         farewell = self._agent.options.ending.farewell
         if farewell and not answer.has_sound:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from gateway.session import CallSession
+from pipelines.realtime.link import Opener
+from pipelines.realtime.model import RealtimeModel
 from pipelines.realtime.pipeline import Realtime
 from store.listeners import ListenerForCall
 from tests.calls.office import Office
@@ -16,9 +18,14 @@ from tests.simulators.replies import ReplyModel, always
 
 
 class RealtimeOffice(Office):
-    def __init__(self, agent: Mapping[str, Any], model: MemoryModel, **options: Any) -> None:
+    """``opener`` opens the sessions of ``model``; a :class:`MemoryModel` opens its own."""
+
+    def __init__(
+        self, agent: Mapping[str, Any], model: RealtimeModel, *, opener: Opener | None = None, **options: Any
+    ) -> None:
         super().__init__(agent, ReplyModel(always("unused")), **options)
         self.realtime = model
+        self._opener = model.open if isinstance(model, MemoryModel) else opener
         self.own_voice = CodewordVoice()
 
     def pipeline(  # type: ignore[override]  # another pipeline
@@ -34,5 +41,5 @@ class RealtimeOffice(Office):
             session,
             spawn=spawn,
             clock=asyncio.get_running_loop().time,
-            opener=self.realtime.open,
+            opener=self._opener,
         )

@@ -294,7 +294,10 @@ def test_a_model_that_cannot_be_reached_ends_the_call_in_words(refusals: list[Pr
         model.refusals = refusals
         async with RealtimeOffice(GREETING, model) as office:
             report = await office.call()
-            assert heard_words(report.heard) == plain_words(phrases("en").cannot_go_on)
+            apology = plain_words(phrases("en").cannot_go_on)
+            assert heard_words(report.heard)[-len(apology) :] == apology
+            assert report.answered is not None
+            assert longest_silence(report, report.answered) <= 3.0
             assert office.ending() == "failed"
             assert [type for type, _ in office.log()].count("hangup") == 1
         assert model.open_sessions == 0
@@ -327,8 +330,7 @@ def test_a_model_that_does_not_answer_is_given_up_and_the_caller_never_left_in_s
             assert words[:3] == plain_words(phrases("en").one_moment)
             assert words[-3:] == ["here", "i", "am"]
             assert report.steps[1].speech_ended is not None
-            [answer] = [span for span in report.ear.utterances() if span.start > report.steps[1].speech_ended][:1]
-            assert answer.start - report.steps[1].speech_ended <= 3.0
+            assert longest_silence(report, report.steps[1].speech_ended) <= 3.0
 
     run_virtual(main())
 

@@ -1,0 +1,194 @@
+"""Whole calls on OpenAI's own wire, on virtual time."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Wait
+from jambonz.simulator.report import CallReport
+from pipelines.phrasebook import phrases
+from pipelines.realtime.openai import OpenAIRealtimeModel
+from tests.calls.realtime_office import RealtimeOffice
+from tests.clock import run_virtual
+from tests.simulators.codeword import heard_words, plain_words, speak
+from tests.simulators.openai_realtime import Behaviour, Faults, History, RealtimeSimulation, Reply
+from tests.simulators.realtime_wire import Wire
+
+GREETING: dict[str, Any] = {"options": {"greeting": "Hello, this is the test agent.", "idle": {"timeout": None}}}
+LONG = " ".join(["word"] * 20)
+TOOLS = {
+    "functions": [
+        {"name": "hangup", "implementation": "builtin", "platform": "hangup", "description": "End the call."},
+        {"name": "look", "implementation": "stub", "result": "found", "description": "Look something up."},
+    ]
+}
+
+
+class OpenAIOffice(RealtimeOffice):
+    """``said`` is what the caller's turns mean; ``faults`` are of the sessions, in order."""
+
+    def __init__(
+        self,
+        agent: dict[str, Any],
+        reply: Any,
+        said: Sequence[str] = (),
+        faults: Sequence[Faults] = (),
+        behaviour: Behaviour | None = None,
+    ) -> None:
+        left = list(faults)
+        texts: list[str] = list(said)
+
+        def make() -> RealtimeSimulation:
+            simulation = RealtimeSimulation(
+                reply=reply, behaviour=behaviour or Behaviour(), faults=left.pop(0) if left else Faults()
+            )
+            simulation.said.extend(texts)
+            return simulation
+
+        self.wire = Wire(make)
+        super().__init__(agent, OpenAIRealtimeModel("gpt-realtime-2.1", api_key="key"), opener=self.wire.open)
+
+    async def __aenter__(self) -> OpenAIOffice:
+        await super().__aenter__()
+        return self
+
+    @property
+    def simulations(self) -> list[RealtimeSimulation]:
+        return [session.simulation for session in self.wire.sessions]  # type: ignore[misc]  # as they were made
+
+    @property
+    def mistakes(self) -> list[str]:
+        return [mistake for simulation in self.simulations for mistake in simulation.mistakes]
+
+
+def always(text: str) -> Any:
+    return lambda user, history: Reply(text)
+
+
+def agent_seconds(report: CallReport, since: float) -> float:
+    """How long the agent was heard from ``since`` on."""
+    return sum(span.end - max(span.start, since) for span in report.ear.utterances() if span.end > since)
+
+
+def test_a_conversation_with_a_tool_and_a_goodbye() -> None:
+    def reply(user: str, history: History) -> Reply:
+        if user == "thanks":
+            return Reply("Goodbye then.", [("hangup", {})])
+        return Reply("It is there.") if history[-1][1] == "found" else Reply("Let me look.", [("look", {})])
+
+    async def main() -> None:
+        async with OpenAIOffice(GREETING | TOOLS, reply, ["look", "thanks"]) as office:
+            report = await office.call(
+                AwaitAgentSilence(), Speak(speak("look")), AwaitAgentSilence(), Speak(speak("thanks")), Wait(10)
+            )
+            agent = ["Hello, this is the test agent.", "Let me look.", "It is there.", "Goodbye then."]
+            assert office.said("agent") == agent
+            assert office.said("user") == ["look", "thanks"]
+            assert [text for role, text in office.simulations[0].history() if role == "assistant"] == agent
+            assert office.ending() == "agent"
+            assert report.ended_by == "jambonz"
+            assert office.mistakes == []
+        assert office.wire.open_sessions == 0
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_audio_end_ms_is_what_the_caller_heard(seed: int) -> None:
+    """200 interruptions in all: within 60 ms, on the wire, of a burst of 6 s, and never refused."""
+
+    async def one(number: int) -> float:
+        async with OpenAIOffice(GREETING, always(LONG), ["count", "stop"]) as office:
+            report = await office.call(
+                AwaitAgentSilence(),
+                Speak(speak("count")),
+                BargeIn(speak("stop it"), after=0.1 + 0.023 * number),
+                Wait(0.4),
+                HangUp(),
+            )
+            assert office.mistakes == []
+            told = [event for event in office.simulations[0].received if event["type"] == "conversation.item.truncate"]
+            [end] = [event["audio_end_ms"] for event in told]
+            assert report.barge_in_latencies[0] <= 0.25
+            asked = report.steps[1].speech_ended
+            assert asked is not None
+            return float(end) - 1000 * agent_seconds(report, asked)
+
+    async def main() -> list[float]:
+        return [await one(25 * seed + number) for number in range(25)]
+
+    assert max(abs(error) for error in run_virtual(main())) <= 60
+
+
+def test_half_a_minute_at_once_is_gone_at_once() -> None:
+    async def main() -> None:
+        said = ["count", "stop"]
+        async with OpenAIOffice(
+            GREETING, always(" ".join(["word"] * 100)), said, behaviour=Behaviour(speed=math.inf)
+        ) as office:
+            report = await office.call(
+                AwaitAgentSilence(), Speak(speak("count")), BargeIn(speak("stop it"), after=2.0), Wait(0.5), HangUp()
+            )
+            assert report.barge_in_latencies[0] <= 0.2
+            assert office.mistakes == []
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("faults", "ending"),
+    [
+        ([Faults(), Faults()], "caller"),
+        ([Faults(drop_after_ms=2500), Faults()], "caller"),
+        ([Faults(drop_after_ms=2500, drop_code=1000), Faults()], "caller"),
+        ([Faults(expire_after=6.0), Faults()], "caller"),
+        ([Faults(malformed=True)], "caller"),
+        ([Faults(huge=True)], "caller"),
+        ([Faults(silence=True)] * 4, "caller"),
+        ([Faults(mute=True)] * 9, "failed"),
+        ([Faults(fatal="insufficient_quota")], "failed"),
+        ([Faults(drop_after_ms=2500), *[Faults(mute=True)] * 9], "failed"),
+    ],
+    ids=["none", "1006", "1000", "expiry", "malformed", "5 MB", "silence", "mute", "fatal", "1006 and no other"],
+)
+def test_whatever_goes_wrong_the_call_goes_on_or_ends_in_words(faults: list[Faults], ending: str) -> None:
+    async def main() -> None:
+        said = ["count", "more", "more", "more"]
+        async with OpenAIOffice(GREETING, always("One two three four five."), said, faults) as office:
+            report = await office.call(
+                AwaitAgentSilence(timeout=10),
+                Speak(speak("count")),
+                AwaitAgentSilence(timeout=10),
+                Wait(3),
+                Speak(speak("more")),
+                AwaitAgentSilence(min_gap=1.5, timeout=10),
+                Wait(1),
+                HangUp(),
+                patience=90,
+            )
+            assert office.ending() == ending
+            assert [type for type, _ in office.log()].count("hangup") == 1
+            if ending == "failed":
+                assert heard_words(report.heard)[-3:] == plain_words(phrases("en").cannot_go_on)[-3:]
+            assert longest_wait(report) <= 3.0, json.dumps(office.log(), default=str, indent=1)
+        assert office.wire.open_sessions == 0
+
+    run_virtual(main())
+
+
+def longest_wait(report: CallReport) -> float:
+    """For the agent: from the answer of the phone, or the caller's last word, to the agent's next."""
+    assert report.answered is not None
+    starts = [report.answered, *(step.speech_ended for step in report.steps if step.speech_ended is not None)]
+    spans = report.ear.utterances()
+    waits = []
+    for start in starts:
+        following = [span.start - start for span in spans if span.end > start]
+        if following:
+            waits.append(max(0.0, following[0]))
+    return max(waits, default=math.inf)
