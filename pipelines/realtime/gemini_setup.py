@@ -32,7 +32,7 @@ def talks_as_content(model: str) -> bool:
 
 def vendor_options(setup: Setup) -> Mapping[str, Any]:
     """Raises ValueError for what an agent may not have otherwise."""
-    options = setup.vendor.get("google", {})
+    options: Mapping[str, Any] = setup.vendor.get("google", {})
     unknown = sorted(set(options) - OPTIONS) if isinstance(options, Mapping) else ["a value that is no object"]
     if unknown:
         allowed = ", ".join(sorted(OPTIONS))

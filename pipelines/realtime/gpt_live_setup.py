@@ -60,7 +60,7 @@ def vendor_options(setup: Setup) -> Mapping[str, Any]:
         raise ValueError(
             f"options.vendorSpecific.openai has no {', '.join(unknown)}; with GPT-Live it takes delegation"
         )
-    fields = options.get("delegation", {})
+    fields: Mapping[str, Any] = options.get("delegation", {})
     unknown = sorted(set(fields) - OPTIONS) if isinstance(fields, Mapping) else ["a value that is no object"]
     if unknown:
         allowed = ", ".join(sorted(OPTIONS))
