@@ -32,12 +32,13 @@ def talks_as_content(model: str) -> bool:
 
 def vendor_options(setup: Setup) -> Mapping[str, Any]:
     """Raises ValueError for what an agent may not have otherwise."""
-    options: Mapping[str, Any] = setup.vendor.get("google", {})
+    options: Any = setup.vendor.get("google", {})
     unknown = sorted(set(options) - OPTIONS) if isinstance(options, Mapping) else ["a value that is no object"]
     if unknown:
         allowed = ", ".join(sorted(OPTIONS))
         raise ValueError(f"options.vendorSpecific.google has no {', '.join(unknown)}; it takes {allowed}")
-    return options
+    given: Mapping[str, Any] = options
+    return given
 
 
 def setup_message(model: str, setup: Setup, handle: str | None) -> dict[str, Any]:

@@ -60,12 +60,13 @@ def vendor_options(setup: Setup) -> Mapping[str, Any]:
         raise ValueError(
             f"options.vendorSpecific.openai has no {', '.join(unknown)}; with GPT-Live it takes delegation"
         )
-    fields: Mapping[str, Any] = options.get("delegation", {})
+    fields: Any = options.get("delegation", {})
     unknown = sorted(set(fields) - OPTIONS) if isinstance(fields, Mapping) else ["a value that is no object"]
     if unknown:
         allowed = ", ".join(sorted(OPTIONS))
         raise ValueError(f"options.vendorSpecific.openai.delegation has no {', '.join(unknown)}; it takes {allowed}")
-    return fields
+    given: Mapping[str, Any] = fields
+    return given
 
 
 def _delegate(backend: str, setup: Setup) -> dict[str, Any]:
