@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.realtime.gpt_live import GptLiveModel
-
 from pipelines.agent import AgentDefinition
 from pipelines.agent.modelname import ModelName
 from pipelines.parts import ProviderError
 from pipelines.realtime.gemini import GeminiLiveModel
+from pipelines.realtime.gpt_live import GptLiveModel
 from pipelines.realtime.model import RealtimeModel
 from pipelines.realtime.openai import OpenAIRealtimeModel
 from ultravox.calls import HttpTool
