@@ -42,6 +42,20 @@ class History:
             text = heard[index] if index < len(heard) else ""
             self._entries += replace_text(step, text).messages()
 
+    @property
+    def length(self) -> int:
+        return len(self._entries)
+
+    def complete(self, at: int, text: str) -> bool:
+        """More is known of what the agent said in the entry ``at``, as :attr:`length` was before it: it goes on with
+        ``text``. Whether an entry had to be made for it."""
+        said = self._entries[at] if at < len(self._entries) else None
+        if said is None or said.role != "assistant":
+            self._entries.insert(at, Message("assistant", text))
+            return True
+        self._entries[at] = replace(said, content=f"{said.content} {text}".strip())
+        return False
+
     def messages(self, pending: Sequence[Step] = (), *, guess: str | None = None) -> list[Message]:
         """For the model: the prompt, the conversation, and the steps of the generation under way as it said them.
 

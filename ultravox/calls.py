@@ -151,7 +151,8 @@ def initial_messages(history: Iterable[Message]) -> list[dict[str, Any]]:
 def _first_speaker(setup: Setup) -> dict[str, Any]:
     if setup.greeting is None:
         return {"user": {}}
-    return {"agent": {"text": setup.greeting, "uninterruptible": not setup.interruptible}}
+    uninterruptible = not (setup.interruptible and setup.greeting_interruptible)
+    return {"agent": {"text": setup.greeting, "uninterruptible": uninterruptible}}
 
 
 def _vad(setup: Setup) -> dict[str, str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from media.audio import PCM_8K, PCM_16K
 from pipelines.parts import ProviderError
-from pipelines.realtime.model import Address, Capabilities, Setup
-from ultravox.calls import CallRefused, HttpTool, call_request
+from pipelines.realtime.model import Address, Capabilities, SessionOver, Setup
+from ultravox.calls import GRACE_SECONDS, CallRefused, HttpTool, call_request
 from ultravox.protocol import UltravoxProtocol
 from ultravox.rest import UltravoxRest
 
@@ -27,6 +27,8 @@ class CallAddress(Address):
     """``url`` is the call's join URL, which carries its token; no header is needed."""
 
     call_id: str = ""
+    agents_longest: bool = False
+    """The call's longest is that of the agent's definition, and not Ultravox's."""
 
 
 class UltravoxModel:
@@ -76,15 +78,19 @@ class UltravoxModel:
         except CallRefused as error:
             raise ProviderError(self.name, "bad_request", str(error)) from None
         call = await self._rest.create_call(request)
-        return CallAddress(call.join_url, call_id=call.call_id)
+        agents_longest = (
+            setup.longest_seconds is not None and setup.longest_seconds + GRACE_SECONDS <= self._max_seconds
+        )
+        return CallAddress(call.join_url, call_id=call.call_id, agents_longest=agents_longest)
 
     def protocol(self, setup: Setup, handle: str | None = None) -> UltravoxProtocol:
         """Sessions cannot be resumed: ``handle`` is none of ours, and not looked at."""
         return UltravoxProtocol(interruptible=setup.interruptible)
 
-    async def hang_up(self, address: Address) -> str | None:
-        """Ultravox's ``endReason``: ``hangup`` (we did), ``agent_hangup``, ``timeout``, ``unjoined``,
-        ``connection_error`` or ``system_error``; None where it does not say so in time."""
+    async def hang_up(self, address: Address) -> SessionOver | None:
+        """Ultravox's ``endReason``: ``agent_hangup``, ``timeout``, ``unjoined``, ``connection_error`` or
+        ``system_error``; None where it is ``hangup`` (we did), or is not told in time. A call that lasted as long as
+        any may goes on in another one, unless that was the agent's own longest."""
         if not isinstance(address, CallAddress):
             return None
         try:
@@ -92,7 +98,10 @@ class UltravoxModel:
                 while True:
                     reason = (await self._rest.get_call(address.call_id)).get("endReason")
                     if isinstance(reason, str) and reason:
-                        return reason
+                        if reason == "hangup":
+                            return None
+                        agents = ("agent_hangup", "timeout") if address.agents_longest else ("agent_hangup",)
+                        return SessionOver(reason, by_agent=reason in agents)
                     await asyncio.sleep(_ASK_AGAIN_AFTER)
         except (ProviderError, TimeoutError):
             return None

@@ -21,6 +21,13 @@ MOST_UNHEARD_SECONDS = 300.0
 """What comes of answers beyond this is let go: nobody listens for so long, and it would not end."""
 
 
+LATE_WORDS_SECONDS = 1.0
+"""An answer that was heard, and of which no words are known, is entered into the records so much later."""
+
+WORD_SECONDS = 0.3
+"""How long a word is spoken, where it has to be guessed."""
+
+
 @dataclass(slots=True)
 class Timing:
     """When things happened in the turn that an answer is for."""
@@ -60,7 +67,8 @@ class Item:
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """``response`` is the model's name for it; None for what is said in the service's own voice."""
+    """``response`` is the model's name for it, empty once its session is no more; None for what is said in the
+    service's own voice."""
 
     number: int
     response: str | None
@@ -71,7 +79,7 @@ class Answer:
     timing: Timing | None = None
     items: dict[str, Item] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    after: Step | None = None
+    after: list[Step] = field(default_factory=list)
     """The tools it asked for, and what they returned."""
     first_audio: float | None = None
     began: float | None = None
@@ -79,6 +87,10 @@ class Answer:
     """The model will add nothing."""
     cut: bool = False
     """It was interrupted: what comes late of it is dropped."""
+    heard_whole: Heard | None = None
+    over_at: float = 0.0
+    recorded_at: int | None = None
+    """Where in the history."""
 
     @property
     def has_sound(self) -> bool:
@@ -101,7 +113,18 @@ class Answer:
         """Its steps with all that was said, for the history to cut to what was heard."""
         for step, item in zip(self.steps, self.items.values(), strict=False):
             step.text = item.words.strip()
-        return [*self.steps, self.after] if self.after is not None else self.steps
+        return [*self.steps, *self.after]
+
+    @property
+    def text(self) -> str:
+        return " ".join(text for text in (item.words.strip() for item in self.items.values()) if text)
+
+    def unsaid(self) -> str:
+        """What of :attr:`saying` is missing, where the model broke off. The words may be ahead of their sound."""
+        words = (self.saying or "").split()
+        seconds = sum(item.milliseconds for item in self.items.values()) / 1000
+        said = min(len(self.text.split()), round(seconds / WORD_SECONDS))
+        return " ".join(words[said:])
 
     def heard(self, summary: Heard) -> list[ItemHeard]:
         """Of each part that was not heard whole: how much was. Never more than came."""

@@ -19,6 +19,7 @@ from pipelines.realtime.model import (
     RealtimeEvent,
     RealtimeModel,
     RealtimeProtocol,
+    SessionOver,
     SessionReady,
     Setup,
 )
@@ -183,7 +184,7 @@ class RealtimeConnection:
 
     # The end
 
-    async def close(self, model: RealtimeModel) -> str | None:
+    async def close(self, model: RealtimeModel) -> SessionOver | None:
         """End the session, in bounded time. Returns what the vendor says of why it ended, where it can be asked."""
         self._listener = None
         transport = self._transport

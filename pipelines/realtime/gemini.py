@@ -35,6 +35,7 @@ from pipelines.realtime.model import (
     ResponseEnded,
     Resumable,
     SessionEnding,
+    SessionOver,
     SessionReady,
     Setup,
     ToolOutput,
@@ -106,7 +107,7 @@ class GeminiLiveModel:
     def protocol(self, setup: Setup, handle: str | None = None) -> GeminiLiveProtocol:
         return GeminiLiveProtocol(self._model, setup, handle)
 
-    async def hang_up(self, address: Address) -> str | None:
+    async def hang_up(self, address: Address) -> SessionOver | None:
         return None
 
     async def close(self) -> None:

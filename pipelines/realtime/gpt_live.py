@@ -92,7 +92,7 @@ class GptLiveModel:
     def protocol(self, setup: Setup, handle: str | None = None) -> GptLiveProtocol:
         return GptLiveProtocol(self._model, self._backend, setup)
 
-    async def hang_up(self, address: Address) -> str | None:
+    async def hang_up(self, address: Address) -> SessionOver | None:
         return None
 
     async def close(self) -> None:

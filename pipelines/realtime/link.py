@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from pipelines.parts import ProviderError
@@ -20,6 +21,7 @@ from pipelines.realtime.model import (
     RealtimeProtocol,
     Resumable,
     SessionEnding,
+    SessionOver,
     Setup,
 )
 
@@ -35,8 +37,14 @@ RENEW_SECONDS = 120.0
 RENEW_SHARE = 0.2
 """... or this share of a short session before its end."""
 
-URGENT_SECONDS = 10.0
+URGENT_SECONDS = 3.0
 """So close to the end it is taken in any event."""
+
+RETRY_SECONDS = 5.0
+"""Between attempts to open it."""
+
+ASK_SECONDS = 1.0
+"""How long the vendor is asked why a session is over, before another one is opened."""
 
 BACKLOG_FRAMES = 250
 """Of the caller's sound, while there is no session: 5 s, and more where it goes out in larger pieces."""
@@ -57,7 +65,7 @@ class Session(Protocol):
 
     def lose(self, reason: str) -> None: ...
 
-    async def close(self, model: RealtimeModel) -> str | None: ...
+    async def close(self, model: RealtimeModel) -> SessionOver | None: ...
 
 
 class Opener(Protocol):
@@ -116,7 +124,6 @@ class Link:
         self._clock = clock
         self._open: Opener = opener or RealtimeConnection.open
         self._session: Session | None = None
-        self._next: Session | None = None  # serves from the next quiet moment on
         self._opening: asyncio.Task[None] | None = None
         self._backlog: deque[bytes] = deque(maxlen=BACKLOG_FRAMES)
         self._handle: str | None = None
@@ -191,18 +198,14 @@ class Link:
         if self._ending or self._renew_at is None or now < self._renew_at:
             return
         urgent = self._ends_at is not None and now >= self._ends_at - URGENT_SECONDS
-        if self._next is not None and (quiet or urgent):
-            self._swap(self._next)
-        elif self._next is None and self._opening is None and (quiet or urgent):
+        if self._opening is None and (quiet or urgent):
             self._opening = self._spawn(self._renew())
 
-    async def close(self) -> str | None:
+    async def close(self) -> SessionOver | None:
         """Bounded. Says why the vendor holds the last session to be over, where it can be asked."""
         self._ending = True
-        sessions = [session for session in (self._next, self._session) if session is not None]
-        self._next = self._session = None
-        reasons = await asyncio.gather(*(session.close(self._model) for session in sessions))
-        return reasons[-1] if reasons else None
+        session, self._session = self._session, None
+        return await session.close(self._model) if session is not None else None
 
     # ConnectionListener
 
@@ -221,16 +224,15 @@ class Link:
             self._listener.on_model_event(event)
 
     def on_model_lost(self, connection: Session, reason: str) -> None:
-        if connection is self._next:
-            self._next = None
         if connection is not self._session:
             return
         self._session = None
         if self._ending:
             return
-        self._listener.on_link_lost(reason)
         if self._opening is None:
-            self._opening = self._spawn(self._reopen())
+            self._opening = self._spawn(self._go_on(connection, reason))
+        else:  # of another session, in good time
+            self._listener.on_link_lost(reason)
 
     # Sessions
 
@@ -242,6 +244,21 @@ class Link:
         self._renew_at = now + limit - min(RENEW_SECONDS, limit * RENEW_SHARE) if limit is not None else None
         while self._backlog:
             session.send_audio(self._backlog.popleft())
+
+    async def _go_on(self, lost: Session, reason: str) -> None:
+        """In another session, unless the vendor says that this one was over for good."""
+        over = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ASK_SECONDS):
+                over = await lost.close(self._model)
+        if self._ending:
+            return
+        if over is not None and over.by_agent:
+            self._opening = None
+            self._listener.on_model_event(over)
+            return
+        self._listener.on_link_lost(reason if over is None else f"{reason} ({over.reason})")
+        await self._reopen()
 
     async def _reopen(self) -> None:
         await self._connect()
@@ -259,18 +276,20 @@ class Link:
             )
         except ProviderError:
             self._handle = None
-            self._renew_at = self._clock() + URGENT_SECONDS / 2
+            self._renew_at = self._clock() + RETRY_SECONDS
+            if self._session is None:
+                await self._reopen()
         else:
             self._swap(session)
         finally:
             self._opening = None
 
     def _swap(self, session: Session) -> None:
-        old, self._next = self._session, None
+        old = self._session
         self._take(session)
         if old is not None:
             _ = self._spawn(self._retire(old))
-        self._listener.on_link_restored(renewed=True)
+        self._listener.on_link_restored(renewed=old is not None)
 
     async def _retire(self, session: Session) -> None:
         await session.close(self._model)

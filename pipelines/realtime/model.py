@@ -61,6 +61,7 @@ class Setup:
     """How much silence ends the caller's turn, where the agent says so."""
     greeting: str | None = None
     """Said first; None: the caller speaks first."""
+    greeting_interruptible: bool = True
     idle_seconds: float | None = None
     idle_prompts: Sequence[str] = ()
     idle_farewell: str | None = None
@@ -195,7 +196,8 @@ class SessionEnding:
 
 @dataclass(frozen=True, slots=True)
 class SessionOver:
-    """The model ended the session, and says why. ``by_agent``: the agent hung up, and said its goodbye."""
+    """The model ended the session, and says why. ``by_agent``: the agent hung up, or what the agent's definition allows
+    was over; its goodbye was said, and the call is not to go on in another session."""
 
     reason: str
     by_agent: bool = False
@@ -319,8 +321,9 @@ class RealtimeModel(Protocol):
         """For the socket that :meth:`dial` told of. ``handle``: of a :class:`Resumable`, instead of the history."""
         ...
 
-    async def hang_up(self, address: Address) -> str | None:
-        """The session's socket is closed. Says why the vendor holds it to be over, where it can be asked; bounded."""
+    async def hang_up(self, address: Address) -> SessionOver | None:
+        """The session's socket is closed. Says why the vendor holds it to be over, where it can be asked; bounded, and
+        may be cancelled."""
         ...
 
     async def close(self) -> None: ...

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from media.audio import MULAW_8K, PCM_24K
 from pipelines.parts import ProviderError
-from pipelines.realtime.model import Address, Capabilities, Setup
+from pipelines.realtime.model import Address, Capabilities, SessionOver, Setup
 from pipelines.realtime.openai_protocol import OpenAIRealtimeProtocol
 from pipelines.realtime.openai_session import TRANSCRIPTION, session_fields
 
@@ -53,7 +53,7 @@ class OpenAIRealtimeModel:
         """There are no handles here."""
         return OpenAIRealtimeProtocol(setup, self._session(setup), self.capabilities, secret=self._api_key)
 
-    async def hang_up(self, address: Address) -> str | None:
+    async def hang_up(self, address: Address) -> SessionOver | None:
         return None
 
     async def close(self) -> None: ...

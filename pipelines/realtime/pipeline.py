@@ -46,7 +46,7 @@ from pipelines.history import History, Step
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
 from pipelines.parts import Message, ModelEvent, ProviderError, TextToSpeech, ToolSpec
 from pipelines.phrasebook import phrases
-from pipelines.realtime.answers import MOST_UNHEARD_SECONDS, Answer, Timing
+from pipelines.realtime.answers import LATE_WORDS_SECONDS, MOST_UNHEARD_SECONDS, Answer, Timing
 from pipelines.realtime.link import Link, Opener
 from pipelines.realtime.model import (
     AudioCame,
@@ -74,7 +74,7 @@ from pipelines.realtime.model import (
 )
 from pipelines.realtime.setup import detection_of, setup_of
 from pipelines.realtime.stream import Utterances
-from pipelines.realtime.voice import CallerVoice
+from pipelines.realtime.voice import CallerVoice, TurnGate
 from pipelines.tools import Toolbox
 
 CHORES_SECONDS = 0.05
@@ -94,6 +94,24 @@ SAY_SECONDS = 1.8
 PATIENT_SECONDS = 30.0
 """Between two words of patience to a caller of whom the model seems to hear nothing."""
 
+BROKEN_OFF_SECONDS = 4.0
+"""Nothing more came of an answer under way, all of which was heard: it broke off."""
+
+UNANSWERED_SECONDS = 6.0
+"""Voice of the caller that is older needs no answer any more."""
+
+STALLED_SECONDS = 3.0
+"""A model whose sound never ends has sent none for so long: it is gone, whatever its socket says."""
+
+GOODBYE_SECONDS = 2.0
+"""So long after it hung up a model may begin to say goodbye ..."""
+
+LONGEST_GOODBYE = 20.0
+"""... and so long it may take."""
+
+LEAST_TURN = 0.2
+"""Seconds of voice that are a turn, where we tell turns."""
+
 LEAST_VOICE = 0.8
 """Seconds of voice without a word from the model about it: it may be deaf."""
 
@@ -102,6 +120,8 @@ MAX_CALL_SECONDS = 3600.0
 _FRAMES = {"low": 1, "medium": 2, "high": 3}
 """Frames of the caller that go to the model at once."""
 _LATE = 64
+_OVER = 8
+"""Answers whose words may still come."""
 
 
 class _NoModel:
@@ -152,6 +172,7 @@ class Realtime:
         self._language = options.tts.language or "en"
         turns = options.turns
         self._caller = CallerVoice(turns.endpointing.max_delay / 2 if self._detection == "own" else 0.4)
+        self._gate = TurnGate() if self._detection == "own" and not self._can.continuous else None
         self._link = Link(model, self._setup, self, spawn=spawn, clock=clock, opener=opener)
         self._together = _FRAMES[options.latency]
         self._frames: list[bytes] = []
@@ -161,6 +182,9 @@ class Realtime:
         self._answers: dict[int, Answer] = {}
         self._number = 0
         self._late: deque[str] = deque(maxlen=_LATE)  # responses that were interrupted
+        self._over: deque[Answer] = deque(maxlen=_OVER)  # heard to their end
+        self._last_said = ""
+        self._noted: set[str] = set()  # kinds of faults that are in the log
         self._sayings: deque[tuple[str, EndReason | None, float]] = deque()  # asked of the model, and not begun
         self._utterances = Utterances(self._can.output) if self._can.pacing == "realtime" else None
         self._waiting: float | None = None  # since when the caller waits for an answer
@@ -174,7 +198,9 @@ class Realtime:
         self._paused_at: float | None = None
         self._failures = 0
         self._ending = False
+        self._goodbye = False  # the model hung up, and may say goodbye yet
         self._end_by: float | None = None
+        self._sound_at = 0.0  # the latest of the model's
         self._started_at = self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._playout: Playout | None = None
@@ -196,7 +222,7 @@ class Realtime:
 
     def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
         now = self._clock()
-        self._started_at = self._fed = now
+        self._started_at = self._fed = self._sound_at = now
         self._detector = detector
         self._playout = Playout(sink, format, echo=detector.echo)
         self._to_model = Converter(format, self._can.input) if format != self._can.input else None
@@ -230,9 +256,10 @@ class Realtime:
         self._ending = True
         if self._playout is not None:
             self._on_playout(self._playout.close(self._clock()))
-        why = await self._link.close()
-        if why:
-            self._host.on_event(ModelNoted("fault", f"the model's session ended: {why}"))
+        self._record_all()
+        over = await self._link.close()
+        if over is not None and not over.by_agent:
+            self._note_fault("session over", f"the model's session ended: {over.reason}")
 
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         if self._ending:
@@ -246,6 +273,7 @@ class Realtime:
             self._host.end_call(reason)
 
     def _setup(self) -> Any:
+        self._record_all()
         return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=self._started_at == 0.0)
 
     # The audio path
@@ -257,9 +285,20 @@ class Realtime:
         if change is not None or self._paused_at is not None:
             self._on_voice(change, now)
         self._fed = now
-        self._frames.append(frame)
+        if self._gate is None:
+            self._frames.append(frame)
+        elif not self._gated(self._gate, frame):
+            return
         if len(self._frames) >= self._together:
             self._send_frames()
+
+    def _gated(self, gate: TurnGate, frame: bytes) -> bool:
+        """Whether there is something of the caller's turn to be sent."""
+        caller = self._caller
+        if caller.speaking and caller.voiced >= LEAST_TURN and self._paused_at is None:
+            gate.take()
+        self._frames += gate.hear(frame, speaking=caller.speaking)
+        return bool(self._frames)
 
     def _send_frames(self) -> None:
         pcm = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
@@ -300,13 +339,19 @@ class Realtime:
         if self._sayings and now - self._sayings[0][2] >= SAY_SECONDS:
             self._link.send(lambda protocol: protocol.interrupt())
             self._sayings_to_ourselves()
+        if self._over and self._over[-1].heard_whole is not None:
+            self._record_late(now)
         if self._ending:
             if self._end_by is not None and now >= self._end_by:
                 self._end_by = None
-                self._host.end_call(self._end_reason())
+                self._end_at_last()
             return
+        if self._utterances is not None and self._link.is_open and now - self._sound_at > STALLED_SECONDS:
+            self._sound_at = now
+            self._link.lose("its sound stopped")
         self._wonder(now)
-        self._link.tick(now, quiet=not self._answers and not self._caller.speaking)
+        self._miss_the_rest(playout, now)
+        self._link.tick(now, quiet=self._is_quiet(now))
         prompt = self._idle.tick(now)
         match prompt:
             case IdlePrompt(text):
@@ -317,6 +362,21 @@ class Realtime:
                 pass
         if now - self._started_at >= self._longest:
             self.say_and_end(self._agent.options.time_exceeded_message, "max_duration")
+
+    def _is_quiet(self, now: float) -> bool:
+        """Nobody speaks, or thinks about what to say: another session can take over."""
+        voice = self._caller.last_voice
+        answered = voice <= self._sound_at or now - voice > UNANSWERED_SECONDS
+        return answered and not self._answers and not self._caller.speaking and not self._sayings
+
+    def _miss_the_rest(self, playout: Playout, now: float) -> None:
+        """An answer that broke off without a word is not waited for."""
+        if self._utterances is not None or now - self._sound_at < BROKEN_OFF_SECONDS or playout.unheard_seconds:
+            return
+        if any(
+            answer.response is not None and not answer.done and answer.has_sound for answer in self._answers.values()
+        ):
+            self._link.lose("an answer broke off")
 
     # The caller, by our ears
 
@@ -356,8 +416,10 @@ class Realtime:
         caller = self._caller
         if self._ending:
             return
-        if self._detection == "own" and caller.voiced >= 0.2 and (self._paused_at is None or not self._answers):
+        if self._detection == "own" and caller.voiced >= LEAST_TURN and (self._paused_at is None or not self._answers):
             self._noticed = True
+            if self._frames:
+                self._send_frames()
             self._link.send(lambda protocol: protocol.answer())
             self._await_answer(caller.last_voice)
         elif self._noticed or (caller.voiced >= LEAST_VOICE and not self._answers):
@@ -431,6 +493,7 @@ class Realtime:
             case OutputCleared():
                 self._barge_in(now, by_us=False)
             case CallerSaid(_, text, final):
+                self._on_sign_of_hearing(text, now)
                 if final and text.strip():
                     self._idle.reset()
                     self._on_words_of_caller(text.strip())
@@ -448,9 +511,11 @@ class Realtime:
                 if fatal:
                     self._give_up(ProviderError(self._model.name, kind, message))
                 else:
-                    self._host.on_event(ModelNoted("fault", message))
+                    self._note_fault(kind, message)
             case NotUnderstood(what):
-                self._host.on_event(ModelNoted("not_understood", what))
+                first = "not understood" not in self._noted
+                self._noted.add("not understood")
+                self._host.on_event(ModelNoted("not_understood", what if first else ""))
             case SessionOver(reason, by_agent):
                 self._on_session_over(reason, by_agent=by_agent)
             case SessionReady() | Resumable() | SessionEnding():
@@ -458,7 +523,23 @@ class Realtime:
             case _:
                 assert_never(event)
 
+    def _note_fault(self, kind: str, message: str) -> None:
+        """All are counted, and the first of each kind is in the log."""
+        first = kind not in self._noted
+        self._noted.add(kind)
+        self._host.on_event(ModelNoted("fault", message if first else ""))
+
+    def _on_sign_of_hearing(self, text: str, now: float) -> None:
+        """The model knows words of the caller, who waits for an answer, then, if nothing was said since."""
+        caller = self._caller
+        if self._ending or not text.strip() or caller.speaking or caller.last_voice <= self._sound_at:
+            return
+        if self._waiting is None and caller.voiced and not self._answers:
+            self._await_answer(caller.last_voice)
+        self._noticed = self._noticed or self._waiting is not None
+
     def _on_words_of_caller(self, text: str) -> None:
+        self._record_all()
         self.history.user(text)
         self._asked = text
         if not any(answer.has_sound and not answer.cut for answer in self._answers.values()):
@@ -466,8 +547,14 @@ class Realtime:
 
     def on_link_restored(self, *, renewed: bool) -> None:
         """The call goes on in another session, which knows the conversation as the caller heard it."""
+        self._sound_at = self._clock()
         self._host.on_event(ModelNoted("renewed" if renewed else "reconnected"))
-        if renewed or self._ending:
+        if renewed:
+            self._break_off()
+        self._late.clear()  # the names of answers begin anew
+        for answer in (*self._answers.values(), *self._over):
+            answer.response = answer.response and ""
+        if self._ending:
             return
         unanswered = self._unanswered
         if unanswered is not None:
@@ -480,14 +567,19 @@ class Realtime:
     def on_link_lost(self, reason: str) -> None:
         """What had come of an answer is said to its end; another session is on its way."""
         self._host.on_event(PartFailed("llm", self._model.name, "connect", f"{self._model.name}: {reason}"))
-        broken = [answer for answer in self._answers.values() if answer.response is not None and not answer.done]
-        for answer in broken:
-            self._finish(answer)
-            self._unanswered = self._asked  # as much of it as came is not an answer
+        broken = self._break_off()
         self._sayings_to_ourselves()
         if (broken or self._unanswered is not None or self._waiting is not None) and not self._ending:
             self._noticed = True
             self._await_answer(self._clock())
+
+    def _break_off(self) -> bool:
+        """No more comes of the answers under way. Whether there were any."""
+        broken = [answer for answer in self._answers.values() if answer.response is not None and not answer.done]
+        for answer in broken:
+            self._finish(answer)
+            self._unanswered = self._asked  # as much of it as came is not an answer
+        return bool(broken)
 
     def on_link_given_up(self, error: ProviderError) -> None:
         self._give_up(error)
@@ -505,10 +597,13 @@ class Realtime:
                 return answer
         if response in self._late or self._playout is None:
             return None
-        if self._ending and not self._sayings:
+        if self._ending and not self._sayings and not self._goodbye:
             self._late.append(response)  # the call is ending with something else
             return None
         answer = Answer(self._next(), response, began=now)
+        if self._goodbye:
+            self._goodbye, self._end_by = False, now + LONGEST_GOODBYE
+            answer.protected, answer.ends = True, "agent"
         if self._sayings:
             answer.saying, answer.ends, _ = self._sayings.popleft()
             answer.protected = answer.ends is not None or self._is_opening
@@ -537,6 +632,7 @@ class Realtime:
             return
         self._waiting, self._noticed, self._failures = None, False, 0
         self._unanswered = None
+        self._sound_at = now
         if answer.first_audio is None:
             answer.first_audio = now
         answer.item(item, playout, self._can.output).write(data, self._can.output)
@@ -546,6 +642,7 @@ class Realtime:
         utterances, playout = self._utterances, self._playout
         if utterances is None or playout is None:
             return
+        self._sound_at = now
         for sound in utterances.push(data):
             if sound is None:
                 for answer in [a for a in self._answers.values() if a.response is not None]:
@@ -554,7 +651,8 @@ class Realtime:
             name = f"utterance {utterances.count}"
             found = self._answer_of(name, now)
             if found is not None:
-                self._waiting, self._noticed, self._unanswered = None, False, None
+                self._waiting, self._noticed, self._failures = None, False, 0
+                self._unanswered = None
                 found.item(name, playout, self._can.output).write(sound, self._can.output)
                 if utterances.words:
                     found.items[name].add_words(utterances.take_words())
@@ -563,9 +661,23 @@ class Realtime:
         if self._utterances is not None:
             self._utterances.words += text
             return
+        over = next((answer for answer in self._over if answer.response == response), None)
+        if over is not None:
+            self._on_late_words(over, item, text)
+            return
         answer, playout = self._answer_of(response, self._clock()), self._playout
         if answer is not None and playout is not None:
             answer.item(item, playout, self._can.output).add_words(text)
+
+    def _on_late_words(self, answer: Answer, item: str, text: str) -> None:
+        """The answer was heard to its end, and its words come only now."""
+        if answer.recorded_at is None:
+            known = answer.items.get(item) or next(iter(answer.items.values()))
+            known.add_words(text)
+        elif text.strip() and self.history.complete(answer.recorded_at, text.strip()):
+            for other in self._over:
+                if other is not answer and other.recorded_at is not None and other.recorded_at >= answer.recorded_at:
+                    other.recorded_at += 1
 
     def _on_response_ended(self, event: ResponseEnded, now: float) -> None:
         answer = next((a for a in self._answers.values() if a.response == event.response), None)
@@ -580,8 +692,18 @@ class Realtime:
         if answer is not None:
             if answer.saying is not None and not answer.has_sound and not answer.cut:
                 saying, ends, answer.ends = answer.saying, answer.ends, None
-                self._say_ourselves(saying, ends)
+                self._say_ourselves(saying, ends, protected=answer.protected)
+            if event.status == "cancelled" and answer.protected and not answer.cut and answer.has_sound:
+                self._say_the_rest(answer)
             self._finish(answer)
+
+    def _say_the_rest(self, answer: Answer) -> None:
+        """The model fell silent for a caller who was not to interrupt."""
+        rest, ends, answer.ends = answer.unsaid(), answer.ends, None
+        if rest:
+            self._say_ourselves(rest, ends, protected=True)
+        else:
+            answer.ends = ends
 
     def _finish(self, answer: Answer) -> None:
         answer.done = True
@@ -591,9 +713,8 @@ class Realtime:
             self._host.wake()
         if answer.ends is not None and self._playout is not None:
             self._end_by = self._clock() + self._playout.unheard_seconds + self._agent.options.ending.max_wait
-        text = " ".join(item.words.strip() for item in answer.items.values())
-        if text.strip():
-            self._host.on_saying(text.strip())
+        if answer.text:
+            self._host.on_saying(answer.text)
 
     @property
     def _is_opening(self) -> bool:
@@ -640,14 +761,43 @@ class Realtime:
                     self._host.on_event(Underran(cause, seconds))
                 case PlayoutFinished(heard) | PlayoutCut(heard):
                     answer = self._answers.pop(heard.generation)
-                    if answer.cut and self._can.truncates and answer.response is not None:
+                    if answer.cut and self._can.truncates and answer.response:
                         self._tell_heard(answer.heard(heard))
-                    self.history.agent(answer.record(), heard.steps)
-                    if heard.text:
-                        self._host.on_event(AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds))
+                    self._record_all()
+                    answer.heard_whole, answer.over_at = heard, self._clock()
+                    if answer.response is None or self._utterances is not None or isinstance(event, PlayoutCut):
+                        self._record(answer)
+                    else:
+                        self._over.append(answer)
+                        if heard.text or not heard.seconds:
+                            self._record(answer)
                     self._on_over(answer)
                 case _:
                     assert_never(event)
+
+    def _record(self, answer: Answer) -> None:
+        """Into the history, and the call's log: what was heard of an answer that is over."""
+        heard, answer.heard_whole = answer.heard_whole, None
+        if heard is None:
+            return
+        answer.recorded_at = self.history.length
+        texts = (
+            heard.steps if heard.text or not heard.complete else [item.words.strip() for item in answer.items.values()]
+        )
+        self.history.agent(answer.record(), texts)
+        said = " ".join(text for text in texts if text)
+        if said:
+            self._last_said = said
+            self._host.on_event(AgentSaid(said, heard.generation, not heard.complete, heard.seconds))
+
+    def _record_late(self, now: float) -> None:
+        if now - self._over[-1].over_at >= LATE_WORDS_SECONDS:
+            self._record_all()
+
+    def _record_all(self) -> None:
+        """What waits for its words is entered without: something follows it."""
+        if self._over:
+            self._record(self._over[-1])
 
     def _tell_heard(self, parts: Sequence[ItemHeard]) -> None:
         if parts:
@@ -673,9 +823,12 @@ class Realtime:
     def _use_tools(self, asked: ToolsAsked, now: float) -> None:
         if asked.response in self._late or self._ending:
             return  # an interrupted answer does not act
-        answer = self._answer_of(asked.response, now)
-        if answer is None:
-            return
+        if self._utterances is None:
+            answer = self._answer_of(asked.response, now)
+            if answer is None:
+                return
+        else:
+            answer = self._utterance()  # it goes on speaking, or is silent, whatever it asks for
         step, outputs = Step(), []
         for call in asked.calls:
             self._host.on_event(ToolCalled(call.name, call.arguments))
@@ -686,15 +839,28 @@ class Realtime:
             outputs.append(ToolOutput(asked.response, call, result.text))
             if result.hang_up:
                 self._hang_up(answer, now)
-        answer.after = step
+        if answer is not None:
+            answer.after.append(step)
+        else:
+            self.history.agent([step], ())
         if not self._ending:
             self._link.send(lambda protocol: protocol.results(outputs))
             self._noticed = True
             self._await_answer(now)
 
-    def _hang_up(self, answer: Answer, now: float) -> None:
+    def _utterance(self) -> Answer | None:
+        """What a model whose sound never ends is saying."""
+        return next((answer for answer in self._answers.values() if answer.response is not None), None)
+
+    def _hang_up(self, answer: Answer | None, now: float) -> None:
         """Once this was heard; a word of goodbye where the model found none."""
         self._shut()
+        if answer is None:
+            self._goodbye, self._end_by = True, now + GOODBYE_SECONDS
+            return
+        if self._utterances is not None:
+            answer.protected, answer.ends, self._end_by = True, "agent", now + LONGEST_GOODBYE
+            return
         unheard = self._playout.unheard_seconds if self._playout is not None else 0.0
         self._end_by = now + unheard + self._agent.options.ending.max_wait
         answer.protected = True
@@ -708,14 +874,25 @@ class Realtime:
         if not by_agent:
             self._link.lose(f"the session is over: {reason}")
             return
+        if self._ending:
+            return
+        last = max(self._answers.values(), key=lambda answer: answer.number, default=None)
+        why = self._why_over(last)
         self._shut()
         self._link.expect_the_end()
-        last = max(self._answers.values(), key=lambda answer: answer.number, default=None)
         if last is None:
-            self._host.end_call("agent")
+            self._host.end_call(why)
         else:
-            last.ends = "agent"
+            last.ends = why
             self._finish(last)
+
+    def _why_over(self, last: Answer | None) -> EndReason:
+        """The model ended the session by itself: because of its own clocks, or as it saw fit."""
+        if self._clock() - self._started_at >= self._longest:
+            return "max_duration"
+        said = last.text if last is not None else self._last_said
+        idle = self._agent.options.idle
+        return "idle" if self._can.idles and idle.timeout is not None and _same(said, idle.farewell) else "agent"
 
     # What is to be said as it stands
 
@@ -733,10 +910,10 @@ class Realtime:
             text, ends, _ = self._sayings.popleft()
             self._say_ourselves(text, ends)
 
-    def _say_ourselves(self, text: str, ends: EndReason | None = None) -> None:
+    def _say_ourselves(self, text: str, ends: EndReason | None = None, *, protected: bool = False) -> None:
         if self._stage is None:
             return
-        generation = Generation(self._next(), text, protected=ends is not None, ends=ends)
+        generation = Generation(self._next(), text, protected=protected or ends is not None, ends=ends)
         answer = Answer(generation.number, None, protected=generation.protected, ends=ends, done=True)
         answer.steps = generation.steps
         self._begin(answer)
@@ -772,6 +949,15 @@ class Realtime:
         if self._paused_at is not None:
             self._go_on(self._clock())
 
+    def _end_at_last(self) -> None:
+        """What was waited for did not come."""
+        farewell = self._agent.options.ending.farewell
+        if self._goodbye and farewell:
+            self._goodbye = False
+            self._say_ourselves(farewell, "agent")
+        else:
+            self._host.end_call(self._end_reason())
+
     def _end_reason(self) -> EndReason:
         return next((a.ends for a in self._answers.values() if a.ends is not None), "agent")
 
@@ -796,6 +982,10 @@ class Realtime:
     def _quiet_if_over(self, now: float) -> None:
         if not self._answers and not self._caller.speaking and not self._ending and self._waiting is None:
             self._idle.quiet(now)
+
+
+def _same(said: str, text: str) -> bool:
+    return " ".join(said.split()).casefold() == " ".join(text.split()).casefold()
 
 
 async def _decided() -> None:

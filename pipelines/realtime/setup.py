@@ -36,6 +36,7 @@ def setup_of(
         detection=detection_of(agent, can),
         interruptible=options.turns.interruption.enabled,
         greeting=opening.text if first and opening is not None else None,
+        greeting_interruptible=opening is None or opening.interruptible,
         idle_seconds=options.idle.timeout,
         idle_prompts=options.idle.prompts,
         idle_farewell=options.idle.farewell,

@@ -6,9 +6,17 @@ comes, and tell turns where the agent's definition wants that.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from typing import Literal
 
 from media.audio import FRAME_SECONDS
+
+PRE_ROLL_FRAMES = 15
+"""Of sound before the caller is taken to speak: 300 ms."""
+
+MOST_HELD_FRAMES = 500
+"""Of what may be a turn or a cough: 10 s."""
 
 _WINDOW, _FRAMES = 0b11111, 3
 """Speech begins with three frames of voice out of five."""
@@ -49,3 +57,41 @@ class CallerVoice:
         self.speaking = False
         self._recent = 0
         return "ended"
+
+
+class TurnGate:
+    """Lets through the caller's turns, with a little of what was before and the pause that ends them: what a model
+    without detection of its own is to answer holds nothing else.
+
+    What may be a turn is held until it is taken for one (:meth:`take`); what was none is let go.
+    """
+
+    __slots__ = ("_held", "_taken")
+
+    def __init__(self) -> None:
+        self._held: deque[bytes] = deque(maxlen=PRE_ROLL_FRAMES)
+        self._taken = False
+
+    def take(self) -> None:
+        """What the caller is saying is a turn."""
+        self._taken = True
+
+    def hear(self, frame: bytes, *, speaking: bool) -> Sequence[bytes]:
+        """A frame of the caller, and whether he speaks or pauses in what he says: what is to be sent now."""
+        held = self._held
+        if not speaking:
+            if self._taken or held.maxlen != PRE_ROLL_FRAMES:
+                self._taken = False
+                self._held = held = deque(held, PRE_ROLL_FRAMES)
+            held.append(frame)
+            return ()
+        if self._taken:
+            if not held:
+                return (frame,)
+            frames = (*held, frame)
+            held.clear()
+            return frames
+        if held.maxlen == PRE_ROLL_FRAMES:
+            self._held = held = deque(held, MOST_HELD_FRAMES)
+        held.append(frame)
+        return ()

@@ -12,6 +12,7 @@ import pytest
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Wait
 from jambonz.simulator.report import CallReport
 from pipelines.phrasebook import phrases
+from pipelines.realtime.model import Address
 from pipelines.realtime.openai import OpenAIRealtimeModel
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
@@ -43,7 +44,7 @@ class OpenAIOffice(RealtimeOffice):
         left = list(faults)
         texts: list[str] = list(said)
 
-        def make() -> RealtimeSimulation:
+        def make(address: Address) -> RealtimeSimulation:
             simulation = RealtimeSimulation(
                 reply=reply, behaviour=behaviour or Behaviour(), faults=left.pop(0) if left else Faults()
             )

@@ -31,6 +31,7 @@ from pipelines.realtime.model import (
     RealtimeProtocol,
     ResponseBegan,
     ResponseEnded,
+    SessionOver,
     Setup,
     ToolOutput,
     ToolsAsked,
@@ -110,7 +111,7 @@ class MemoryModel:
     def protocol(self, setup: Setup, handle: str | None = None) -> RealtimeProtocol:
         return Commands()
 
-    async def hang_up(self, address: Address) -> str | None:
+    async def hang_up(self, address: Address) -> SessionOver | None:
         return None
 
     async def close(self) -> None: ...
@@ -199,7 +200,7 @@ class MemorySession:
         if listener is not None:
             listener.on_model_lost(self, reason)  # type: ignore[arg-type]  # as a link's session
 
-    async def close(self, model: RealtimeModel) -> str | None:
+    async def close(self, model: RealtimeModel) -> SessionOver | None:
         self._listener = None
         self._stop()
         return None

@@ -10,7 +10,17 @@ from typing import Any, Protocol
 
 from pipelines.parts import ProviderError
 from pipelines.realtime.connection import CONNECT_SECONDS
-from pipelines.realtime.model import Outgoing, RealtimeModel, RealtimeProtocol, SessionReady, Setup
+from pipelines.realtime.model import (
+    Address,
+    Outgoing,
+    RealtimeModel,
+    RealtimeProtocol,
+    SessionOver,
+    SessionReady,
+    Setup,
+)
+from tests.simulators.live_wire import Session
+from tests.simulators.ultravox_call import SimulatedCall
 
 LATENCY = 0.015
 """One way."""
@@ -29,11 +39,54 @@ class Simulation(Protocol):
     def tick(self, now: float) -> Sequence[Any]: ...
 
 
+class Live:
+    """A Gemini Live or a GPT-Live as a :class:`Simulation`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def next_at(self) -> float | None:
+        return self._session.next_at()
+
+    def opened(self, now: float) -> Sequence[Any]:
+        return ()
+
+    def receive(self, message: str | bytes, now: float) -> Sequence[Any]:
+        return self._session.receive(message, now)
+
+    def tick(self, now: float) -> Sequence[Any]:
+        return self._session.advance(now)
+
+
+class Joined:
+    """An Ultravox call as a :class:`Simulation`."""
+
+    def __init__(self, call: SimulatedCall) -> None:
+        self.call = call
+        self._now = 0.0
+
+    @property
+    def next_at(self) -> float | None:
+        return self._now + 0.02 if self.call.ended_at is None else None
+
+    def opened(self, now: float) -> Sequence[Any]:
+        self._now = now
+        return self.call.join(now)
+
+    def receive(self, message: str | bytes, now: float) -> Sequence[Any]:
+        return self.call.receive(message, now)
+
+    def tick(self, now: float) -> Sequence[Any]:
+        self._now = now
+        return self.call.tick(now)
+
+
 @dataclass
 class Wire:
     """Opens sessions as :meth:`RealtimeConnection.open` does, each to a simulation that ``make`` makes."""
 
-    make: Callable[[], Simulation]
+    make: Callable[[Address], Simulation]
     sessions: list[WireSession] = field(default_factory=list)
 
     async def open(
@@ -45,7 +98,8 @@ class Wire:
         on_fault: Callable[[Exception], None],
         handle: str | None = None,
     ) -> WireSession:
-        session = WireSession(model.protocol(setup, handle), self.make(), listener)
+        address = await model.dial(setup)
+        session = WireSession(model.protocol(setup, handle), self.make(address), listener, address)
         self.sessions.append(session)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -53,6 +107,8 @@ class Wire:
         except TimeoutError:
             session.lose("")
             raise ProviderError(model.name, "timeout", "there was no session in time") from None
+        if not session.is_open:
+            raise ProviderError(model.name, "connect", "the session was closed at once")
         return session
 
     @property
@@ -61,12 +117,15 @@ class Wire:
 
 
 class WireSession:
-    def __init__(self, protocol: RealtimeProtocol, simulation: Simulation, listener: Any) -> None:
+    def __init__(
+        self, protocol: RealtimeProtocol, simulation: Simulation, listener: Any, address: Address | None = None
+    ) -> None:
         self.protocol = protocol
         self.simulation = simulation
         self.seconds: float | None = None
         self.ready = asyncio.Event()
         self._listener: Any = listener
+        self._address = address
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._up: deque[Outgoing] = deque()
@@ -86,14 +145,18 @@ class WireSession:
 
     def lose(self, reason: str) -> None:
         listener, self._listener = self._listener, None
-        self._stop()
+        self._leave(clean=False)
         if listener is not None and self.ready.is_set():
             listener.on_model_lost(self, reason)
+        self.ready.set()
 
-    async def close(self, model: RealtimeModel) -> str | None:
+    async def close(self, model: RealtimeModel) -> SessionOver | None:
+        if self._listener is not None:
+            for message in self.protocol.closing():
+                self.simulation.receive(message, self._loop.time())
         self._listener = None
-        self._stop()
-        return None
+        self._leave(clean=True)
+        return await model.hang_up(self._address) if self._address is not None else None
 
     def _open(self) -> None:
         self._from_model(self.simulation.opened(self._loop.time()))
@@ -138,6 +201,11 @@ class WireSession:
 
     def _later(self, what: Callable[..., None], *arguments: Any) -> None:
         self._loop.call_later(LATENCY, what, *arguments)
+
+    def _leave(self, *, clean: bool) -> None:
+        self._stop()
+        if isinstance(self.simulation, Joined):
+            self.simulation.call.left(self._loop.time(), clean=clean)
 
     def _stop(self) -> None:
         if self._timer is not None:

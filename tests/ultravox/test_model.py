@@ -14,7 +14,16 @@ from aiohttp import web
 
 from media.audio import PCM_8K, PCM_16K
 from pipelines.parts import ProviderError
-from pipelines.realtime.model import Address, AudioCame, RealtimeModel, ResponseEnded, SessionReady, Setup, WordsCame
+from pipelines.realtime.model import (
+    Address,
+    AudioCame,
+    RealtimeModel,
+    ResponseEnded,
+    SessionOver,
+    SessionReady,
+    Setup,
+    WordsCame,
+)
 from tests.simulators.ultravox import KEY, UltravoxServer, serve_ultravox
 from tests.simulators.ultravox_call import Faults
 from ultravox import model as model_module
@@ -63,7 +72,7 @@ async def test_a_whole_call() -> None:
         sound = b"".join(event.data for event in events if isinstance(event, AudioCame))
         assert PCM_16K.seconds(sound) == pytest.approx(0.4)
         assert "".join(event.text for event in events if isinstance(event, WordsCame)) == "Hello there."
-        assert await model.hang_up(address) == "agent_hangup"
+        assert await model.hang_up(address) == SessionOver("agent_hangup", by_agent=True)
         await model.close()
 
 
@@ -84,7 +93,9 @@ async def test_the_reason_of_the_end_is_written_late(monkeypatch: pytest.MonkeyP
         address = await model.dial(Setup(""))
         async with http.ws_connect(address.url) as socket:
             await socket.receive()
-        assert await model.hang_up(address) == "hangup"
+        began = asyncio.get_running_loop().time()
+        assert await model.hang_up(address) is None
+        assert asyncio.get_running_loop().time() - began < 0.5, "it was told, and that we hung up is no news"
         server.reason_after = 60
         assert await model.hang_up(address) is None
         server.reason_after, server.refuse = 0, [500]
@@ -106,7 +117,7 @@ async def test_a_socket_cut_in_the_middle_of_a_word() -> None:
             while not socket.closed:
                 await read(socket, protocol)
             assert socket.close_code == 1006
-        assert await model.hang_up(address) == "system_error"
+        assert await model.hang_up(address) == SessionOver("system_error")
 
 
 async def test_an_agent_that_makes_no_call_is_refused_before_anything_is_asked() -> None:

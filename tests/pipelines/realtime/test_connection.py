@@ -25,6 +25,7 @@ from pipelines.realtime.model import (
     Outgoing,
     RealtimeEvent,
     RealtimeProtocol,
+    SessionOver,
     SessionReady,
     Setup,
     ToolOutput,
@@ -84,8 +85,8 @@ class Model:
     def protocol(self, setup: Setup, handle: str | None = None) -> RealtimeProtocol:
         return Plain()
 
-    async def hang_up(self, address: Address) -> str | None:
-        return "because"
+    async def hang_up(self, address: Address) -> SessionOver | None:
+        return SessionOver("because")
 
     async def close(self) -> None: ...
 
@@ -165,7 +166,7 @@ async def test_a_session_from_its_beginning_to_its_end() -> None:
         connection.send_audio(bytes(320))
         connection.send(connection.protocol.say("say this"))
         await notes.until(lambda: len(notes.events) == 2)
-        assert await connection.close(model) == "because"
+        assert await connection.close(model) == SessionOver("because")
         assert not connection.is_open
         connection.send_audio(bytes(320))  # does nothing any more
     assert notes.events == [SessionReady(60.0), AudioCame("r", "i", b"\x01\x02")]

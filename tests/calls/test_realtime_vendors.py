@@ -1,0 +1,335 @@
+"""Whole calls on the wires of Gemini Live, GPT-Live and Ultravox, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Self, cast
+
+import pytest
+
+from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Step, Wait
+from jambonz.simulator.report import CallReport
+from pipelines.phrasebook import phrases
+from pipelines.realtime.gemini import GeminiLiveModel
+from pipelines.realtime.gpt_live import GptLiveModel
+from pipelines.realtime.model import Address
+from tests.calls.realtime_office import RealtimeOffice
+from tests.clock import run_virtual
+from tests.simulators.coarse import read_coarsely, speak_coarsely
+from tests.simulators.codeword import heard_words, plain_words, speak
+from tests.simulators.gemini_live import GeminiServer, GeminiSession
+from tests.simulators.gpt_live import GptLiveServer, GptLiveSession
+from tests.simulators.live_wire import Fault, Reply, Turn
+from tests.simulators.realtime_wire import Joined, Live, Simulation, Wire
+from tests.simulators.ultravox_call import Answer, Faults, Heard, SimulatedCall, UseTool
+from tests.simulators.ultravox_call import HangUp as AgentHangsUp
+from ultravox.model import CallAddress, UltravoxModel
+from ultravox.rest import CreatedCall, UltravoxRest
+
+HELLO = "Hello, this is the test agent."
+LONG = "alfa four echo five golf nine kilo lima mike oboe papa item zulu zero dial ring"
+TOOLS: dict[str, Any] = {
+    "functions": [
+        {"name": "hangup", "implementation": "builtin", "platform": "hangup", "description": "End the call."},
+        {"name": "look", "implementation": "stub", "result": "found", "description": "Look something up."},
+    ]
+}
+AGENT: dict[str, Any] = {"options": {"greeting": HELLO, "idle": {"timeout": None}}, **TOOLS}
+SCRIPT: dict[str, tuple[str, str | None]] = {
+    "look": ("Let me look.", "look"),
+    "count": (LONG, None),
+    "stop it": ("Alright.", None),
+    "thanks": ("Goodbye then.", "hangup"),
+}
+TALK: list[Step] = [
+    AwaitAgentSilence(),
+    Speak(speak("look")),
+    AwaitAgentSilence(min_gap=1.5),
+    Speak(speak("count")),
+    BargeIn(speak("stop it"), after=2.0),
+    AwaitAgentSilence(min_gap=1.5),
+    Speak(speak("thanks")),
+    Wait(10),
+]
+SAID = ["look", "count", "stop it", "thanks"]
+
+
+def scripted(history: list[Turn]) -> Reply:
+    last = history[-1]
+    if last.role == "tool":
+        return Reply("It is there.")
+    _, colon, rest = last.text.partition(":\n")
+    if colon and rest not in SCRIPT:
+        return Reply(rest)
+    text, tool = SCRIPT.get(rest or last.text, (f"You said {rest or last.text}", None))
+    return Reply(text, ((tool, {}),) if tool else ())
+
+
+class VendorOffice(RealtimeOffice):
+    mistakes: list[str]
+    wire: Wire
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        return self
+
+
+class GeminiOffice(VendorOffice):
+    """``faults`` are of the sessions, in order."""
+
+    def __init__(self, agent: dict[str, Any], faults: Sequence[Fault | None] = (), **server: Any) -> None:
+        self.server = GeminiServer(voice=lambda word: speak_coarsely(word, 24000), reply=scripted, **server)
+        self.mistakes = self.server.mistakes
+        self._left = list(faults)
+        self.wire = Wire(self._make)
+        super().__init__(agent, GeminiLiveModel("gemini-3.1-flash-live", api_key="key"), opener=self.wire.open)
+
+    def _make(self, address: Address) -> Simulation:
+        self.server.fault = self._left.pop(0) if self._left else None
+        return Live(GeminiSession(self.server, asyncio.get_running_loop().time()))
+
+
+class GptLiveOffice(VendorOffice):
+    """``begins`` tells when the model began each word's reply."""
+
+    def __init__(self, agent: dict[str, Any], faults: Sequence[Fault | None] = (), **server: Any) -> None:
+        self.server = GptLiveServer(voice=self._voice, reply=scripted, **server)
+        self.mistakes = self.server.mistakes
+        self.begins: list[float] = []
+        self._left = list(faults)
+        self.wire = Wire(self._make)
+        super().__init__(agent, GptLiveModel("gpt-live", api_key="key"), opener=self.wire.open)
+
+    def _voice(self, word: str) -> bytes:
+        now = asyncio.get_running_loop().time()
+        if now not in self.begins:
+            self.begins.append(now)
+        return speak_coarsely(word)
+
+    def _make(self, address: Address) -> Simulation:
+        self.server.fault = self._left.pop(0) if self._left else None
+        return Live(GptLiveSession(self.server, asyncio.get_running_loop().time()))
+
+
+class UltravoxOffice(VendorOffice):
+    """``calls`` are Ultravox's, made without REST."""
+
+    def __init__(
+        self, agent: dict[str, Any], faults: Sequence[Faults | None] = (), said: deque[str] | None = None
+    ) -> None:
+        self.calls: list[SimulatedCall] = []
+        self._said = said or deque()
+        self._left = list(faults)
+        self.wire = Wire(self._make)
+        model = UltravoxModel(cast(UltravoxRest, self), "ultravox-v0.7")
+        super().__init__(agent, model, opener=self.wire.open)
+
+    @property
+    def mistakes(self) -> list[str]:  # type: ignore[override]  # gathered from the calls
+        return [mistake for call in self.calls for mistake in call.mistakes]
+
+    def reply(self, heard: Heard) -> Sequence[Answer]:
+        if heard.kind == "result":
+            return ["It is there."]
+        if heard.text == "hang up":
+            return ["Goodbye then.", AgentHangsUp()]
+        text, tool = SCRIPT.get(heard.text, (f"You said {heard.text}", None))
+        return [text, UseTool(tool)] if tool else [text]
+
+    async def create_call(self, request: dict[str, Any]) -> CreatedCall:
+        call = SimulatedCall(
+            f"call-{len(self.calls)}",
+            request,
+            reply=self.reply,
+            voice=speak_coarsely,
+            heard=self._said,
+            faults=self._left.pop(0) if self._left else None,
+        )
+        self.calls.append(call)
+        return CreatedCall(call.call_id, "ws://ultravox")
+
+    async def get_call(self, call_id: str) -> dict[str, Any]:
+        await asyncio.sleep(0.1)
+        [call] = [call for call in self.calls if call.call_id == call_id]
+        return {"endReason": call.end_reason}
+
+    def _make(self, address: Address) -> Simulation:
+        assert isinstance(address, CallAddress)
+        return Joined(self.calls[-1])
+
+
+def office_of(vendor: str, agent: dict[str, Any], said: Sequence[str], faults: Sequence[Any] = ()) -> VendorOffice:
+    match vendor:
+        case "gemini":
+            return GeminiOffice(agent, faults, said=deque(said))
+        case "gpt-live":
+            return GptLiveOffice(agent, faults, said=deque(said))
+        case _:
+            return UltravoxOffice(agent, faults, said=deque(said))
+
+
+def words_said(office: VendorOffice) -> list[str]:
+    return plain_words(" ".join(office.said("agent")))
+
+
+VENDORS = ["gemini", "gpt-live", "ultravox"]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_conversation_with_a_tool_an_interruption_and_a_goodbye(vendor: str) -> None:
+    async def main() -> None:
+        async with office_of(vendor, AGENT, SAID) as office:
+            report = await office.call(*TALK)
+            heard = read_coarsely(report.heard)
+            counted = LONG.split()
+            told = [word for word in heard if word in counted]
+            assert 4 <= len(told) <= 10
+            assert told == counted[: len(told)]
+            around = [word for word in heard if word not in counted]
+            assert around == plain_words(f"{HELLO} Let me look. It is there. Alright. Goodbye then.")
+            if isinstance(office, GptLiveOffice):  # it tells a word when it begins
+                [session] = office.server.sessions
+                assert words_said(office) == plain_words(
+                    " ".join(t.text for t in session.history if t.role == "assistant")
+                )
+                heard.insert(heard.index(told[-1]) + 1, counted[len(told)])
+            assert words_said(office) == heard
+            assert office.said("user") == SAID
+            assert report.barge_in_latencies[0] <= 0.6
+            assert office.ending() == "agent"
+            assert report.ended_by == "jambonz"
+            assert office.status("underrun") == []
+            assert office.mistakes == []
+        assert office.wire.open_sessions == 0
+
+    run_virtual(main())
+
+
+def test_nothing_of_a_stream_is_queued() -> None:
+    """GPT-Live: its first word and its twentieth are heard as soon as they were said, and silence is not played."""
+
+    async def main() -> None:
+        async with GptLiveOffice(AGENT, said=deque(["count"])) as office:
+            report = await office.call(AwaitAgentSilence(), Speak(speak("count")), Wait(10), HangUp())
+            [hello, long] = office.begins
+            [first, second] = report.ear.utterances()
+            for span, began, words in ((first, hello, plain_words(HELLO)), (second, long, LONG.split())):
+                assert 0 < span.start - began <= 0.35
+                assert abs(span.end - began - 0.3 * len(words)) <= 0.35
+            assert office.said("agent") == [HELLO, LONG]
+
+    run_virtual(main())
+
+
+def test_an_end_that_is_announced_is_not_noticed() -> None:
+    """Gemini: sessions of eleven seconds, one after the other, each told by the handle of the last."""
+
+    async def main() -> None:
+        said = [f"word{number}" for number in range(8)]
+        async with GeminiOffice(AGENT, said=deque(said), go_away_after=9.0, go_away_left=8.0) as office:
+            talk = [step for word in said for step in (Speak(speak(word)), AwaitAgentSilence(min_gap=1.0), Wait(2))]
+            report = await office.call(AwaitAgentSilence(), *talk, HangUp())
+            assert len(office.server.sessions) >= 3
+            for session in office.server.sessions[1:]:
+                assert session.setup["sessionResumption"]["handle"] in office.server.handles
+            assert office.said("user") == said
+            assert office.said("agent") == [HELLO, *(f"You said {word}" for word in said)]
+            assert read_coarsely(report.heard) == plain_words(" ".join(office.said("agent")))
+            assert [type for type, _ in office.log() if type == "error"] == []
+            assert max(report.response_latencies) <= 1.5
+            assert office.mistakes == []
+        assert office.wire.open_sessions == 0
+
+    run_virtual(main())
+
+
+def longest_wait(report: CallReport) -> float:
+    """For the agent: from the answer of the phone, or the caller's last word, to the agent's next."""
+    assert report.answered is not None
+    starts = [report.answered, *(step.speech_ended for step in report.steps if step.speech_ended is not None)]
+    return max(
+        max(0.0, next((span.start for span in report.ear.utterances() if span.end > start), 1e9) - start)
+        for start in starts
+    )
+
+
+async def talk_through(office: VendorOffice) -> CallReport:
+    return await office.call(
+        AwaitAgentSilence(timeout=10),
+        Speak(speak("count")),
+        AwaitAgentSilence(timeout=10),
+        Wait(3),
+        Speak(speak("look")),
+        AwaitAgentSilence(min_gap=1.5, timeout=10),
+        Wait(8),
+        HangUp(),
+        patience=90,
+    )
+
+
+LOST: dict[str, Any] = {
+    "gemini": Fault("close", code=1006, after=18),
+    "gpt-live": Fault("close", code=1006, after=130),
+    "ultravox": Faults(cut_speech=2.1),
+}
+"""In the middle of the second answer; Ultravox's of the first that is so long."""
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_session_lost_in_mid_utterance_is_followed_by_another_that_knows_what_was_heard(vendor: str) -> None:
+    async def main() -> None:
+        async with office_of(vendor, AGENT, ["count", "look", "look"], [LOST[vendor]]) as office:
+            report = await talk_through(office)
+            heard = read_coarsely(report.heard)
+            assert len(office.wire.sessions) == 2
+            counted = [word for word in heard if word in LONG.split()]
+            assert counted[:3] == LONG.split()[:3]
+            assert heard[-3:] == ["it", "is", "there"]
+            assert longest_wait(report) <= 3.0
+            assert office.ending() == "caller"
+            assert office.mistakes == []
+        assert office.wire.open_sessions == 0
+
+    run_virtual(main())
+
+
+MUTE: dict[str, Any] = {"gemini": Fault("mute"), "gpt-live": Fault("mute"), "ultravox": Faults(mute=True)}
+LIVE_FAULTS: list[tuple[Any, int]] = [("close", 1011), ("garbage", 0), ("huge", 0), ("silence", 0)]
+LATER: dict[str, list[tuple[str, Any, str]]] = {
+    "gemini": [(what, Fault(what, code=code, after=18), "caller") for what, code in LIVE_FAULTS],
+    "gpt-live": [(what, Fault(what, code=code, after=130), "caller") for what, code in LIVE_FAULTS],
+    "ultravox": [
+        ("close", Faults(cut_speech=1.0, close_code=1011), "caller"),
+        ("garbage", Faults(inject=[(4.0, "{"), (4.1, "null"), (4.2, b"\0")]), "caller"),
+        ("silence", Faults(silent=True), "caller"),
+    ],
+}
+ROWS = [
+    *((vendor, what, [fault], ending) for vendor, rows in LATER.items() for what, fault, ending in rows),
+    *((vendor, "mute", [fault] * 9, "failed") for vendor, fault in MUTE.items()),
+    *((vendor, "lost and no other", [LOST[vendor], *[fault] * 9], "failed") for vendor, fault in MUTE.items()),
+]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "faults", "ending"),
+    [(vendor, faults, ending) for vendor, _, faults, ending in ROWS],
+    ids=[f"{vendor} {what}" for vendor, what, *_ in ROWS],
+)
+def test_whatever_goes_wrong_the_call_goes_on_or_ends_in_words(vendor: str, faults: list[Any], ending: str) -> None:
+    async def main() -> None:
+        async with office_of(vendor, AGENT, ["count", "look", "look"], faults) as office:
+            report = await talk_through(office)
+            assert office.ending() == ending
+            assert [type for type, _ in office.log()].count("hangup") == 1
+            assert longest_wait(report) <= 3.0
+            if ending == "failed":
+                apology = plain_words(phrases("en").cannot_go_on)
+                assert heard_words(report.heard)[-len(apology) :] == apology
+            else:
+                assert read_coarsely(report.heard)[-3:] == ["it", "is", "there"]
+        assert office.wire.open_sessions == 0
+
+    run_virtual(main())
