@@ -1,0 +1,173 @@
+"""Many short calls with a simulated realtime model, over real sockets in one process, and what is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway.app import create_app
+from gateway.keys import STORE, SWITCHBOARD
+from gateway.session import CallSession
+from gateway.settings import Settings
+from gateway.switchboard import Switchboard
+from jambonz.leg import JambonzLeg
+from jambonz.simulator.caller import AwaitAgentSpeech, Caller, HangUp, Wait
+from jambonz.simulator.feature_server import SimulatedJambonz
+from jambonz.simulator.network import AiohttpTransport
+from jambonz.simulator.report import CallReport
+from media.playout import Playout
+from pipelines.agent import AgentDefinition
+from pipelines.realtime.connection import RealtimeConnection
+from pipelines.realtime.link import Link
+from pipelines.realtime.openai_protocol import OpenAIRealtimeProtocol
+from pipelines.realtime.pipeline import Realtime
+from store import DEFAULT_OWNER
+from store.listeners import ListenerOptions
+from tests.simulators.openai_realtime import KEY, Behaviour, Faults, RealtimeServer, serve_realtime
+
+OF_A_CALL = (CallSession, Realtime, Link, RealtimeConnection, OpenAIRealtimeProtocol, Playout, JambonzLeg)
+"""Of each there is one or more for a call, and none without."""
+
+NUMBER, SECRET = "441234567890", "wh_secret_of_the_soak"
+SECONDS_OF_A_CALL = 20.0
+EVERY_TENTH = 10
+"""Of the sessions is cut off by the model while it speaks: what reconnects has to be cleared away, too."""
+
+BETWEEN_SECONDS = 0.02
+"""From one call to the next, where they are to be under way together."""
+
+_QUIET_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What there is in this process."""
+
+    objects: Counter[str]
+    tasks: Counter[str]
+    sockets: int
+    threads: int
+
+    def more_than(self, before: Left) -> list[str]:
+        """What there is now, and was not before, in words."""
+        more = [f"{count} objects: {name}" for name, count in (self.objects - before.objects).items()]
+        more += [f"{count} tasks: {name}" for name, count in (self.tasks - before.tasks).items()]
+        if self.sockets > before.sockets:
+            more.append(f"{self.sockets - before.sockets} sockets")
+        if self.threads > before.threads:
+            more.append(f"{self.threads - before.threads} threads")
+        return more
+
+
+async def what_is_left() -> Left:
+    """After all that closes itself had a moment for it. Linux."""
+    await asyncio.sleep(0.1)
+    gc.collect()
+    gc.collect()
+    objects = Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, OF_A_CALL))
+    tasks = Counter(_name_of(task) for task in asyncio.all_tasks() if task is not asyncio.current_task())
+    return Left(objects, tasks, await asyncio.to_thread(_sockets), threading.active_count())
+
+
+def _name_of(task: asyncio.Task[object]) -> str:
+    return str(getattr(task.get_coro(), "__qualname__", task.get_name()))
+
+
+def _sockets() -> int:
+    found = 0
+    for entry in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the directory's own
+            found += os.readlink(f"/proc/self/fd/{entry}").startswith("socket:")
+    return found
+
+
+class Soak:
+    """Made by :func:`soaking`."""
+
+    def __init__(self, url: str, model: RealtimeServer, switchboard: Switchboard) -> None:
+        self.model = model
+        self.switchboard = switchboard
+        self._url = url
+
+    async def one_after_another(self, calls: int) -> None:
+        async with AiohttpTransport() as transport:
+            for number in range(calls):
+                await self._call(self._jambonz(transport), number)
+            await self._quiet()
+
+    async def at_once(self, calls: int) -> None:
+        """They come one after the other, and stay until all of them are there."""
+        async with AiohttpTransport() as transport:
+            jambonz, most = self._jambonz(transport), 0
+            async with asyncio.TaskGroup() as group:
+                for number in range(calls):
+                    stays = 2 * (calls - number) * BETWEEN_SECONDS + 0.5
+                    _ = group.create_task(self._call(jambonz, number, stays))
+                    await asyncio.sleep(BETWEEN_SECONDS)
+                    most = max(most, len(self.switchboard.calls))
+                await asyncio.sleep(0.5)
+                most = max(most, len(self.switchboard.calls))
+            assert most >= 0.8 * calls, f"only {most} calls were under way at once"
+            await self._quiet()
+
+    def _jambonz(self, transport: AiohttpTransport) -> SimulatedJambonz:
+        return SimulatedJambonz(base_url=self._url, transport=transport, webhook_secret=SECRET, keep_audio=False)
+
+    async def _call(self, jambonz: SimulatedJambonz, number: int, stays: float = 0.0) -> None:
+        """The caller hangs up when he has heard the agent, as a rule in the middle of an answer."""
+        fault = Faults(drop_after_ms=100) if number % EVERY_TENTH == 0 else Faults()
+        self.model.faults.append(fault)
+        async with asyncio.timeout(SECONDS_OF_A_CALL):
+            caller = Caller([AwaitAgentSpeech(SECONDS_OF_A_CALL), Wait(stays), HangUp()])
+            report = await jambonz.place_call(to="+" + NUMBER, from_="+447700900123", caller=caller)
+        _judge(report)
+
+    async def _quiet(self) -> None:
+        async with asyncio.timeout(_QUIET_SECONDS):
+            while self.switchboard.calls:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.01)
+        self.model.faults.clear()
+        self.model.sessions.clear()
+
+
+def _judge(report: CallReport) -> None:
+    assert report.ended_by == "caller", f"a call ended by {report.ended_by}: {report.sip_status} {report.reason}"
+    assert report.ear.last_audible is not None, "a caller heard nothing"
+
+
+@asynccontextmanager
+async def soaking(directory: Path, *, calls_at_once: int = 300) -> AsyncIterator[Soak]:
+    """The real service with the real providers, and a simulated model that speaks in tones, without thinking."""
+    async with serve_realtime(behaviour=Behaviour(speed=inf, think=0.0, transcribe=0.0)) as model:
+        app = create_app(
+            Settings(
+                data_dir=directory,
+                authenticate_users=False,
+                jambonz_webhook_secret=SECRET,
+                openai_api_key=KEY,
+                openai_base_url=model.base_url,
+                max_calls=calls_at_once,
+            )
+        )
+        async with TestServer(app, host="127.0.0.1") as server:
+            await _set_up(app)
+            yield Soak(str(server.make_url("")).rstrip("/"), model, app[SWITCHBOARD])
+
+
+async def _set_up(app: web.Application) -> None:
+    store = app[STORE]
+    definition = {"modelName": "openai/gpt-realtime-2.1", "prompt": "p", "options": {"greeting": "Hello over there."}}
+    agent = await store.agents.create(DEFAULT_OWNER, AgentDefinition.model_validate(definition))
+    await store.numbers.create(DEFAULT_OWNER, NUMBER, handler="jambonz")
+    await store.listeners.create(DEFAULT_OWNER, agent.id, number=NUMBER, options=ListenerOptions())
