@@ -42,26 +42,27 @@ class History:
             text = heard[index] if index < len(heard) else ""
             self._entries += replace_text(step, text).messages()
 
+    def agent_unknown(self) -> int:
+        """The agent was heard, and its words are not known yet: the place for :meth:`complete` to put them."""
+        self._entries.append(Message("assistant", ""))
+        return len(self._entries) - 1
+
     @property
-    def length(self) -> int:
+    def next_place(self) -> int:
+        """Of what is entered next."""
         return len(self._entries)
 
-    def complete(self, at: int, text: str) -> bool:
-        """More is known of what the agent said in the entry ``at``, as :attr:`length` was before it: it goes on with
-        ``text``. Whether an entry had to be made for it."""
-        said = self._entries[at] if at < len(self._entries) else None
-        if said is None or said.role != "assistant":
-            self._entries.insert(at, Message("assistant", text))
-            return True
-        self._entries[at] = replace(said, content=f"{said.content} {text}".strip())
-        return False
+    def complete(self, place: int, text: str) -> None:
+        """More is known of what the agent said there."""
+        said = self._entries[place]
+        self._entries[place] = replace(said, content=f"{said.content} {text}".strip())
 
     def messages(self, pending: Sequence[Step] = (), *, guess: str | None = None) -> list[Message]:
         """For the model: the prompt, the conversation, and the steps of the generation under way as it said them.
 
         ``guess`` is what the caller has likely said: told to the model, and not remembered.
         """
-        entries = _with_user(self._entries, guess) if guess is not None else self._entries
+        entries = _with_user(self.entries, guess) if guess is not None else self.entries
         messages = [Message("system", self.prompt), *entries] if self.prompt else list(entries)
         for step in pending:
             messages += step.messages()
@@ -69,7 +70,7 @@ class History:
 
     @property
     def entries(self) -> Sequence[Message]:
-        return tuple(self._entries)
+        return tuple(entry for entry in self._entries if entry.content or entry.role != "assistant" or entry.tool_calls)
 
 
 def _with_user(entries: Sequence[Message], text: str) -> list[Message]:

@@ -87,10 +87,12 @@ class Answer:
     """The model will add nothing."""
     cut: bool = False
     """It was interrupted: what comes late of it is dropped."""
+    broken_off: bool = False
+    """What it was to say is said by another one; its words are what was said."""
     heard_whole: Heard | None = None
     over_at: float = 0.0
     recorded_at: int | None = None
-    """Where in the history."""
+    """Its place in the history."""
 
     @property
     def has_sound(self) -> bool:
@@ -119,11 +121,16 @@ class Answer:
     def text(self) -> str:
         return " ".join(text for text in (item.words.strip() for item in self.items.values()) if text)
 
-    def unsaid(self) -> str:
-        """What of :attr:`saying` is missing, where the model broke off. The words may be ahead of their sound."""
+    def break_off(self) -> str:
+        """The model broke off in :attr:`saying`: what of it is missing. Words that are ahead of their sound, or come
+        yet, were not said."""
         words = (self.saying or "").split()
         seconds = sum(item.milliseconds for item in self.items.values()) / 1000
         said = min(len(self.text.split()), round(seconds / WORD_SECONDS))
+        self.broken_off = True
+        for number, item in enumerate(self.items.values()):
+            item.words = ""
+            item.add_words(" ".join(words[:said]) if number == 0 else "")
         return " ".join(words[said:])
 
     def heard(self, summary: Heard) -> list[ItemHeard]:

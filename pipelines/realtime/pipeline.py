@@ -109,6 +109,9 @@ GOODBYE_SECONDS = 2.0
 LONGEST_GOODBYE = 20.0
 """... and so long it may take."""
 
+CLOCKS_SECONDS = 5.0
+"""By so much the model's idea of how long the call has lasted may be ahead of ours."""
+
 LEAST_TURN = 0.2
 """Seconds of voice that are a turn, where we tell turns."""
 
@@ -666,18 +669,18 @@ class Realtime:
             self._on_late_words(over, item, text)
             return
         answer, playout = self._answer_of(response, self._clock()), self._playout
-        if answer is not None and playout is not None:
+        if answer is not None and playout is not None and not answer.broken_off:
             answer.item(item, playout, self._can.output).add_words(text)
 
     def _on_late_words(self, answer: Answer, item: str, text: str) -> None:
         """The answer was heard to its end, and its words come only now."""
+        if answer.broken_off:
+            return
         if answer.recorded_at is None:
             known = answer.items.get(item) or next(iter(answer.items.values()))
             known.add_words(text)
-        elif text.strip() and self.history.complete(answer.recorded_at, text.strip()):
-            for other in self._over:
-                if other is not answer and other.recorded_at is not None and other.recorded_at >= answer.recorded_at:
-                    other.recorded_at += 1
+        elif text.strip():
+            self.history.complete(answer.recorded_at, text.strip())
 
     def _on_response_ended(self, event: ResponseEnded, now: float) -> None:
         answer = next((a for a in self._answers.values() if a.response == event.response), None)
@@ -699,7 +702,7 @@ class Realtime:
 
     def _say_the_rest(self, answer: Answer) -> None:
         """The model fell silent for a caller who was not to interrupt."""
-        rest, ends, answer.ends = answer.unsaid(), answer.ends, None
+        rest, ends, answer.ends = answer.break_off(), answer.ends, None
         if rest:
             self._say_ourselves(rest, ends, protected=True)
         else:
@@ -780,11 +783,13 @@ class Realtime:
         heard, answer.heard_whole = answer.heard_whole, None
         if heard is None:
             return
-        answer.recorded_at = self.history.length
-        texts = (
-            heard.steps if heard.text or not heard.complete else [item.words.strip() for item in answer.items.values()]
-        )
+        texts = heard.steps
+        if heard.complete and not heard.text:
+            texts = tuple(item.words.strip() for item in answer.items.values())
+        answer.recorded_at = self.history.next_place
         self.history.agent(answer.record(), texts)
+        if answer.recorded_at == self.history.next_place:
+            answer.recorded_at = self.history.agent_unknown()
         said = " ".join(text for text in texts if text)
         if said:
             self._last_said = said
@@ -888,7 +893,7 @@ class Realtime:
 
     def _why_over(self, last: Answer | None) -> EndReason:
         """The model ended the session by itself: because of its own clocks, or as it saw fit."""
-        if self._clock() - self._started_at >= self._longest:
+        if self._clock() - self._started_at >= self._longest - CLOCKS_SECONDS:
             return "max_duration"
         said = last.text if last is not None else self._last_said
         idle = self._agent.options.idle

@@ -71,6 +71,10 @@ class MemoryModel:
     late: int = 3
     """Pieces of sound that still come of an interrupted answer."""
     refusals: list[ProviderError | None] = field(default_factory=list)
+    words_late: float | None = None
+    """Words come so many seconds after the first sound; before it otherwise."""
+    over: SessionOver | None = None
+    """Why a session ended, when the model is asked."""
     silent: int = 0
     """So many answers never come."""
     capabilities: Capabilities = field(default_factory=lambda: _CAN)
@@ -112,7 +116,7 @@ class MemoryModel:
         return Commands()
 
     async def hang_up(self, address: Address) -> SessionOver | None:
-        return None
+        return self.over
 
     async def close(self) -> None: ...
 
@@ -157,6 +161,8 @@ class MemorySession:
         self.seconds: float | None = None
         self.setup = setup
         self.truncations: list[tuple[str, int]] = []
+        self.turns: list[bytes] = []
+        """The sound of the caller's turns."""
         self.history: list[tuple[str, str | Item]] = [(m.role, m.content) for m in setup.history if m.content]
         self._model = model
         self._listener: ConnectionListener | None = listener
@@ -194,6 +200,10 @@ class MemorySession:
         for at in range(0, len(pcm), 320):
             self._hear(pcm[at : at + 320])
 
+    def tell(self, event: RealtimeEvent) -> None:
+        """The model says this."""
+        self._tell(event)
+
     def lose(self, reason: str) -> None:
         listener, self._listener = self._listener, None
         self._stop()
@@ -203,7 +213,7 @@ class MemorySession:
     async def close(self, model: RealtimeModel) -> SessionOver | None:
         self._listener = None
         self._stop()
-        return None
+        return self._model.over
 
     # What it hears
 
@@ -227,6 +237,7 @@ class MemorySession:
 
     def _take_turn(self) -> None:
         text = " ".join(heard_words(b"".join(self._sound)))
+        self.turns.append(b"".join(self._sound))
         self._sound.clear()
         if text:
             self._number += 1
@@ -279,13 +290,18 @@ class MemorySession:
         name, item = f"r{self._number}", Item(f"i{self._number}", plain_words(text))
         self._tell(ResponseBegan(name))
         at, timers = 0.0, list[asyncio.TimerHandle]()
+        late = self._model.words_late
+        if text and late is not None:
+            self._after(late, self._tell, WordsCame(name, item.name, text))
         if text:
             self._items[item.name] = item
             self.history.append(("assistant", item))
             sound = speak(text)
             for start in range(0, len(sound), CHUNK):
                 piece = sound[start : start + CHUNK]
-                timers.append(self._after(at, self._send_piece, name, item, piece, text if start == 0 else ""))
+                timers.append(
+                    self._after(at, self._send_piece, name, item, piece, text if start == 0 and late is None else "")
+                )
                 at += len(piece) / 16000 / self._model.speed
         timers.append(self._after(at, self._finish, name, tuple(calls)))
         self._answering = name, timers
