@@ -345,6 +345,8 @@ class CallSession:
                 self._note("status", {"missing": what})
             case ModelNoted(what, detail):
                 metrics.model_notes.labels(what).inc()
+                if what == "reconnected":  # its loss was a line, too
+                    detail = detail or "another session took over"
                 if detail:
                     self._log.info("of the model", what=what, detail=detail)
             case UsageReported(part, provider, units):

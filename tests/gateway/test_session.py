@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.progress import Progress
 from gateway.recorder import Recorder
@@ -26,7 +27,7 @@ from jambonz.hooks import CallHook, StatusHook
 from jambonz.listen import Started
 from media.audio import PCM_8K, AudioFormat
 from pipelines.agent import AgentDefinition
-from pipelines.events import PipelineEvent, UserSaid
+from pipelines.events import ModelNoted, PipelineEvent, UserSaid
 from pipelines.parts import ProviderError
 from store import Owner, Store
 from store.listeners import ListenerForCall, ListenerOptions
@@ -383,6 +384,21 @@ def test_the_service_stops() -> None:
         assert await scene.over() == "shutdown"
 
     play(test)
+
+
+def test_what_the_model_did_is_a_line_where_there_is_something_to_say() -> None:
+    """And where the line before said that the session was lost."""
+
+    async def test(scene: Scene) -> None:
+        for event in (ModelNoted("late_audio"), ModelNoted("fault", "no quota"), ModelNoted("reconnected")):
+            scene.call.on_event(event)
+
+    with capture_logs() as logged:
+        play(test)
+    assert [(line["what"], line["detail"]) for line in logged if line["event"] == "of the model"] == [
+        ("fault", "no quota"),
+        ("reconnected", "another session took over"),
+    ]
 
 
 def test_who_watches_sees_what_is_recorded_and_more() -> None:
