@@ -223,12 +223,14 @@ def test_nothing_of_a_stream_is_queued() -> None:
     run_virtual(main())
 
 
-def test_an_end_that_is_announced_is_not_noticed() -> None:
-    """Gemini: sessions of eleven seconds, one after the other, each told by the handle of the last."""
+@pytest.mark.parametrize("announced", [8.3, 8.5, 8.7, 8.9, 9.0, 10.0, 11.5])
+def test_an_end_that_is_announced_is_not_noticed(announced: float) -> None:
+    """Gemini: short sessions, one after the other, each told by the handle of the last. The end is announced while the
+    caller speaks, while the model thinks, while it speaks, and in between."""
 
     async def main() -> None:
         said = [f"word{number}" for number in range(8)]
-        async with GeminiOffice(AGENT, said=deque(said), go_away_after=9.0, go_away_left=8.0) as office:
+        async with GeminiOffice(AGENT, said=deque(said), go_away_after=announced, go_away_left=8.0) as office:
             talk = [step for word in said for step in (Speak(speak(word)), AwaitAgentSilence(min_gap=1.0), Wait(2))]
             report = await office.call(AwaitAgentSilence(), *talk, HangUp())
             assert len(office.server.sessions) >= 3
