@@ -92,6 +92,9 @@ async def test_openai_realtime(tmp_path: Path) -> None:
     judge(outcome)
     [session] = server.sessions
     the_model_knows_what_was_heard(outcome, [text for role, text in session.history() if role == "assistant"])
+    [cut] = [item.truncated_ms for item in session.items if item.truncated_ms is not None]
+    [heard] = [status["interrupted"]["seconds"] for status in outcome.said("status") if "interrupted" in status]
+    assert cut / 1000 == pytest.approx(heard, abs=0.05)
     assert server.mistakes == []
 
 
