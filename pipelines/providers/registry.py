@@ -12,7 +12,10 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from pipelines.parts import LanguageModel, SpeechToText, TextToSpeech
+from pipelines.providers import anthropic, google
+from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel
 from pipelines.providers.espeak import EspeakTextToSpeech
+from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.moonshine import MoonshineSpeechToText
 from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection
 from pipelines.providers.pico import VOICES, PicoTextToSpeech, voice_for
@@ -27,8 +30,7 @@ _CHAT = {
     "groq": ("https://api.groq.com/openai/v1", True),
     "ollama": ("http://127.0.0.1:11434/v1", False),
 }
-_NOT_YET = ("anthropic", "google")
-LANGUAGE_MODELS = (*_CHAT, "scripted")
+LANGUAGE_MODELS = (*_CHAT, "anthropic", "google", "scripted")
 SPEECH_TO_TEXT = ("moonshine",)
 TEXT_TO_SPEECH = ("pico", "espeak")
 
@@ -56,6 +58,8 @@ class Registry:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._connections: dict[str, OpenAIConnection] = {}
+        self._anthropic: AnthropicConnection | None = None
+        self._google: GoogleConnection | None = None
         self._recognisers: dict[str, SpeechToText] = {}
         self._voices: dict[tuple[str, str], TextToSpeech] = {}
 
@@ -73,8 +77,16 @@ class Registry:
             return ScriptedLanguageModel(parse_script(options["script"]))
         if provider in _CHAT:
             return OpenAIChatModel(self._connection(provider), model, temperature=options.get("temperature"))
-        if provider in _NOT_YET:
-            raise ValueError(f"models of {provider} are not built in yet; use one of {', '.join(LANGUAGE_MODELS)}")
+        if provider == "anthropic":
+            if self._anthropic is None:
+                key, base_url = self._account("anthropic", anthropic.BASE_URL)
+                self._anthropic = AnthropicConnection(api_key=key, base_url=base_url)
+            return AnthropicModel(self._anthropic, model, temperature=options.get("temperature"))
+        if provider == "google":
+            if self._google is None:
+                key, base_url = self._account("gemini", google.BASE_URL)
+                self._google = GoogleConnection(api_key=key, base_url=base_url)
+            return GoogleModel(self._google, model, temperature=options.get("temperature"))
         raise ValueError(f"there is no provider {provider!r} of models; there are {', '.join(LANGUAGE_MODELS)}")
 
     def speech_to_text(self, vendor: str | None = None) -> SpeechToText:
@@ -107,6 +119,8 @@ class Registry:
     async def close_all(self) -> None:
         """Close what was opened; the registry can be used again afterwards."""
         parts: list[_Closeable] = [*self._recognisers.values(), *self._voices.values(), *self._connections.values()]
+        parts += [connection for connection in (self._anthropic, self._google) if connection is not None]
+        self._anthropic = self._google = None
         self._recognisers.clear()
         self._voices.clear()
         self._connections.clear()
@@ -120,10 +134,15 @@ class Registry:
     def _connection(self, provider: str) -> OpenAIConnection:
         if provider not in self._connections:
             home, wants_key = _CHAT[provider]
-            base_url = self._env.get(f"{provider.upper()}_BASE_URL") or None
-            key = self._env.get(f"{provider.upper()}_API_KEY", "")
-            if wants_key and not key and not base_url:
-                raise ValueError(f"models of {provider} need {provider.upper()}_API_KEY in the environment")
+            key, base_url = self._account(provider, home, wants_key=wants_key)
             url = chat_base_url(provider, base_url) or home
             self._connections[provider] = OpenAIConnection(provider, api_key=key, base_url=url)
         return self._connections[provider]
+
+    def _account(self, vendor: str, home: str, *, wants_key: bool = True) -> tuple[str, str]:
+        """The key and the base URL. A base URL alone is enough, for servers without keys."""
+        base_url = self._env.get(f"{vendor.upper()}_BASE_URL") or None
+        key = self._env.get(f"{vendor.upper()}_API_KEY", "")
+        if wants_key and not key and not base_url:
+            raise ValueError(f"models of {vendor} need {vendor.upper()}_API_KEY in the environment")
+        return key, base_url or home

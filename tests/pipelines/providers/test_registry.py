@@ -47,9 +47,9 @@ def test_models_by_name() -> None:
     [
         ("openai/gpt-4o", {}, "need OPENAI_API_KEY"),
         ("groq/x", {}, "need GROQ_API_KEY"),
-        ("anthropic/claude", {}, "not built in yet"),
-        ("google/gemini", {}, "not built in yet"),
-        ("acme/x", {}, "no provider 'acme' of models; there are openai, groq, ollama, scripted"),
+        ("anthropic/claude", {}, "need ANTHROPIC_API_KEY"),
+        ("google/gemini", {}, "need GEMINI_API_KEY"),
+        ("acme/x", {}, "no provider 'acme' of models; there are openai, groq, ollama, anthropic, google, scripted"),
         ("openai", {}, "write provider/model"),
         ("scripted/dentist", {}, "needs its script in options.script"),
         ("scripted/dentist", {"script": {"rules": []}}, "options.script.rules"),

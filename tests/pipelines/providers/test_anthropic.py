@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from pipelines.parts import Message, ModelEvent, ProviderError, TextDelta, ToolCall, ToolSpec, Usage
+from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel
+from pipelines.providers.conversation import BEGINNING, SILENCE
+from tests.simulators.anthropic_messages import KEY, MessagesServer, message, serve_messages, text, tool
+from tests.simulators.sse_server import Reply
+
+ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
+TOOL = ToolSpec("book", "Books", {"type": "object", "properties": {"day": {"type": "string"}}})
+BYE = ToolSpec("bye", "Hangs up", {"type": "object", "properties": {}})
+USAGE = Usage(20, 12, 7)
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[MessagesServer, None]:
+    async with serve_messages() as server:
+        yield server
+        assert server.mistakes == []
+
+
+@pytest.fixture
+async def connection(server: MessagesServer) -> AsyncGenerator[AnthropicConnection, None]:
+    connection = AnthropicConnection(api_key=KEY, base_url=server.base_url)
+    yield connection
+    await connection.close()
+
+
+async def answer(
+    connection: AnthropicConnection, messages: list[Message] | None = None, *tools: ToolSpec
+) -> list[ModelEvent]:
+    model = AnthropicModel(connection, "claude")
+    return [event async for event in model.generate(messages or ASKED, tools)]
+
+
+async def fault(connection: AnthropicConnection) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await answer(connection, None, TOOL)
+    return caught.value
+
+
+async def test_streams_text_then_usage(server: MessagesServer, connection: AnthropicConnection) -> None:
+    model = AnthropicModel(connection, "claude-x", temperature=0.25)
+    await model.prepare()
+    events = [event async for event in model.generate(ASKED)]
+    assert events == [TextDelta("Hello"), TextDelta(" there"), TextDelta("."), USAGE]
+    [request] = server.requests
+    assert (request["model"], request["temperature"]) == ("claude-x", 0.25)
+    assert request["system"] == [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
+    assert request["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Hello?"}]}]
+    assert "tools" not in request
+
+
+@pytest.mark.parametrize("chunk", [1, 7])
+async def test_how_the_stream_is_cut_does_not_matter(
+    server: MessagesServer, connection: AnthropicConnection, chunk: int
+) -> None:
+    server.replies = [Reply(message(text("Grüße", " 你好")), chunk=chunk)]
+    assert await answer(connection) == [TextDelta("Grüße"), TextDelta(" 你好"), USAGE]
+
+
+async def test_text_is_passed_on_before_the_answer_is_complete(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    server.replies = [Reply(message(text("One", " two")), hang_after=4)]
+    async with aclosing(AnthropicModel(connection, "claude").generate(ASKED)) as events:
+        async with asyncio.timeout(2):
+            assert await anext(events) == TextDelta("One")
+
+
+async def test_a_whole_conversation_is_sent_in_the_vendors_shape(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    calls = (ToolCall("toolu_1", "book", {"day": "Tuesday"}), ToolCall("toolu_2", "book", {"day": "Friday"}))
+    messages = [
+        Message("system", "Be brief."),
+        Message("assistant", "Welcome."),
+        Message("user", "Tuesday and Friday."),
+        Message("assistant", " ", tool_calls=calls),
+        Message("tool", "done", tool_call_id="toolu_1", name="book"),
+        Message("tool", "", tool_call_id="toolu_2", name="book"),
+        Message("user", "And?"),
+        Message("assistant", ""),
+        Message("user", "Hello?"),
+        Message("assistant", "It is "),
+        Message("assistant", " done."),
+    ]
+    await answer(connection, messages, TOOL, BYE)
+    [request] = server.requests
+    assert [(said["role"], [_gist(block) for block in said["content"]]) for said in request["messages"]] == [
+        ("user", [BEGINNING]),
+        ("assistant", ["Welcome."]),
+        ("user", ["Tuesday and Friday."]),
+        ("assistant", ["toolu_1", "toolu_2"]),
+        ("user", ["toolu_1", "toolu_2", "And?", "Hello?"]),
+        ("assistant", ["It is", "done."]),
+        ("user", [SILENCE]),
+    ]
+    assert [described.get("cache_control") for described in request["tools"]] == [None, {"type": "ephemeral"}]
+
+
+def _gist(block: dict[str, Any]) -> str:
+    return str(block.get("text") or block.get("id") or block.get("tool_use_id"))
+
+
+async def test_nothing_said_and_no_prompt(server: MessagesServer, connection: AnthropicConnection) -> None:
+    await answer(connection, [Message("system", " ")])
+    assert "system" not in server.requests[0]
+    assert len(server.requests[0]["messages"]) == 1
+
+
+async def test_tool_calls_are_put_together_from_fragments(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    blocks = [text("One moment."), tool(1, "toolu_a", "book", '{"day": "Tu', 'esday"}'), tool(2, "toolu_b", "bye")]
+    server.replies = [Reply(message(*blocks, stop="tool_use"))]
+    assert await answer(connection, None, TOOL, BYE) == [
+        TextDelta("One moment."),
+        ToolCall("toolu_a", "book", {"day": "Tuesday"}),
+        ToolCall("toolu_b", "bye", {}),
+        USAGE,
+    ]
+
+
+async def test_blocks_of_thought_and_of_things_to_come_are_passed_over(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    thought = [
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "Hm"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "x"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "something_new", "index": 0},
+    ]
+    server.replies = [Reply(message(thought, text("Yes.", index=1)))]
+    assert await answer(connection) == [TextDelta("Yes."), USAGE]
+
+
+@pytest.mark.parametrize("arguments", ['{"day": "Tu', "[1]", "Tuesday"])
+async def test_arguments_that_are_no_object_are_an_error(
+    server: MessagesServer, connection: AnthropicConnection, arguments: str
+) -> None:
+    server.replies = [Reply(message(tool(0, "toolu_a", "book", arguments), stop="tool_use"))]
+    error = await fault(connection)
+    assert error.kind == "protocol"
+    assert "'book'" in str(error)
+
+
+async def test_a_call_that_was_cut_off_is_not_made(server: MessagesServer, connection: AnthropicConnection) -> None:
+    server.replies = [Reply(message(tool(0, "toolu_a", "book"), stop="max_tokens"))]
+    assert "cut off" in str(await fault(connection))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "requests"),
+    [
+        (400, "bad_request", 1),
+        (403, "auth", 1),
+        (404, "bad_request", 1),
+        (429, "rate_limit", 1),
+        (302, "bad_request", 1),
+        (503, "server", 2),
+        (529, "server", 2),
+    ],
+)
+async def test_refusals_are_told_apart(
+    server: MessagesServer, connection: AnthropicConnection, status: int, kind: str, requests: int
+) -> None:
+    server.replies = [Reply(status=status, message=f"no, {'x' * 240} {KEY} may not")]
+    error = await fault(connection)
+    assert error.kind == kind
+    assert KEY[:8] not in str(error)
+    assert len(server.requests) == requests
+    assert connection.retries == requests - 1
+
+
+async def test_a_limit_says_when_to_come_back(server: MessagesServer, connection: AnthropicConnection) -> None:
+    server.replies = [Reply(status=429, message="slow down", headers={"retry-after": "17"})]
+    assert "retry after 17 s" in str(await fault(connection))
+
+
+async def test_a_wrong_key_is_named_as_such_and_not_repeated(server: MessagesServer) -> None:
+    connection = AnthropicConnection(api_key="sk-wrong", base_url=server.base_url)
+    error = await fault(connection)
+    assert error.kind == "auth"
+    assert "sk-wrong" not in str(error)
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    "failure", [Reply(status=529), Reply(message(), break_after=1), Reply(message(), error_after=1)]
+)
+async def test_one_failure_before_the_first_token_is_not_noticed(
+    server: MessagesServer, connection: AnthropicConnection, failure: Reply
+) -> None:
+    server.replies = [failure, Reply(message(text("Yes.")))]
+    assert await answer(connection) == [TextDelta("Yes."), USAGE]
+    assert connection.retries == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [("overloaded_error", "server"), ("rate_limit_error", "rate_limit"), ("invalid_request_error", "bad_request")],
+)
+async def test_an_error_in_mid_stream(
+    server: MessagesServer, connection: AnthropicConnection, error: str, kind: str
+) -> None:
+    server.replies = [Reply(message(text("Half", " of", " it")), error_after=5, error=error, message="Overloaded")]
+    events = AnthropicModel(connection, "claude").generate(ASKED)
+    assert [await anext(events), await anext(events)] == [TextDelta("Half"), TextDelta(" of")]
+    with pytest.raises(ProviderError, match="Overloaded") as caught:
+        await anext(events)
+    assert caught.value.kind == kind
+    assert connection.retries == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(message(text("Half", " of")), break_after=5), "connect"),
+        (Reply(message(text("Half"))[:-1]), "connect"),
+        (Reply(message(text("No.")), content_type="text/html"), "protocol"),
+        (Reply(garbage="data: {not json\n\n"), "protocol"),
+        (Reply(garbage="data: [1]\n\n"), "protocol"),
+        (Reply(garbage='data: {"type": "content_block_delta"}\n\n'), "protocol"),
+        (Reply(garbage='data: {"type": "message_start", "message": 5}\n\n'), "protocol"),
+        (Reply(garbage="x" * 3_000_000), "protocol"),
+        (Reply(message(stop="refusal")), "bad_request"),
+    ],
+)
+async def test_answers_that_break(
+    server: MessagesServer, connection: AnthropicConnection, reply: Reply, kind: str
+) -> None:
+    server.replies = [reply]
+    assert (await fault(connection)).kind == kind
+
+
+async def test_nobody_there(unused_tcp_port: int) -> None:
+    connection = AnthropicConnection(api_key=KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}")
+    assert (await fault(connection)).kind == "connect"
+    assert connection.retries == 1
+    await connection.close()
+
+
+@pytest.mark.parametrize("pings", [False, True])
+@pytest.mark.parametrize("hang_after", [0, 4])
+async def test_a_token_that_comes_too_late(server: MessagesServer, pings: bool, hang_after: int) -> None:
+    server.replies = [Reply(message(text("One", " two")), hang_after=hang_after, pings=pings)]
+    connection = AnthropicConnection(
+        api_key=KEY, base_url=server.base_url, first_token_seconds=0.2, next_token_seconds=0.2
+    )
+    assert (await fault(connection)).kind == "timeout"
+    assert len(server.requests) == 1
+    await connection.close()
+
+
+async def test_the_wait_is_for_the_model_and_not_for_who_listens(server: MessagesServer) -> None:
+    connection = AnthropicConnection(
+        api_key=KEY, base_url=server.base_url, first_token_seconds=0.1, next_token_seconds=0.1
+    )
+    heard = []
+    async for event in AnthropicModel(connection, "claude").generate(ASKED):
+        heard.append(event)
+        await asyncio.sleep(0.15)
+    assert len(heard) == 4
+    await connection.close()
+
+
+async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_nobody_up(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    for _ in range(3):
+        await answer(connection)
+    assert len(set(server.peers)) == 1
+    server.replies = [Reply(message(text("Yes.")), linger=30.0)]
+    began = time.monotonic()
+    assert await answer(connection) == [TextDelta("Yes."), USAGE]
+    assert time.monotonic() - began < 2
+
+
+async def test_closing_the_generator_stops_the_request(server: MessagesServer, connection: AnthropicConnection) -> None:
+    server.replies = [Reply(message(text("One", " two")), hang_after=5)]
+    async with aclosing(AnthropicModel(connection, "claude").generate(ASKED)) as events:
+        assert await anext(events) == TextDelta("One")
+    async with asyncio.timeout(2):
+        await server.left.wait()
+
+
+@pytest.mark.parametrize("reply", [Reply(first_after=30.0), Reply(message(), hang_after=1)])
+async def test_cancelling_before_the_first_token_stops_the_request(
+    server: MessagesServer, connection: AnthropicConnection, reply: Reply
+) -> None:
+    server.replies = [reply]
+    task = asyncio.create_task(answer(connection))
+    async with asyncio.timeout(2):
+        await server.arrived.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        await server.left.wait()
+
+
+async def test_closing_the_connection_in_the_middle_is_an_error_and_opens_no_other(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    server.replies = [Reply(message(), hang_after=1)]
+    task = asyncio.create_task(fault(connection))
+    await server.arrived.wait()
+    await connection.close()
+    assert (await task).kind == "connect"
+    assert len(server.requests) == 1
+    server.replies = [Reply(message(text("Yes.")))]
+    assert len(await answer(connection)) == 2
+
+
+def test_a_temperature_is_checked_where_the_agent_is_made() -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        AnthropicModel(AnthropicConnection(api_key=""), "m", temperature=1.5)
