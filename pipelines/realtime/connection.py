@@ -7,6 +7,7 @@ or does not read what it is sent, is lost.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -95,6 +96,7 @@ class RealtimeConnection:
         self._transport, _ = await ws_connect(
             lambda: _Socket(self),
             address.url,
+            ssl_context=await _trust() if address.url.startswith("wss:") else None,
             extra_headers=dict(address.headers),
             enable_auto_ping=True,
             auto_ping_idle_timeout=IDLE_SECONDS,
@@ -212,6 +214,16 @@ class _Socket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._connection.lose("the connection was lost")
+
+
+_trusted: list[ssl.SSLContext] = []
+
+
+async def _trust() -> ssl.SSLContext:
+    """Whom the system trusts. Reading that takes tens of milliseconds: once for a process, and beside the loop."""
+    if not _trusted:
+        _trusted.append(await asyncio.to_thread(ssl.create_default_context))
+    return _trusted[0]
 
 
 _STATUS: dict[int, ProviderFault] = {401: "auth", 402: "auth", 403: "auth", 429: "rate_limit"}
