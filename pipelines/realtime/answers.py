@@ -21,9 +21,6 @@ MOST_UNHEARD_SECONDS = 300.0
 """What comes of answers beyond this is let go: nobody listens for so long, and it would not end."""
 
 
-LATE_WORDS_SECONDS = 1.0
-"""An answer that was heard, and of which no words are known, is entered into the records so much later."""
-
 WORD_SECONDS = 0.3
 """How long a word is spoken, where it has to be guessed."""
 
@@ -89,10 +86,8 @@ class Answer:
     """It was interrupted: what comes late of it is dropped."""
     broken_off: bool = False
     """What it was to say is said by another one; its words are what was said."""
-    heard_whole: Heard | None = None
-    over_at: float = 0.0
-    recorded_at: int | None = None
-    """Its place in the history."""
+    place: int | None = None
+    """Of what was heard, in the history."""
 
     @property
     def has_sound(self) -> bool:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, assert_never
 
-from media.audio import FRAME_SECONDS, AudioFormat
-from media.convert import Converter
+from media.audio import AudioFormat
 from media.playout import (
     Playout,
     PlayoutCut,
@@ -27,7 +26,6 @@ from pipelines.agent import AgentDefinition
 from pipelines.digits import DigitCollector
 from pipelines.ears import VoiceDetector
 from pipelines.events import (
-    AgentSaid,
     BargedIn,
     EndReason,
     ModelNoted,
@@ -41,12 +39,12 @@ from pipelines.events import (
     UserSaid,
     WatchdogFired,
 )
-from pipelines.generation import Delivery, Generation, Stage
+from pipelines.generation import Generation
 from pipelines.history import History, Step
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
-from pipelines.parts import Message, ModelEvent, ProviderError, TextToSpeech, ToolSpec
+from pipelines.parts import Message, ProviderError, TextToSpeech
 from pipelines.phrasebook import phrases
-from pipelines.realtime.answers import LATE_WORDS_SECONDS, MOST_UNHEARD_SECONDS, Answer, Timing
+from pipelines.realtime.answers import MOST_UNHEARD_SECONDS, Answer, Timing
 from pipelines.realtime.link import Link, Opener
 from pipelines.realtime.model import (
     AudioCame,
@@ -72,27 +70,22 @@ from pipelines.realtime.model import (
     Used,
     WordsCame,
 )
+from pipelines.realtime.own_voice import OwnVoice
+from pipelines.realtime.patience import Patience
+from pipelines.realtime.records import Records
 from pipelines.realtime.setup import detection_of, setup_of
 from pipelines.realtime.stream import Utterances
+from pipelines.realtime.uplink import Uplink
 from pipelines.realtime.voice import CallerVoice, TurnGate
 from pipelines.tools import Toolbox
 
 CHORES_SECONDS = 0.05
-
-PATIENCE_SECONDS = 2.4
-"""From the end of what the caller said to "one moment", where no answer came."""
-
-LOST_SECONDS = 6.0
-"""And to the conclusion that none will come of this session."""
 
 PREPARE_SECONDS = 0.8
 """The longest that the phone rings for the model: a caller had rather hear that it takes a moment."""
 
 SAY_SECONDS = 1.8
 """What the model is to say and does not begin by then is said in the service's own voice."""
-
-PATIENT_SECONDS = 30.0
-"""Between two words of patience to a caller of whom the model seems to hear nothing."""
 
 BROKEN_OFF_SECONDS = 4.0
 """Nothing more came of an answer under way, all of which was heard: it broke off."""
@@ -123,22 +116,6 @@ MAX_CALL_SECONDS = 3600.0
 _FRAMES = {"low": 1, "medium": 2, "high": 3}
 """Frames of the caller that go to the model at once."""
 _LATE = 64
-_OVER = 8
-"""Answers whose words may still come."""
-
-
-class _NoModel:
-    """Texts that are said as they stand need no model."""
-
-    name = "none"
-
-    async def prepare(self) -> None: ...
-
-    async def generate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> AsyncGenerator[ModelEvent]:
-        raise ProviderError(self.name, "unavailable", "there is no model for this")
-        yield
-
-    async def close(self) -> None: ...
 
 
 class Realtime:
@@ -175,26 +152,17 @@ class Realtime:
         self._language = options.tts.language or "en"
         turns = options.turns
         self._caller = CallerVoice(turns.endpointing.max_delay / 2 if self._detection == "own" else 0.4)
-        self._gate = TurnGate() if self._detection == "own" and not self._can.continuous else None
         self._link = Link(model, self._setup, self, spawn=spawn, clock=clock, opener=opener)
-        self._together = _FRAMES[options.latency]
-        self._frames: list[bytes] = []
-        self._to_model: Converter | None = None
-        self._fed = 0.0  # the caller's sound goes to the model up to here
-        self._silence = b""
+        gate = TurnGate() if self._detection == "own" and not self._can.continuous else None
+        self._uplink = Uplink(self._link, self._can, _FRAMES[options.latency], gate)
         self._answers: dict[int, Answer] = {}
         self._number = 0
         self._late: deque[str] = deque(maxlen=_LATE)  # responses that were interrupted
-        self._over: deque[Answer] = deque(maxlen=_OVER)  # heard to their end
-        self._last_said = ""
+        self._records = Records(self.history, host)
         self._noted: set[str] = set()  # kinds of faults that are in the log
         self._sayings: deque[tuple[str, EndReason | None, float]] = deque()  # asked of the model, and not begun
         self._utterances = Utterances(self._can.output) if self._can.pacing == "realtime" else None
-        self._waiting: float | None = None  # since when the caller waits for an answer
-        self._consoled = 0  # times, since then
-        self._sounded_at = 0.0  # somebody was heard
-        self._patient_until = 0.0
-        self._noticed = False  # the model knows that there is something to be answered
+        self._patience = Patience()
         self._asked: str | None = None  # the latest that the caller said
         self._unanswered: str | None = None  # what the caller said, as long as no sound answers it
         self._turn: Timing | None = None
@@ -208,7 +176,7 @@ class Realtime:
         self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._playout: Playout | None = None
         self._detector: VoiceDetector | None = None
-        self._stage: Stage | None = None
+        self._own_voice: OwnVoice | None = None
         self.hear: Callable[[bytes], None] = _unheard
 
     # The call's life
@@ -225,23 +193,17 @@ class Realtime:
 
     def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
         now = self._clock()
-        self._started_at = self._fed = self._sound_at = now
+        self._started_at = self._sound_at = now
         self._detector = detector
         self._playout = Playout(sink, format, echo=detector.echo)
-        self._to_model = Converter(format, self._can.input) if format != self._can.input else None
-        self._silence = format.silence(20)
-        self._stage = Stage(
-            model=_NoModel(),
-            voice=self._voice,
-            history=self.history,
-            toolbox=self._toolbox,
-            playout=self._playout,
-            format=format,
-            host=self._host,
+        self._uplink.start(format, now)
+        self._own_voice = OwnVoice(
+            self._voice,
+            self._playout,
+            self._host,
+            self.history,
+            self._toolbox,
             clock=self._clock,
-            decided=_decided,
-            on_hang_up=self._shut,
-            on_protected=_ignore,
             language=self._language,
         )
         self.hear = self._hear
@@ -259,7 +221,7 @@ class Realtime:
         self._ending = True
         if self._playout is not None:
             self._on_playout(self._playout.close(self._clock()))
-        self._record_all()
+        self._records.flush()
         over = await self._link.close()
         if over is not None and not over.by_agent:
             self._note_fault("session over", f"the model's session ended: {over.reason}")
@@ -276,37 +238,19 @@ class Realtime:
             self._host.end_call(reason)
 
     def _setup(self) -> Any:
-        self._record_all()
+        self._records.flush()
         return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=self._started_at == 0.0)
 
     # The audio path
 
     def _hear(self, frame: bytes) -> None:
         now = self._clock()
-        detector = self._detector
-        change = self._caller.hear(detector.hear(frame, now), now) if detector is not None else None
+        detector, caller = self._detector, self._caller
+        change = caller.hear(detector.hear(frame, now), now) if detector is not None else None
         if change is not None or self._paused_at is not None:
             self._on_voice(change, now)
-        self._fed = now
-        if self._gate is None:
-            self._frames.append(frame)
-        elif not self._gated(self._gate, frame):
-            return
-        if len(self._frames) >= self._together:
-            self._send_frames()
-
-    def _gated(self, gate: TurnGate, frame: bytes) -> bool:
-        """Whether there is something of the caller's turn to be sent."""
-        caller = self._caller
-        if caller.speaking and caller.voiced >= LEAST_TURN and self._paused_at is None:
-            gate.take()
-        self._frames += gate.hear(frame, speaking=caller.speaking)
-        return bool(self._frames)
-
-    def _send_frames(self) -> None:
-        pcm = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
-        self._frames.clear()
-        self._link.send_audio(pcm if self._to_model is None else self._to_model.process(pcm))
+        turn = caller.speaking and caller.voiced >= LEAST_TURN and self._paused_at is None
+        self._uplink.hear(frame, caller, now, turn=turn)
 
     def mark(self, name: str, cleared: bool) -> None:
         if self._playout is not None:
@@ -334,16 +278,11 @@ class Realtime:
         change = self._caller.tick(now)
         if change is not None or self._paused_at is not None:
             self._on_voice(change, now)
-        if self._can.continuous and now - self._fed > 3 * FRAME_SECONDS:
-            frames = int((now - self._fed) / FRAME_SECONDS)
-            self._fed += frames * FRAME_SECONDS
-            self._frames += [self._silence] * frames
-            self._send_frames()
+        self._uplink.fill(now)
         if self._sayings and now - self._sayings[0][2] >= SAY_SECONDS:
             self._link.send(lambda protocol: protocol.interrupt())
             self._sayings_to_ourselves()
-        if self._over and self._over[-1].heard_whole is not None:
-            self._record_late(now)
+        self._records.tick(now)
         if self._ending:
             if self._end_by is not None and now >= self._end_by:
                 self._end_by = None
@@ -420,49 +359,37 @@ class Realtime:
         if self._ending:
             return
         if self._detection == "own" and caller.voiced >= LEAST_TURN and (self._paused_at is None or not self._answers):
-            self._noticed = True
-            if self._frames:
-                self._send_frames()
+            self._patience.noticed = True
+            self._uplink.flush()
             self._link.send(lambda protocol: protocol.answer())
             self._await_answer(caller.last_voice)
-        elif self._noticed or (caller.voiced >= LEAST_VOICE and not self._answers):
+        elif self._patience.noticed or (caller.voiced >= LEAST_VOICE and not self._answers):
             self._await_answer(caller.last_voice)
         self._quiet_if_over(now)
 
     def _await_answer(self, since: float) -> None:
-        self._waiting, self._consoled = since, 0
+        self._patience.begin(since)
         self._turn = Timing(since, self._clock())
 
     def _wonder(self, now: float) -> None:
         """The caller waits: say so, again and again, and give the session up where nothing comes."""
-        playout = self._playout
-        if self._waiting is None or playout is None:
+        playout, patience = self._playout, self._patience
+        if playout is None or not patience.waiting:
             return
-        if self._caller.speaking or playout.speaking(now):
-            self._sounded_at = now
-            if any(answer.response is not None for answer in self._answers.values()):
-                self._waiting = max(self._waiting, now)  # an earlier answer is being heard
-            return
-        if now - self._waiting >= LOST_SECONDS and self._link.is_open:
-            self._waiting = None
-            self._on_no_answer()
-        elif now - max(self._waiting, self._sounded_at) >= PATIENCE_SECONDS and self._may_console(now):
-            self._host.on_event(WatchdogFired("audio" if self._noticed else "transcript"))
-            words = phrases(self._language)
-            self._say_ourselves(words.still_here if self._consoled else words.one_moment)
-            self._consoled += 1
-
-    def _may_console(self, now: float) -> bool:
-        """Where the model seems to hear nothing there may be nothing to hear: not every noise is answered."""
-        if self._noticed:
-            return True
-        if self._consoled or now < self._patient_until:
-            return False
-        self._patient_until = now + PATIENT_SECONDS
-        return True
+        sounding = self._caller.speaking or playout.speaking(now)
+        answering = any(answer.response is not None for answer in self._answers.values())
+        match patience.tick(now, sounding=sounding, answering=answering, open=self._link.is_open):
+            case "lost":
+                self._on_no_answer()
+            case "console":
+                self._host.on_event(WatchdogFired("audio" if patience.noticed else "transcript"))
+                words = phrases(self._language)
+                self._say_ourselves(words.one_moment if patience.consoled == 1 else words.still_here)
+            case None:
+                pass
 
     def _on_no_answer(self) -> None:
-        if not self._noticed:
+        if not self._patience.noticed:
             self._quiet_if_over(self._clock())  # what we took for the caller's voice may have been none
             return
         self._failures += 1
@@ -486,7 +413,7 @@ class Realtime:
             case ResponseEnded():
                 self._on_response_ended(event, now)
             case CallerSpeaks():
-                self._noticed = True
+                self._patience.noticed = True
                 self._idle.stop()
                 if self._detection != "own":
                     self._barge_in(now, by_us=False)
@@ -537,12 +464,12 @@ class Realtime:
         caller = self._caller
         if self._ending or not text.strip() or caller.speaking or caller.last_voice <= self._sound_at:
             return
-        if self._waiting is None and caller.voiced and not self._answers:
+        if not self._patience.waiting and caller.voiced and not self._answers:
             self._await_answer(caller.last_voice)
-        self._noticed = self._noticed or self._waiting is not None
+        self._patience.noticed = self._patience.noticed or self._patience.waiting
 
     def _on_words_of_caller(self, text: str) -> None:
-        self._record_all()
+        self._records.flush()
         self.history.user(text)
         self._asked = text
         if not any(answer.has_sound and not answer.cut for answer in self._answers.values()):
@@ -555,16 +482,17 @@ class Realtime:
         if renewed:
             self._break_off()
         self._late.clear()  # the names of answers begin anew
-        for answer in (*self._answers.values(), *self._over):
+        self._records.forget()
+        for answer in self._answers.values():
             answer.response = answer.response and ""
         if self._ending:
             return
         unanswered = self._unanswered
         if unanswered is not None:
-            self._noticed = True
+            self._patience.noticed = True
             self._link.send(lambda protocol: protocol.tell(unanswered))
             self._await_answer(self._clock())
-        elif self._waiting is not None:
+        elif self._patience.waiting:
             self._say(phrases(self._language).not_understood, None, self._clock())
 
     def on_link_lost(self, reason: str) -> None:
@@ -572,8 +500,8 @@ class Realtime:
         self._host.on_event(PartFailed("llm", self._model.name, "connect", f"{self._model.name}: {reason}"))
         broken = self._break_off()
         self._sayings_to_ourselves()
-        if (broken or self._unanswered is not None or self._waiting is not None) and not self._ending:
-            self._noticed = True
+        if (broken or self._unanswered is not None or self._patience.waiting) and not self._ending:
+            self._patience.noticed = True
             self._await_answer(self._clock())
 
     def _break_off(self) -> bool:
@@ -633,7 +561,8 @@ class Realtime:
         if playout.unheard_seconds > MOST_UNHEARD_SECONDS:
             self._host.on_event(ModelNoted("too_much_audio"))
             return
-        self._waiting, self._noticed, self._failures = None, False, 0
+        self._patience.answered()
+        self._failures = 0
         self._unanswered = None
         self._sound_at = now
         if answer.first_audio is None:
@@ -654,7 +583,8 @@ class Realtime:
             name = f"utterance {utterances.count}"
             found = self._answer_of(name, now)
             if found is not None:
-                self._waiting, self._noticed, self._failures = None, False, 0
+                self._patience.answered()
+                self._failures = 0
                 self._unanswered = None
                 found.item(name, playout, self._can.output).write(sound, self._can.output)
                 if utterances.words:
@@ -664,23 +594,13 @@ class Realtime:
         if self._utterances is not None:
             self._utterances.words += text
             return
-        over = next((answer for answer in self._over if answer.response == response), None)
+        over = self._records.of(response)
         if over is not None:
-            self._on_late_words(over, item, text)
+            self._records.late_words(over, item, text)
             return
         answer, playout = self._answer_of(response, self._clock()), self._playout
         if answer is not None and playout is not None and not answer.broken_off:
             answer.item(item, playout, self._can.output).add_words(text)
-
-    def _on_late_words(self, answer: Answer, item: str, text: str) -> None:
-        """The answer was heard to its end, and its words come only now."""
-        if answer.broken_off:
-            return
-        if answer.recorded_at is None:
-            known = answer.items.get(item) or next(iter(answer.items.values()))
-            known.add_words(text)
-        elif text.strip():
-            self.history.complete(answer.recorded_at, text.strip())
 
     def _on_response_ended(self, event: ResponseEnded, now: float) -> None:
         answer = next((a for a in self._answers.values() if a.response == event.response), None)
@@ -690,7 +610,7 @@ class Realtime:
             if self._failures >= MAX_FAILURES:
                 self._give_up(ProviderError(self._model.name, "server", "its answers fail"))
             elif answer is None or not answer.has_sound:
-                self._waiting = None
+                self._patience.stop()
                 self._say_ourselves(phrases(self._language).went_wrong)
         if answer is not None:
             if answer.saying is not None and not answer.has_sound and not answer.cut:
@@ -739,7 +659,7 @@ class Realtime:
             self._paused_at = None
         elif self._playout is not None and self._playout.speaking(now):
             self._host.on_event(BargedIn(True, max(0.0, now - self._caller.onset) if self._caller.speaking else 0.0))
-        self._waiting = None
+        self._patience.stop()
         self._interrupt(now, by_us=by_us)
 
     def _interrupt(self, now: float, *, by_us: bool) -> None:
@@ -766,43 +686,12 @@ class Realtime:
                     answer = self._answers.pop(heard.generation)
                     if answer.cut and self._can.truncates and answer.response:
                         self._tell_heard(answer.heard(heard))
-                    self._record_all()
-                    answer.heard_whole, answer.over_at = heard, self._clock()
-                    if answer.response is None or self._utterances is not None or isinstance(event, PlayoutCut):
-                        self._record(answer)
-                    else:
-                        self._over.append(answer)
-                        if heard.text or not heard.seconds:
-                            self._record(answer)
+                    theirs = answer.response is not None and self._utterances is None
+                    late = theirs and isinstance(event, PlayoutFinished)
+                    self._records.over(answer, heard, self._clock(), words_may_come=late)
                     self._on_over(answer)
                 case _:
                     assert_never(event)
-
-    def _record(self, answer: Answer) -> None:
-        """Into the history, and the call's log: what was heard of an answer that is over."""
-        heard, answer.heard_whole = answer.heard_whole, None
-        if heard is None:
-            return
-        texts = heard.steps
-        if heard.complete and not heard.text:
-            texts = tuple(item.words.strip() for item in answer.items.values())
-        answer.recorded_at = self.history.next_place
-        self.history.agent(answer.record(), texts)
-        if answer.recorded_at == self.history.next_place:
-            answer.recorded_at = self.history.agent_unknown()
-        said = " ".join(text for text in texts if text)
-        if said:
-            self._last_said = said
-            self._host.on_event(AgentSaid(said, heard.generation, not heard.complete, heard.seconds))
-
-    def _record_late(self, now: float) -> None:
-        if now - self._over[-1].over_at >= LATE_WORDS_SECONDS:
-            self._record_all()
-
-    def _record_all(self) -> None:
-        """What waits for its words is entered without: something follows it."""
-        if self._over:
-            self._record(self._over[-1])
 
     def _tell_heard(self, parts: Sequence[ItemHeard]) -> None:
         if parts:
@@ -850,7 +739,7 @@ class Realtime:
             self.history.agent([step], ())
         if not self._ending:
             self._link.send(lambda protocol: protocol.results(outputs))
-            self._noticed = True
+            self._patience.noticed = True
             self._await_answer(now)
 
     def _utterance(self) -> Answer | None:
@@ -895,7 +784,7 @@ class Realtime:
         """The model ended the session by itself: because of its own clocks, or as it saw fit."""
         if self._clock() - self._started_at >= self._longest - CLOCKS_SECONDS:
             return "max_duration"
-        said = last.text if last is not None else self._last_said
+        said = last.text if last is not None else self._records.last_said
         idle = self._agent.options.idle
         return "idle" if self._can.idles and idle.timeout is not None and _same(said, idle.farewell) else "agent"
 
@@ -916,7 +805,7 @@ class Realtime:
             self._say_ourselves(text, ends)
 
     def _say_ourselves(self, text: str, ends: EndReason | None = None, *, protected: bool = False) -> None:
-        if self._stage is None:
+        if self._own_voice is None:
             return
         generation = Generation(self._next(), text, protected=protected or ends is not None, ends=ends)
         answer = Answer(generation.number, None, protected=generation.protected, ends=ends, done=True)
@@ -925,11 +814,11 @@ class Realtime:
         _ = self._spawn(self._deliver(generation, answer))
 
     async def _deliver(self, generation: Generation, answer: Answer) -> None:
-        if self._stage is None:
+        if self._own_voice is None or self._playout is None:
             return
-        await Delivery(generation, self._stage).run()
+        await self._own_voice.say(generation)
         if answer.ends is not None:
-            unheard = self._stage.playout.unheard_seconds
+            unheard = self._playout.unheard_seconds
             self._end_by = self._clock() + unheard + self._agent.options.ending.max_wait
 
     def _give_up(self, error: ProviderError) -> None:
@@ -949,7 +838,7 @@ class Realtime:
     def _shut(self) -> None:
         """The call is ending: nothing the caller says changes that."""
         self._ending = True
-        self._waiting = None
+        self._patience.stop()
         self._idle.stop()
         if self._paused_at is not None:
             self._go_on(self._clock())
@@ -981,11 +870,11 @@ class Realtime:
         self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
         self._on_words_of_caller(digits)
         self._link.send(lambda protocol: protocol.tell(digits))
-        self._noticed = True
+        self._patience.noticed = True
         self._await_answer(now)
 
     def _quiet_if_over(self, now: float) -> None:
-        if not self._answers and not self._caller.speaking and not self._ending and self._waiting is None:
+        if not self._answers and not self._caller.speaking and not self._ending and not self._patience.waiting:
             self._idle.quiet(now)
 
 
@@ -993,15 +882,8 @@ def _same(said: str, text: str) -> bool:
     return " ".join(said.split()).casefold() == " ".join(text.split()).casefold()
 
 
-async def _decided() -> None:
-    """Nothing that is said as it stands waits for a decision."""
-
-
 async def _raise(error: Exception) -> None:
     raise error
-
-
-def _ignore(generation: Generation) -> None: ...
 
 
 def _unheard(frame: bytes) -> None:

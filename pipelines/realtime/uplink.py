@@ -1,0 +1,58 @@
+"""The caller's sound on its way to the model: as the model wants it, in pieces, and never less than it wants."""
+
+from __future__ import annotations
+
+from media.audio import FRAME_SECONDS, AudioFormat
+from media.convert import Converter
+from pipelines.realtime.link import Link
+from pipelines.realtime.model import Capabilities
+from pipelines.realtime.voice import CallerVoice, TurnGate
+
+
+class Uplink:
+    """``together`` frames go to the model at once. ``gate``: only turns do."""
+
+    __slots__ = ("_continuous", "_converter", "_fed", "_format", "_frames", "_gate", "_link", "_together", "_wanted")
+
+    def __init__(self, link: Link, can: Capabilities, together: int, gate: TurnGate | None) -> None:
+        self._link = link
+        self._wanted = can.input
+        self._continuous = can.continuous
+        self._together = together
+        self._gate = gate
+        self._frames: list[bytes] = []
+        self._format: AudioFormat | None = None
+        self._converter: Converter | None = None
+        self._fed = 0.0  # there is sound up to here
+
+    def start(self, format: AudioFormat, now: float) -> None:
+        self._format, self._fed = format, now
+        self._converter = Converter(format, self._wanted) if format != self._wanted else None
+
+    def hear(self, frame: bytes, caller: CallerVoice, now: float, *, turn: bool) -> None:
+        """20 ms of the caller; ``turn``: what he is saying is one."""
+        self._fed = now
+        if self._gate is None:
+            self._frames.append(frame)
+        else:
+            if turn:
+                self._gate.take()
+            self._frames += self._gate.hear(frame, speaking=caller.speaking)
+        if len(self._frames) >= self._together:
+            self.flush()
+
+    def fill(self, now: float) -> None:
+        """Silence, where the caller's line sends nothing, and the model takes that for a stall."""
+        if not self._continuous or self._format is None or now - self._fed <= 3 * FRAME_SECONDS:
+            return
+        frames = int((now - self._fed) / FRAME_SECONDS)
+        self._fed += frames * FRAME_SECONDS
+        self._frames += [self._format.silence(20)] * frames
+        self.flush()
+
+    def flush(self) -> None:
+        if not self._frames:
+            return
+        pcm = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
+        self._frames.clear()
+        self._link.send_audio(pcm if self._converter is None else self._converter.process(pcm))
