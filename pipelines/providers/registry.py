@@ -14,6 +14,11 @@ from urllib.parse import urlsplit
 from pipelines.parts import LanguageModel, SpeechToText, TextToSpeech
 from pipelines.providers import anthropic, google
 from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel
+from pipelines.providers.deepgram_stt import DeepgramSpeechToText
+from pipelines.providers.deepgram_tts import DeepgramTextToSpeech
+from pipelines.providers.deepgram_tts import voice_for as deepgram_voice_for
+from pipelines.providers.deepgram_wire import HOME as DEEPGRAM_HOME
+from pipelines.providers.deepgram_wire import Place
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.moonshine import MoonshineSpeechToText
@@ -31,8 +36,8 @@ _CHAT = {
     "ollama": ("http://127.0.0.1:11434/v1", False),
 }
 LANGUAGE_MODELS = (*_CHAT, "anthropic", "google", "scripted")
-SPEECH_TO_TEXT = ("moonshine",)
-TEXT_TO_SPEECH = ("pico", "espeak")
+SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux")
+TEXT_TO_SPEECH = ("pico", "espeak", "deepgram")
 
 
 def chat_base_url(provider: str, base_url: str | None) -> str | None:
@@ -94,7 +99,11 @@ class Registry:
         if vendor not in SPEECH_TO_TEXT:
             raise ValueError(f"there is no stt.vendor {vendor!r}; there are {', '.join(SPEECH_TO_TEXT)}")
         if vendor not in self._recognisers:
-            self._recognisers[vendor] = MoonshineSpeechToText()
+            self._recognisers[vendor] = (
+                MoonshineSpeechToText()
+                if vendor == "moonshine"
+                else DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux")
+            )
         return self._recognisers[vendor]
 
     def text_to_speech(
@@ -113,6 +122,13 @@ class Registry:
             case "espeak":
                 voice = voice or language
                 return self._voices.get((vendor, voice)) or self._keep(vendor, voice, EspeakTextToSpeech(voice))
+            case "deepgram":
+                voice = voice or deepgram_voice_for(language)
+                if voice is None:
+                    raise ValueError(f"deepgram has no voice of its own for {language!r} here; name one in tts.voice")
+                if (vendor, voice) not in self._voices:
+                    self._keep(vendor, voice, DeepgramTextToSpeech(self._deepgram(), voice))
+                return self._voices[vendor, voice]
             case _:
                 raise ValueError(f"there is no tts.vendor {vendor!r}; there are {', '.join(TEXT_TO_SPEECH)}")
 
@@ -126,6 +142,12 @@ class Registry:
         self._connections.clear()
         for part in parts:
             await part.close()
+
+    def _deepgram(self) -> Place:
+        key, base_url = self._env.get("DEEPGRAM_API_KEY", ""), self._env.get("DEEPGRAM_BASE_URL")
+        if not key and not base_url:
+            raise ValueError("deepgram needs DEEPGRAM_API_KEY in the environment")
+        return Place(key, base_url or DEEPGRAM_HOME)
 
     def _keep(self, vendor: str, voice: str, synthesiser: TextToSpeech) -> TextToSpeech:
         self._voices[vendor, voice] = synthesiser

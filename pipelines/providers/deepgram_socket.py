@@ -1,0 +1,180 @@
+"""One WebSocket to Deepgram: what is sent are plain calls, what comes are plain calls, every wait is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+
+from picows import WSCloseCode, WSError, WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
+
+from pipelines.parts import ProviderError, ProviderFault
+from pipelines.providers.deepgram_wire import Failed, Place, failure, kind_of_close
+
+CONNECT_SECONDS = 3.0
+IDLE_SECONDS, PONG_SECONDS = 3.0, 3.0
+"""A socket that has sent nothing for so long is pinged, and lost where no pong comes."""
+
+CLOSE_SECONDS = 1.0
+
+MOST_BYTES = 4 * 1024 * 1024
+MOST_UNSENT = 256 * 1024
+"""Bytes that wait to be sent: half a minute of sound, that nobody reads."""
+
+_STATUS: dict[int, ProviderFault] = {401: "auth", 402: "auth", 403: "auth", 408: "timeout", 429: "rate_limit"}
+
+
+class DeepgramSocket(WSListener):
+    """Made by :meth:`open`. ``on_message`` gets each message; ``on_lost`` is told once and last that the socket is
+    gone, unless it was closed from here."""
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        on_message: Callable[[str | bytes], None],
+        on_lost: Callable[[ProviderError], None],
+    ) -> None:
+        super().__init__()
+        self._name, self._place = name, place
+        self._on_message = on_message
+        self._on_lost: Callable[[ProviderError], None] | None = on_lost
+        self._transport: WSTransport | None = None
+        self._partial = bytearray()
+        self._partial_is_text = False
+
+    @classmethod
+    async def open(
+        cls,
+        name: str,
+        place: Place,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        on_message: Callable[[str | bytes], None],
+        on_lost: Callable[[ProviderError], None],
+    ) -> DeepgramSocket:
+        """Raises :class:`ProviderError`; then nothing is left of it."""
+        socket = cls(name, place, on_message, on_lost)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await ws_connect(
+                    lambda: socket,
+                    place.url(path, query),
+                    extra_headers=place.headers,
+                    ssl_context=await _trust() if place.base_url.startswith("https:") else None,
+                    enable_auto_ping=True,
+                    auto_ping_idle_timeout=IDLE_SECONDS,
+                    auto_ping_reply_timeout=PONG_SECONDS,
+                    max_frame_size=MOST_BYTES,
+                    max_redirects=0,
+                    disconnect_on_exception=False,
+                )
+        except BaseException as error:
+            socket.drop()
+            fault = _fault_of(name, error)
+            if fault is None:
+                raise
+            raise fault from None
+        return socket
+
+    @property
+    def is_open(self) -> bool:
+        return self._on_lost is not None and self._transport is not None and not self._transport.is_disconnected
+
+    def send(self, message: str | bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_disconnected or self._on_lost is None:
+            return
+        if isinstance(message, str):
+            transport.send(WSMsgType.TEXT, message.encode())
+        else:
+            transport.send(WSMsgType.BINARY, message)
+        if transport.underlying_transport.get_write_buffer_size() > MOST_UNSENT:
+            self._lose(Failed("timeout", "it does not read what it is sent"))
+
+    def drop(self) -> None:
+        """Be rid of the socket at once."""
+        self._on_lost = None
+        if self._transport is not None and not self._transport.is_disconnected:
+            self._transport.disconnect(graceful=False)
+
+    async def close(self, goodbye: str) -> None:
+        """Say ``goodbye``, and wait for the other end to close, but not for long."""
+        transport = self._transport
+        if self.is_open and transport is not None:
+            self.send(goodbye)
+            self._on_lost = None
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await transport.wait_disconnected()
+            except TimeoutError:
+                transport.send_close(WSCloseCode.OK)
+        self.drop()
+
+    # WSListener
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._lose(Failed("unavailable", "the connection was lost"))
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT or kind == WSMsgType.BINARY:
+            if frame.fin:
+                self._message(frame.get_payload_as_bytes(), text=kind == WSMsgType.TEXT)
+            else:
+                self._partial[:] = frame.get_payload_as_bytes()
+                self._partial_is_text = kind == WSMsgType.TEXT
+        elif kind == WSMsgType.CONTINUATION:
+            self._partial += frame.get_payload_as_bytes()
+            if len(self._partial) > MOST_BYTES:
+                self._lose(Failed("protocol", "a message was too large"))
+            elif frame.fin:
+                whole = bytes(self._partial)
+                self._partial.clear()
+                self._message(whole, text=self._partial_is_text)
+        elif kind == WSMsgType.CLOSE:
+            payload = frame.get_payload_as_bytes()
+            code, why = int.from_bytes(payload[:2]) if payload else 1005, payload[2:].decode(errors="replace")
+            if self._on_lost is None:
+                self.drop()
+            else:
+                self._lose(Failed(kind_of_close(code, why), f"it closed the socket: {code} {why}"))
+
+    def _message(self, data: bytes, *, text: bool) -> None:
+        if self._on_lost is not None:
+            self._on_message(data.decode(errors="replace") if text else data)
+
+    def _lose(self, why: Failed) -> None:
+        on_lost = self._on_lost
+        self.drop()
+        if on_lost is not None:
+            on_lost(failure(why, self._place, self._name))
+
+
+def _fault_of(name: str, error: BaseException) -> ProviderError | None:
+    match error:
+        case WSInvalidStatusError():
+            status = int(error.response.status) if error.response is not None else 0
+            kind = _STATUS.get(status, "server" if status >= 500 else "bad_request")
+            return ProviderError(name, kind, f"the upgrade of the socket was answered with status {status}")
+        case TimeoutError():
+            return ProviderError(name, "timeout", f"there was no socket within {CONNECT_SECONDS:g} s")
+        case WSError():
+            return ProviderError(name, "protocol", f"the handshake failed: {error}")
+        case OSError():
+            return ProviderError(name, "connect", f"no socket: {error}")
+        case _:
+            return None
+
+
+_trusted: list[ssl.SSLContext] = []
+
+
+async def _trust() -> ssl.SSLContext:
+    """Whom the system trusts: read once for a process, and beside the loop, for it takes tens of milliseconds."""
+    if not _trusted:
+        _trusted.append(await asyncio.to_thread(ssl.create_default_context))
+    return _trusted[0]
