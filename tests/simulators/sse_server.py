@@ -47,6 +47,7 @@ class SseServer:
     """``replies`` are used up in order; the last one stays."""
 
     replies: list[Reply] = field(default_factory=list)
+    given: list[Reply] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     peers: list[Any] = field(default_factory=list)
     """The client's end of each request's connection: two requests on one connection have the same."""
@@ -67,6 +68,7 @@ class SseServer:
         self.arrived.set()
         self.mistakes += self.check(request, body)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        self.given.append(reply)
         try:
             await asyncio.sleep(reply.first_after)
             if reply.status != 200:

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from pipelines.parts import Message, ModelEvent, ProviderError, TextDelta, ToolCall, ToolSpec, Usage
+from pipelines.providers.conversation import BEGINNING, SILENCE
+from pipelines.providers.google import GoogleConnection, GoogleModel
+from tests.simulators import gemini_chat
+from tests.simulators.gemini_chat import KEY, GeminiServer, call, serve_gemini_chat, text
+from tests.simulators.sse_server import Reply
+
+ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
+DAY = {"type": "object", "properties": {"day": {"type": "string"}}, "additionalProperties": False, "required": ["day"]}
+TOOL = ToolSpec("book", "Books", DAY)
+BYE = ToolSpec("bye", "Hangs up", {"type": "object", "properties": {}})
+USAGE = Usage(20, 12, 7)
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[GeminiServer, None]:
+    async with serve_gemini_chat() as server:
+        yield server
+        assert server.mistakes == []
+
+
+@pytest.fixture
+async def connection(server: GeminiServer) -> AsyncGenerator[GoogleConnection, None]:
+    connection = GoogleConnection(api_key=KEY, base_url=server.base_url)
+    yield connection
+    await connection.close()
+
+
+async def collect(model: GoogleModel, messages: list[Message] | None = None, *tools: ToolSpec) -> list[ModelEvent]:
+    return [event async for event in model.generate(messages or ASKED, tools)]
+
+
+async def fault(connection: GoogleConnection) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await collect(GoogleModel(connection, "gemini"), None, TOOL)
+    return caught.value
+
+
+async def test_streams_text_then_usage(server: GeminiServer, connection: GoogleConnection) -> None:
+    model = GoogleModel(connection, "gemini-x", temperature=0.25)
+    await model.prepare()
+    assert await collect(model) == [TextDelta("Hello"), TextDelta(" there"), TextDelta("."), USAGE]
+    assert server.requests == [
+        {
+            "contents": [{"role": "user", "parts": [{"text": "Hello?"}]}],
+            "systemInstruction": {"parts": [{"text": "Be brief."}]},
+            "generationConfig": {"temperature": 0.5},
+        }
+    ]
+
+
+async def test_a_model_of_ones_own(server: GeminiServer, connection: GoogleConnection) -> None:
+    assert len(await collect(GoogleModel(connection, "tunedModels/mine"))) == 4
+
+
+@pytest.mark.parametrize("chunk", [1, 7])
+async def test_how_the_stream_is_cut_does_not_matter(
+    server: GeminiServer, connection: GoogleConnection, chunk: int
+) -> None:
+    server.replies = [Reply(text("Grüße", " 你好"), chunk=chunk)]
+    assert await collect(GoogleModel(connection, "gemini")) == [TextDelta("Grüße"), TextDelta(" 你好"), USAGE]
+
+
+async def test_a_whole_conversation_is_sent_in_the_vendors_shape(
+    server: GeminiServer, connection: GoogleConnection
+) -> None:
+    calls = (ToolCall("a", "book", {"day": "Tuesday"}), ToolCall("b", "bye", {}))
+    messages = [
+        Message("system", "Be brief."),
+        Message("assistant", "Welcome."),
+        Message("user", "Tuesday."),
+        Message("assistant", "One moment.", tool_calls=calls),
+        Message("tool", '{"table": 4}', tool_call_id="a", name="book"),
+        Message("tool", "[1]", tool_call_id="b", name="bye"),
+        Message("assistant", " "),
+        Message("user", "And?"),
+        Message("assistant", "It is done."),
+    ]
+    await collect(GoogleModel(connection, "gemini"), messages, TOOL, BYE)
+    [request] = server.requests
+    assert [(said["role"], [_gist(part) for part in said["parts"]]) for said in request["contents"]] == [
+        ("user", [BEGINNING]),
+        ("model", ["Welcome."]),
+        ("user", ["Tuesday."]),
+        ("model", ["One moment.", {"day": "Tuesday"}, {}]),
+        ("user", [{"table": 4}, {"result": "[1]"}, "And?"]),
+        ("model", ["It is done."]),
+        ("user", [SILENCE]),
+    ]
+    [tools] = request["tools"]
+    assert [tool.get("parameters", {}).get("required") for tool in tools["functionDeclarations"]] == [["day"], None]
+
+
+def _gist(part: dict[str, Any]) -> Any:
+    if "text" in part:
+        return part["text"]
+    return part["functionCall"]["args"] if "functionCall" in part else part["functionResponse"]["response"]
+
+
+async def test_nothing_said_and_no_prompt(server: GeminiServer, connection: GoogleConnection) -> None:
+    await collect(GoogleModel(connection, "gemini"), [Message("system", " ")])
+    assert server.requests == [{"contents": [{"role": "user", "parts": [{"text": BEGINNING}]}]}]
+
+
+@pytest.mark.parametrize("ids", [("id-1", "id-2"), (None, None)])
+async def test_calls_and_their_signatures_go_there_and_back(
+    server: GeminiServer, connection: GoogleConnection, ids: tuple[str | None, str | None]
+) -> None:
+    book = call("book", {"day": "Tuesday"}, ids[0], signature="c2lnbmVk")
+    server.replies = [
+        Reply(gemini_chat.answer({"text": "One moment."}, book, call("bye", None, ids[1]))),
+        Reply(text("Done.")),
+    ]
+    model = GoogleModel(connection, "gemini")
+    said, first, second, used = await collect(model, None, TOOL, BYE)
+    assert (said, used) == (TextDelta("One moment."), USAGE)
+    assert isinstance(first, ToolCall)
+    assert isinstance(second, ToolCall)
+    assert (first.name, first.arguments, second.name, second.arguments) == ("book", {"day": "Tuesday"}, "bye", {})
+    assert first.id != second.id
+    results = [Message("tool", "ok", tool_call_id=made.id, name=made.name) for made in (first, second)]
+    steps = [*ASKED, Message("assistant", "One moment.", tool_calls=(first, second)), *results]
+    assert await collect(model, steps, TOOL, BYE) == [TextDelta("Done."), USAGE]
+    _, agent, caller = server.requests[1]["contents"]
+    assert [part["functionCall"].get("id") for part in agent["parts"][1:]] == list(ids)
+    assert [part["functionResponse"].get("id") for part in caller["parts"]] == list(ids)
+
+
+async def test_thoughts_are_not_said(server: GeminiServer, connection: GoogleConnection) -> None:
+    thought, yes = {"text": "Hm.", "thought": True}, {"text": "Yes.", "thoughtSignature": "x"}
+    server.replies = [Reply(gemini_chat.answer(thought, yes, {"text": ""}))]
+    assert await collect(GoogleModel(connection, "gemini")) == [TextDelta("Yes."), USAGE]
+
+
+@pytest.mark.parametrize("arguments", ["Tuesday", [1]])
+async def test_arguments_that_are_no_object_are_an_error(
+    server: GeminiServer, connection: GoogleConnection, arguments: Any
+) -> None:
+    server.replies = [Reply(gemini_chat.answer(call("book", arguments)))]
+    error = await fault(connection)
+    assert error.kind == "protocol"
+    assert "'book'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "requests"),
+    [
+        (400, "bad_request", 1),
+        (403, "auth", 1),
+        (404, "bad_request", 1),
+        (429, "rate_limit", 1),
+        (500, "server", 2),
+        (503, "server", 2),
+    ],
+)
+async def test_refusals_are_told_apart(
+    server: GeminiServer, connection: GoogleConnection, status: int, kind: str, requests: int
+) -> None:
+    server.replies = [Reply(status=status, message=f"no, {'x' * 240} {KEY} may not")]
+    error = await fault(connection)
+    assert error.kind == kind
+    assert KEY[:8] not in str(error)
+    assert len(server.requests) == requests
+    assert connection.retries == requests - 1
+
+
+async def test_a_key_that_is_none_is_a_bad_request_to_gemini(
+    server: GeminiServer, connection: GoogleConnection
+) -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
+    server.replies = [Reply(status=400, details=details)]
+    assert (await fault(connection)).kind == "auth"
+
+
+async def test_a_limit_says_when_to_come_back(server: GeminiServer, connection: GoogleConnection) -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}]
+    server.replies = [Reply(status=429, details=details), Reply(status=429, headers={"retry-after": "8"})]
+    assert "retry after 17 s" in str(await fault(connection))
+    assert "retry after 8 s" in str(await fault(connection))
+
+
+async def test_a_wrong_key_is_named_as_such_and_not_repeated(server: GeminiServer) -> None:
+    connection = GoogleConnection(api_key="AIza-wrong", base_url=server.base_url)
+    error = await fault(connection)
+    assert error.kind == "auth"
+    assert "AIza-wrong" not in str(error)
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    "failure", [Reply(status=503), Reply(text("No."), break_after=0), Reply(text("No."), error_after=0)]
+)
+async def test_one_failure_before_the_first_token_is_not_noticed(
+    server: GeminiServer, connection: GoogleConnection, failure: Reply
+) -> None:
+    server.replies = [failure, Reply(text("Yes."))]
+    assert await collect(GoogleModel(connection, "gemini")) == [TextDelta("Yes."), USAGE]
+    assert connection.retries == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [("UNAVAILABLE", "server"), ("RESOURCE_EXHAUSTED", "rate_limit"), ("INTERNAL", "server")]
+)
+async def test_an_error_in_mid_stream(
+    server: GeminiServer, connection: GoogleConnection, error: str, kind: str
+) -> None:
+    server.replies = [Reply(text("Half", " of", " it"), error_after=2, error=error, message="Overloaded")]
+    events = GoogleModel(connection, "gemini").generate(ASKED)
+    assert [await anext(events), await anext(events)] == [TextDelta("Half"), TextDelta(" of")]
+    with pytest.raises(ProviderError, match="Overloaded") as caught:
+        await anext(events)
+    assert caught.value.kind == kind
+    assert connection.retries == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(text("Half", " of"), break_after=1), "connect"),
+        (Reply(text("Half"), break_after=1, linger=1), "none"),
+        (Reply(text("Half", finish=None)), "connect"),
+        (Reply(text("No."), content_type="text/html"), "protocol"),
+        (Reply(garbage="data: {not json\n\n"), "protocol"),
+        (Reply(garbage="data: [1]\n\n"), "protocol"),
+        (Reply(garbage='data: {"candidates": 5}\n\n'), "protocol"),
+        (Reply(garbage='data: {"error": 5}\n\n'), "protocol"),
+        (Reply(text(finish="SAFETY")), "bad_request"),
+        (Reply(text("Half", finish="RECITATION")), "bad_request"),
+        (Reply(text(finish="MALFORMED_FUNCTION_CALL")), "protocol"),
+        (Reply([{"promptFeedback": {"blockReason": "OTHER"}}]), "bad_request"),
+    ],
+)
+async def test_answers_that_break(server: GeminiServer, connection: GoogleConnection, reply: Reply, kind: str) -> None:
+    server.replies = [reply]
+    if kind == "none":  # it was complete before the connection broke
+        assert await collect(GoogleModel(connection, "gemini")) == [TextDelta("Half"), USAGE]
+    else:
+        assert (await fault(connection)).kind == kind
+
+
+async def test_nobody_there(unused_tcp_port: int) -> None:
+    connection = GoogleConnection(api_key=KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}")
+    assert (await fault(connection)).kind == "connect"
+    assert connection.retries == 1
+    await connection.close()
+
+
+@pytest.mark.parametrize("hang_after", [0, 1])
+async def test_a_token_that_comes_too_late(server: GeminiServer, hang_after: int) -> None:
+    server.replies = [Reply(text("One", " two"), hang_after=hang_after)]
+    connection = GoogleConnection(
+        api_key=KEY, base_url=server.base_url, first_token_seconds=0.2, next_token_seconds=0.2
+    )
+    assert (await fault(connection)).kind == "timeout"
+    assert len(server.requests) == 1
+    await connection.close()
+
+
+async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_nobody_up(
+    server: GeminiServer, connection: GoogleConnection
+) -> None:
+    model = GoogleModel(connection, "gemini")
+    for _ in range(3):
+        await collect(model)
+    assert len(set(server.peers)) == 1
+    server.replies = [Reply(text("Yes."), linger=30.0)]
+    began = time.monotonic()
+    assert await collect(model) == [TextDelta("Yes."), USAGE]
+    assert time.monotonic() - began < 2
+
+
+async def test_closing_the_generator_stops_the_request(server: GeminiServer, connection: GoogleConnection) -> None:
+    server.replies = [Reply(text("One", " two", " three"), hang_after=2)]
+    async with aclosing(GoogleModel(connection, "gemini").generate(ASKED)) as events:
+        assert await anext(events) == TextDelta("One")
+    async with asyncio.timeout(2):
+        await server.left.wait()
+
+
+def test_a_temperature_is_checked_where_the_agent_is_made() -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        GoogleModel(GoogleConnection(api_key=""), "m", temperature=1.5)
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")  # the SDK's own
+async def test_the_vendors_own_sdk_understands_the_simulator(sdk: Any, server: GeminiServer) -> None:
+    """The judge of the simulation: unchanged, it holds a conversation with a tool, and hears of errors."""
+    book = call("book", {"day": "Tuesday"}, "id-1", signature="c2lnbmVk")
+    server.replies = [Reply(gemini_chat.answer({"text": "One"}, {"text": " moment."}, book)), Reply(text("Done."))]
+    types = sdk.types
+    client = await asyncio.to_thread(sdk.Client, api_key=KEY, http_options=types.HttpOptions(base_url=server.base_url))
+    declaration = types.FunctionDeclaration(name="book", description="Books", parameters=_schema_of(types))
+    config = types.GenerateContentConfig(
+        system_instruction="Be brief.",
+        temperature=0.5,
+        tools=[types.Tool(function_declarations=[declaration])],
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+    )
+    asked = types.Content(role="user", parts=[types.Part(text="Tuesday.")])
+
+    async def ask(*contents: Any) -> list[Any]:
+        stream = await client.aio.models.generate_content_stream(model="gemini", contents=list(contents), config=config)
+        return [chunk async for chunk in stream]
+
+    try:
+        chunks = await ask(asked)
+        parts = [part for chunk in chunks for part in chunk.candidates[0].content.parts]
+        assert [part.text for part in parts] == ["One", " moment.", None]
+        assert parts[2].function_call.args == {"day": "Tuesday"}
+        used = chunks[-1].usage_metadata
+        assert (used.prompt_token_count, used.cached_content_token_count, used.candidates_token_count) == (20, 12, 3)
+        result = types.FunctionResponse(id="id-1", name="book", response={"result": "ok"})
+        answered = types.Content(role="user", parts=[types.Part(function_response=result)])
+        [done] = await ask(asked, types.Content(role="model", parts=parts), answered)
+        assert (done.text, done.candidates[0].finish_reason) == ("Done.", types.FinishReason.STOP)
+        server.replies = [Reply(status=429)]
+        with pytest.raises(sdk.errors.ClientError) as caught:
+            await ask(asked)
+        assert (caught.value.code, caught.value.status) == (429, "RESOURCE_EXHAUSTED")
+    finally:
+        await client.aio.aclose()
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def sdk() -> Any:
+    """Imported outside the loop: it reads hundreds of files."""
+    import google.genai
+    import google.genai.errors
+
+    return google.genai
+
+
+def _schema_of(types: Any) -> Any:
+    return types.Schema(type="OBJECT", properties={"day": types.Schema(type="STRING")}, required=["day"])
