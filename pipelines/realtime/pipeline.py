@@ -169,7 +169,8 @@ class Realtime:
         self._paused_at: float | None = None
         self._failures = 0
         self._ending = False
-        self._goodbye = False  # the model hung up, and may say goodbye yet
+        self._goodbye = False  # the model hung up, and may say goodbye yet ...
+        self._farewell_wanted = False  # ... or has not said anything
         self._end_by: float | None = None
         self._sound_at = 0.0  # the latest of the model's
         self._started_at = self._chores_at = 0.0
@@ -532,9 +533,6 @@ class Realtime:
             self._late.append(response)  # the call is ending with something else
             return None
         answer = Answer(self._next(), response, began=now)
-        if self._goodbye:
-            self._goodbye, self._end_by = False, now + LONGEST_GOODBYE
-            answer.protected, answer.ends = True, "agent"
         if self._sayings:
             answer.saying, answer.ends, _ = self._sayings.popleft()
             answer.protected = answer.ends is not None or self._is_opening
@@ -577,7 +575,7 @@ class Realtime:
         self._sound_at = now
         for sound in utterances.push(data):
             if sound is None:
-                for answer in [a for a in self._answers.values() if a.response is not None]:
+                for answer in [a for a in self._answers.values() if a.response is not None and not a.done]:
                     self._finish(answer)
                 continue
             name = f"utterance {utterances.count}"
@@ -586,6 +584,8 @@ class Realtime:
                 self._patience.answered()
                 self._failures = 0
                 self._unanswered = None
+                if self._goodbye and utterances.sounding:
+                    self._end_with(found, now)
                 found.item(name, playout, self._can.output).write(sound, self._can.output)
                 if utterances.words:
                     found.items[name].add_words(utterances.take_words())
@@ -744,16 +744,19 @@ class Realtime:
 
     def _utterance(self) -> Answer | None:
         """What a model whose sound never ends is saying."""
-        return next((answer for answer in self._answers.values() if answer.response is not None), None)
+        return next((a for a in self._answers.values() if a.response is not None and not a.done), None)
+
+    def _end_with(self, utterance: Answer, now: float) -> None:
+        """This is the goodbye."""
+        self._goodbye, self._end_by = False, now + LONGEST_GOODBYE
+        utterance.protected, utterance.ends = True, "agent"
 
     def _hang_up(self, answer: Answer | None, now: float) -> None:
         """Once this was heard; a word of goodbye where the model found none."""
         self._shut()
-        if answer is None:
+        if answer is None or self._utterances is not None:
+            self._farewell_wanted = answer is None
             self._goodbye, self._end_by = True, now + GOODBYE_SECONDS
-            return
-        if self._utterances is not None:
-            answer.protected, answer.ends, self._end_by = True, "agent", now + LONGEST_GOODBYE
             return
         unheard = self._playout.unheard_seconds if self._playout is not None else 0.0
         self._end_by = now + unheard + self._agent.options.ending.max_wait
@@ -846,7 +849,7 @@ class Realtime:
     def _end_at_last(self) -> None:
         """What was waited for did not come."""
         farewell = self._agent.options.ending.farewell
-        if self._goodbye and farewell:
+        if self._goodbye and self._farewell_wanted and farewell:
             self._goodbye = False
             self._say_ourselves(farewell, "agent")
         else:

@@ -28,6 +28,11 @@ class Utterances:
         self._open = False
         self._silence = 0.0
 
+    @property
+    def sounding(self) -> bool:
+        """Whether the latest of the stream was sound."""
+        return self._open and not self._silence
+
     def take_words(self) -> str:
         words, self.words = self.words, ""
         return words

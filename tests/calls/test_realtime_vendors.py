@@ -42,6 +42,7 @@ SCRIPT: dict[str, tuple[str, str | None]] = {
     "count": (LONG, None),
     "stop it": ("Alright.", None),
     "thanks": ("Goodbye then.", "hangup"),
+    "hang up": ("", "hangup"),
 }
 TALK: list[Step] = [
     AwaitAgentSilence(),
@@ -219,6 +220,22 @@ def test_nothing_of_a_stream_is_queued() -> None:
                 assert 0 < span.start - began <= 0.35
                 assert abs(span.end - began - 0.3 * len(words)) <= 0.35
             assert office.said("agent") == [HELLO, LONG]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("farewell", [None, "So long."])
+def test_a_stream_that_hangs_up_without_a_word(farewell: str | None) -> None:
+    async def main() -> None:
+        agent = {"options": {**AGENT["options"], "ending": {"farewell": farewell}}, **TOOLS}
+        async with GptLiveOffice(agent, said=deque(["hang up"])) as office:
+            report = await office.call(AwaitAgentSilence(), Speak(speak("bye")), Wait(30))
+            assert read_coarsely(report.heard) == plain_words(HELLO)
+            assert heard_words(report.heard)[-2:] == (["so", "long"] if farewell else [])
+            assert office.ending() == "agent"
+            assert report.steps[1].speech_ended is not None
+            assert report.ended is not None
+            assert report.ended - report.steps[1].speech_ended < 5
 
     run_virtual(main())
 
