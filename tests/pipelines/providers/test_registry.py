@@ -14,6 +14,9 @@ from pipelines.providers.openai import OpenAIChatModel
 from pipelines.providers.pico import PicoTextToSpeech
 from pipelines.providers.registry import Registry
 from pipelines.providers.scripted import ScriptedLanguageModel
+from tests.simulators import anthropic_messages, gemini_chat
+from tests.simulators.anthropic_messages import serve_messages
+from tests.simulators.gemini_chat import serve_gemini_chat
 from tests.simulators.openai_chat import KEY, serve_chat
 
 SCRIPT = {"rules": [{"say": "Yes."}]}
@@ -30,6 +33,29 @@ async def test_a_model_is_reached_where_the_settings_say() -> None:
             await providers.close_all()
         assert [request["temperature"] for request in server.requests] == [1.0, 1.0]
         assert server.mistakes == []
+
+
+async def test_models_of_anthropic_and_google_share_a_connection_until_it_is_closed() -> None:
+    async with serve_messages() as claude, serve_gemini_chat() as gemini:
+        settings = {"ANTHROPIC_API_KEY": anthropic_messages.KEY, "GEMINI_API_KEY": gemini_chat.KEY}
+        # A base URL with the vendor's path is understood as well.
+        settings |= {"ANTHROPIC_BASE_URL": f"{claude.base_url}/v1/", "GEMINI_BASE_URL": gemini.base_url}
+        providers = Registry(settings)
+        for _ in range(2):
+            for name in ("anthropic/claude-sonnet-5", "google/gemini-3-flash"):
+                for _ in range(2):
+                    model = providers.language_model(name, {"temperature": 0.5})
+                    assert model.name == name.split("/")[0]
+                    await model.prepare()
+                    events = [event async for event in model.generate([Message("user", "Hi")])]
+                    assert events[0] == TextDelta("Hello")
+                    await model.close()
+            await providers.close_all()
+        assert [request["temperature"] for request in claude.requests] == [0.5] * 4
+        assert [request["generationConfig"]["temperature"] for request in gemini.requests] == [1.0] * 4
+        for server in (claude, gemini):
+            assert [peer == server.peers[0] for peer in server.peers] == [True, True, False, False]
+            assert server.mistakes == []
 
 
 def test_models_by_name() -> None:
