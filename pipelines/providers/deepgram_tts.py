@@ -152,6 +152,9 @@ class _Mouth:
         self._socket = await DeepgramSocket.open(
             self._name, self._place, "/v1/speak", query, self._on_message, self._on_lost
         )
+        if self._error is not None:  # it said so at once
+            self.drop()
+            raise self._error
 
     def speak(self, text: str) -> None:
         self._stop_timer()
