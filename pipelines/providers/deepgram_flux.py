@@ -111,9 +111,11 @@ class FluxProtocol:
         over = event == "EndOfTurn"
         if over:
             self.settled = max(self.settled, end)
-        self._turn, self._open = turn, not over and (event != "Update" or bool(said))
-        if turn <= self._done or end <= segment.begins:
+        if turn <= self._done:
             return ()  # of a segment that is over
+        self._turn, self._open = turn, not over and (event != "Update" or bool(said))
+        if end <= segment.begins:
+            return ()
         mine = segment.mine(said, timed, self._origin)
         if over:
             segment.settle(mine, end)

@@ -179,6 +179,10 @@ PRE_ROLL_SECONDS = 0.6
 """Words that ended longer before the voice activity noticed speech are no part of it."""
 
 
+RESUMED_SECONDS = 0.3
+"""Of a pause, so much before the voice activity notices that the caller goes on counts as speech."""
+
+
 class Segment:
     """The words since the last turn: pieces that are settled, and what is said of the rest."""
 
@@ -188,10 +192,13 @@ class Segment:
         """The position before which nothing belongs to it."""
         self.onset: float | None = None
         self.paused: float | None = None
+        self._pauses: list[tuple[float, float]] = []
         self._pieces: list[tuple[float, str]] = []
         self._tentative = ""
 
     def speech_started(self, at: float) -> None:
+        if self.paused is not None and at - RESUMED_SECONDS > self.paused:
+            self._pauses.append((self.paused, at - RESUMED_SECONDS))
         self.paused = None
         if self.onset is None:
             self.onset = max(self.begins, at - ONSET_SECONDS)
@@ -203,6 +210,7 @@ class Segment:
         self.number += 1
         self.begins = at if self.paused is None else self.paused
         self.onset = self.paused = None
+        self._pauses.clear()
         self._pieces.clear()
         self._tentative = ""
 
@@ -225,6 +233,8 @@ class Segment:
         return " ".join([*(piece for _, piece in self._pieces), *([self._tentative] if self._tentative else [])])
 
     def transcript(self, covered: float, *, took: float = 0.0, over: bool = False) -> Transcript:
-        """``covered``: the position up to which the text holds all that was said."""
+        """``covered``: the position up to which the text holds all that was said. Pauses are no sound that was said:
+        the turn machine leaves them out, too."""
         onset = self.begins if self.onset is None else self.onset
-        return Transcript(self.number, self.text, False, max(covered - onset, 0.001), max(took, 0.0), over)
+        silent = sum(min(end, covered) - start for start, end in self._pauses if start < covered)
+        return Transcript(self.number, self.text, False, max(covered - onset - silent, 0.001), max(took, 0.0), over)

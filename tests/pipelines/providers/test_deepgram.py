@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from media.audio import MULAW_8K
+from pipelines.ears import Ears
 from pipelines.parts import ProviderError, SpeechAudio, SttStream, Transcript
 from pipelines.providers import deepgram_stt, deepgram_tts
 from pipelines.providers.deepgram_flux import FORCE_END_TURN, FluxProtocol
@@ -18,6 +19,8 @@ from pipelines.providers.deepgram_stt import DeepgramSpeechToText
 from pipelines.providers.deepgram_tts import DeepgramTextToSpeech, pieces
 from pipelines.providers.deepgram_wire import Failed, Place, Strange
 from pipelines.providers.registry import Registry
+from pipelines.turn_events import SpeechDropped, TurnEnded, TurnEvent
+from pipelines.turns import TurnSettings
 from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram, voice
 from tests.simulators.live_wire import GARBAGE
 
@@ -94,6 +97,19 @@ def test_what_was_heard_long_before_the_caller_spoke_is_no_part_of_it() -> None:
     assert only(nova.receive(results(4.6, 6, "hello", final=True), 0)).text == "hello"
 
 
+def test_pauses_within_a_turn_are_not_covered_speech() -> None:
+    """Else what was said before a long pause would pass for all of it."""
+    nova = NovaProtocol("nova-3", "", ())
+    nova.speech_started(1.1)
+    nova.speech_paused(2.0, 0)
+    before = only(nova.receive(results(1, 4, "my number is", final=True, finalized=True), 0))
+    assert before.audio_seconds == pytest.approx(3.0)
+    nova.speech_started(5.0)
+    again = only(nova.receive(results(4, 4.7, "", final=True), 0))
+    assert again.audio_seconds == pytest.approx(1.0)
+    assert only(nova.receive(results(4.7, 6, "five", final=True), 0)).audio_seconds == pytest.approx(2.3)
+
+
 def test_a_pause_without_words_is_told_to_have_none() -> None:
     nova = NovaProtocol("nova-3", "", ())
     nova.speech_started(1.1)
@@ -154,6 +170,7 @@ def test_a_turn_that_we_take_before_it_ends_is_ended_and_forgotten() -> None:
     flux.receive(turn_info("StartOfTurn", 3, 0.5, "Yes"), 0)
     flux.speech_paused(1.0, 0)
     assert flux.end_segment(1.5) == (FORCE_END_TURN,)
+    assert flux.receive(turn_info("Update", 3, 1.55, "Yes"), 0) == ()
     assert flux.receive(turn_info("EndOfTurn", 3, 1.6, "Yes."), 0) == ()
     assert flux.end_segment(1.7) == ()
     flux.speech_started(2.0)
@@ -383,6 +400,59 @@ async def test_segments_of_a_later_stream_have_higher_numbers() -> None:
             await stream.close()
         assert ear.transcripts[-1].segment > ear.transcripts[0].segment
         await stt.close()
+
+
+class Voice:
+    """Voice activity that is never wrong."""
+
+    echo = None
+
+    def hear(self, frame: bytes, now: float) -> bool:
+        return frame == LOUD
+
+
+@pytest.mark.parametrize("flux", [False, True])
+async def test_turns_end_by_what_is_heard(flux: bool) -> None:
+    """With the turn machine: three turns, the second of them with a pause in it."""
+    now, turns, errors = [0.0], list[TurnEvent](), list[ProviderError]()
+    texts = ["I want a table."] + (["My number is five five. Six seven."] if flux else ["My number is", "five five."])
+    async with serve_deepgram(texts=[*texts, "Thank you."]) as server:
+        stt = DeepgramSpeechToText(Place(KEY, server.base_url), flux=flux)
+        ears = Ears(
+            stt,
+            None,
+            TurnSettings(),
+            language="en-GB",
+            hints=(),
+            format=MULAW_8K,
+            detector=Voice(),
+            on_turn=lambda event, _: turns.append(event),
+            on_error=errors.append,
+            spawn=asyncio.get_running_loop().create_task,
+            clock=lambda: now[0],
+        )
+
+        async def hear(frame: bytes, frames: int) -> None:
+            for _ in range(frames):
+                now[0] += 0.02
+                ears.hear(frame)
+                await asyncio.sleep(0.001)
+
+        for pause in (0, 15, 0):
+            await hear(QUIET, 20)
+            await hear(LOUD, 30)
+            if pause:
+                await hear(QUIET, pause)
+                await hear(LOUD, 30)
+            await hear(QUIET, 120)
+        await ears.close()
+        await stt.close()
+        ended = [event.text for event in turns if isinstance(event, TurnEnded)]
+        assert ended == ["I want a table.", " ".join(texts[1:]), "Thank you."]
+        assert not any(isinstance(event, SpeechDropped) for event in turns)
+        assert errors == []
+        assert server.mistakes == []
+        await wait_until(lambda: server.open == 0)
 
 
 # Aura
