@@ -19,10 +19,10 @@ class Reply:
     """How one request is answered. ``status`` other than 200 is an error with ``message``, ``headers`` and, in the
     vendor's place for them, ``details``; otherwise ``events`` are streamed.
 
-    ``first_after`` seconds pass before anything is sent. After ``break_after`` events the connection is cut; after
-    ``hang_after`` nothing more comes, but ``pings``, many a second, if they are on. ``error_after`` events the vendor's
-    own error event of the kind ``error`` is sent. ``garbage`` is sent instead of the events. ``chunk`` is how many
-    bytes are sent at once. ``linger`` seconds pass between the last event and the end of the stream.
+    ``first_after`` seconds pass before anything is sent, ``each_after`` before each event, and ``linger`` between the
+    last one and the end of the stream. After ``break_after`` events the connection is cut; after ``hang_after`` nothing
+    more comes, but ``pings``, many a second, if they are on; after ``error_after`` the vendor's own error event of the
+    kind ``error`` does. ``garbage`` is sent instead of the events. ``chunk`` is how many bytes are sent at once.
     """
 
     events: Sequence[Mapping[str, Any]] = ()
@@ -31,6 +31,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     details: Sequence[Mapping[str, Any]] = ()
     first_after: float = 0.0
+    each_after: float = 0.0
     break_after: int | None = None
     hang_after: int | None = None
     pings: bool = False
@@ -102,6 +103,7 @@ class SseServer:
             await response.write(reply.garbage.encode())
             return response
         for number in range(len(reply.events) + 1):
+            await asyncio.sleep(reply.each_after)
             if number == reply.error_after:
                 await response.write(self.encode(self.failure(reply)))
                 return response

@@ -274,6 +274,23 @@ async def test_the_wait_is_for_the_model_and_not_for_who_listens(server: Message
     await connection.close()
 
 
+async def test_an_answer_may_take_its_time_as_long_as_it_goes_on(server: MessagesServer) -> None:
+    server.replies = [Reply(message(text(*"abcdefgh")), each_after=0.05)]
+    connection = AnthropicConnection(
+        api_key=KEY, base_url=server.base_url, first_token_seconds=0.4, next_token_seconds=0.4
+    )
+    assert len(await answer(connection)) == 9
+    await connection.close()
+
+
+async def test_what_is_no_stream_is_not_read_on(server: MessagesServer, connection: AnthropicConnection) -> None:
+    server.replies = [Reply(message(), content_type="text/html", hang_after=1)]
+    error = await fault(connection)
+    async with asyncio.timeout(2):
+        await server.left.wait()
+    assert "text/html" in str(error)
+
+
 async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_nobody_up(
     server: MessagesServer, connection: AnthropicConnection
 ) -> None:
