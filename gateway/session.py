@@ -322,8 +322,10 @@ class CallSession:
                 self._note("status", {"latency": {part: round(seconds, 3) for part, seconds in parts.items()}})
             case BargedIn(confirmed, silent_after):
                 metrics.barge_ins.labels("confirmed" if confirmed else "resumed").inc()
-                metrics.barge_in_seconds.observe(silent_after)
-                self._note("status", {"bargeIn": {"confirmed": confirmed, "pausedAfter": round(silent_after, 3)}})
+                if silent_after is not None:
+                    metrics.barge_in_seconds.observe(silent_after)
+                after = round(silent_after, 3) if silent_after is not None else None
+                self._note("status", {"bargeIn": {"confirmed": confirmed, "pausedAfter": after}})
             case Guessed(right):
                 metrics.guesses.labels("right" if right else "wrong").inc()
             case ToolCalled(name, arguments):

@@ -43,10 +43,10 @@ class TurnTimings:
 @dataclass(frozen=True, slots=True)
 class BargedIn:
     """The caller spoke over the agent. ``confirmed`` says whether it was an interruption, ``silent_after`` how long
-    after the caller's onset the agent was told to be silent."""
+    after the caller's onset the agent was told to be silent; None where only the model heard the onset."""
 
     confirmed: bool
-    silent_after: float
+    silent_after: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,10 @@ VENDOR_SETTINGS = frozenset(
     | {"recordingEnabled", "retentionPolicy", "selectedTools", "sharedSecrets", "transcriptOptional"}
     | {"vadSettings", "voiceOverrides"}
 )
-"""What ``vendorSpecific.ultravox`` may hold."""
+"""What ``vendorSpecific.ultravox`` may hold ..."""
+
+HTTP_TOOLS = "httpTools"
+"""... and the names of functions of the agent that Ultravox runs itself, which are no setting of its own."""
 
 _OURS = {
     "systemPrompt": "prompt",
@@ -109,7 +112,7 @@ def vendor_settings(vendor: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(settings, Mapping):
         raise CallRefused("vendorSpecific.ultravox has to be an object")
     for name in settings:
-        if name in VENDOR_SETTINGS:
+        if name in VENDOR_SETTINGS or name == HTTP_TOOLS:
             continue
         where = f"vendorSpecific.ultravox.{name}"
         if name in _OURS:
@@ -119,7 +122,7 @@ def vendor_settings(vendor: Mapping[str, Any]) -> dict[str, Any]:
         hint = f"did you mean {meant[0]}?" if meant else f"known here: {', '.join(sorted(VENDOR_SETTINGS))}"
         raise CallRefused(f"{where} is not known; {hint}")
     _check_shapes(settings)
-    return dict(settings)
+    return {name: value for name, value in settings.items() if name != HTTP_TOOLS}
 
 
 def duration(seconds: float) -> str:

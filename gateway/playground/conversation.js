@@ -171,12 +171,13 @@ export class Conversation {
       this._said.unheard = words(this._said.planned).slice(heard).join(" ");
       this._changed(this._said);
     } else if (data.bargeIn) {
-      const silent = `${Math.round(data.bargeIn.pausedAfter * 1000)} ms`;
+      const after = data.bargeIn.pausedAfter; // null where only the model heard the caller begin
+      const silent = after === null ? "" : ` after ${Math.round(after * 1000)} ms`;
       this.bargeIns += data.bargeIn.confirmed ? 1 : 0;
       this._note(
         data.bargeIn.confirmed
-          ? `Barge-in: the agent was told to be silent after ${silent}`
-          : `The caller made a sound (agent paused after ${silent}): no interruption, the agent went on`,
+          ? `Barge-in: the agent was told to be silent${silent}`
+          : `The caller made a sound (agent paused${silent}): no interruption, the agent went on`,
         at,
       );
     } else if (data.underrun) {

@@ -28,6 +28,10 @@ from pipelines.realtime.model import (
 PAUSES = (0.0, 0.3, 0.8)
 """Before each attempt."""
 
+SHORT_SECONDS = 10.0
+MOST_SHORT = 3
+"""So many sessions in a row that did not last for so long: another one would not, either."""
+
 ATTEMPT_SECONDS = 3.5
 """After this long no further attempt is begun: the caller has waited long enough."""
 
@@ -127,6 +131,8 @@ class Link:
         self._opening: asyncio.Task[None] | None = None
         self._backlog: deque[bytes] = deque(maxlen=BACKLOG_FRAMES)
         self._handle: str | None = None
+        self._taken_at = 0.0
+        self._short = 0
         self._ends_at: float | None = None
         self._renew_at: float | None = None
         self._early: list[RealtimeEvent] | None = []  # what came before the call began
@@ -238,6 +244,7 @@ class Link:
 
     def _take(self, session: Session) -> None:
         self._session = session
+        self._taken_at = self._clock()
         limit = session.seconds or self._model.capabilities.session_seconds
         now = self._clock()
         self._ends_at = now + limit if limit is not None else None
@@ -258,7 +265,13 @@ class Link:
             self._listener.on_model_event(over)
             return
         self._listener.on_link_lost(reason if over is None else f"{reason} ({over.reason})")
-        await self._reopen()
+        self._short = self._short + 1 if self._clock() - self._taken_at < SHORT_SECONDS else 0
+        if self._short >= MOST_SHORT:
+            self._opening = None
+            self.fault = ProviderError(self._model.name, "server", f"its sessions end as soon as they begin: {reason}")
+            self._listener.on_link_given_up(self.fault)
+        else:
+            await self._reopen()
 
     async def _reopen(self) -> None:
         await self._connect()

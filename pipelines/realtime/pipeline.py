@@ -111,6 +111,9 @@ LEAST_TURN = 0.2
 LEAST_VOICE = 0.8
 """Seconds of voice without a word from the model about it: it may be deaf."""
 
+GO_ON = "(The line was interrupted. Go on from where you were.)"
+"""Told to a new session that knows what tools returned, and has not said anything of it."""
+
 MAX_FAILURES = 3
 MAX_CALL_SECONDS = 3600.0
 _FRAMES = {"low": 1, "medium": 2, "high": 3}
@@ -163,6 +166,7 @@ class Realtime:
         self._sayings: deque[tuple[str, EndReason | None, float]] = deque()  # asked of the model, and not begun
         self._utterances = Utterances(self._can.output) if self._can.pacing == "realtime" else None
         self._patience = Patience()
+        self._acted = False  # tools ran since then
         self._asked: str | None = None  # the latest that the caller said
         self._unanswered: str | None = None  # what the caller said, as long as no sound answers it
         self._turn: Timing | None = None
@@ -472,7 +476,7 @@ class Realtime:
     def _on_words_of_caller(self, text: str) -> None:
         self._records.flush()
         self.history.user(text)
-        self._asked = text
+        self._asked, self._acted = text, False
         if not any(answer.has_sound and not answer.cut for answer in self._answers.values()):
             self._unanswered = text
 
@@ -490,8 +494,10 @@ class Realtime:
             return
         unanswered = self._unanswered
         if unanswered is not None:
+            # Told again, what the caller asked for would be done again: where tools have acted, the model goes on.
+            text = GO_ON if self._acted else unanswered
             self._patience.noticed = True
-            self._link.send(lambda protocol: protocol.tell(unanswered))
+            self._link.send(lambda protocol: protocol.tell(text))
             self._await_answer(self._clock())
         elif self._patience.waiting:
             self._say(phrases(self._language).not_understood, None, self._clock())
@@ -658,7 +664,8 @@ class Realtime:
             self._host.on_event(BargedIn(True, self._paused_at - self._caller.onset))
             self._paused_at = None
         elif self._playout is not None and self._playout.speaking(now):
-            self._host.on_event(BargedIn(True, max(0.0, now - self._caller.onset) if self._caller.speaking else 0.0))
+            onset = self._caller.onset if self._caller.speaking else None  # the model may hear the caller first
+            self._host.on_event(BargedIn(True, max(0.0, now - onset) if onset is not None else None))
         self._patience.stop()
         self._interrupt(now, by_us=by_us)
 
@@ -737,10 +744,13 @@ class Realtime:
             answer.after.append(step)
         else:
             self.history.agent([step], ())
+        self._acted = True
         if not self._ending:
             self._link.send(lambda protocol: protocol.results(outputs))
             self._patience.noticed = True
             self._await_answer(now)
+            if answer is not None and answer.timing is not None and not answer.has_sound:
+                self._turn = answer.timing  # the caller has waited since then
 
     def _utterance(self) -> Answer | None:
         """What a model whose sound never ends is saying."""

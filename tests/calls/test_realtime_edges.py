@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,15 +13,19 @@ from structlog.testing import capture_logs
 from gateway import metrics
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Cough, HangUp, Speak, Wait
 from media.audio import PCM_8K
+from pipelines.parts import ToolCall
+from pipelines.phrasebook import phrases
 from pipelines.realtime.model import ModelFault, NotUnderstood, SessionOver
+from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.test_realtime_vendors import AGENT, HELLO, UltravoxOffice
 from tests.clock import run_virtual
 from tests.simulators.coarse import read_coarsely
 from tests.simulators.codeword import heard_words, plain_words, speak
-from tests.simulators.realtime_memory import MemoryModel
+from tests.simulators.realtime_memory import MemoryModel, Reply
 
 GREETING: dict[str, Any] = {"options": {"greeting": HELLO, "idle": {"timeout": None}}}
+LOOK = {"functions": [{"name": "look", "implementation": "stub", "result": "found", "description": "Look it up."}]}
 LONG = "alfa four echo five golf nine kilo lima mike oboe papa item zulu zero dial ring"
 
 
@@ -229,3 +234,56 @@ def test_ultravox_is_told_that_its_greeting_is_not_to_be_interrupted() -> None:
             return bool(office.calls[0].request["firstSpeakerSettings"]["agent"]["uninterruptible"])
 
     assert [run_virtual(main(interruptible)) for interruptible in (True, False)] == [False, True]
+
+
+def test_sessions_that_end_as_soon_as_they_begin_are_not_opened_for_ever() -> None:
+    async def main() -> None:
+        model = MemoryModel(lambda heard, history: ("Yes.", ()))
+        async with RealtimeOffice(GREETING, model) as office:
+
+            async def lose_all() -> None:
+                while True:
+                    await asyncio.sleep(0.4)
+                    if model.sessions:
+                        model.sessions[-1].lose("it closed the socket: 1007")
+
+            losing = asyncio.create_task(lose_all())
+            report = await office.call(patience=60)
+            losing.cancel()
+            apology = plain_words(phrases("en").cannot_go_on)
+            assert heard_words(report.heard)[-len(apology) :] == apology
+            assert office.ending() == "failed"
+            assert len(model.sessions) <= 4
+
+    run_virtual(main())
+
+
+def test_what_was_asked_for_is_not_done_twice() -> None:
+    """The session is lost after the tool ran, and before anything was said of what it returned."""
+
+    def reply(heard: str, history: Sequence[tuple[str, str]]) -> Reply:
+        if "book" in heard:
+            return "", (ToolCall("1", "look"),)
+        return ("It is booked.", ()) if "line was interrupted" in heard else ("", ())
+
+    async def main() -> None:
+        model = MemoryModel(reply)
+        model.think = 0.3
+        async with RealtimeOffice(GREETING | LOOK, model) as office:
+
+            async def lose_after_the_tool() -> None:
+                while not any(type == "function_results" for type, _ in _log(office)):  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(0.02)
+                model.sessions[-1].lose("it closed the socket: 1006")
+
+            losing = asyncio.create_task(lose_after_the_tool())
+            report = await office.call(AwaitAgentSilence(), Speak(speak("book it")), Wait(6), HangUp())
+            await losing
+            assert heard_words(report.heard)[-3:] == ["it", "is", "booked"]
+            assert [type for type, _ in office.log()].count("function_calls") == 1
+
+    run_virtual(main())
+
+
+def _log(office: Office) -> list[tuple[str, Any]]:
+    return [(event.type, event.data) for events in office.store.events.values() for event in events]

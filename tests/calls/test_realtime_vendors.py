@@ -230,7 +230,9 @@ def test_a_stream_that_hangs_up_without_a_word(farewell: str | None) -> None:
         agent = {"options": {**AGENT["options"], "ending": {"farewell": farewell}}, **TOOLS}
         async with GptLiveOffice(agent, said=deque(["hang up"])) as office:
             report = await office.call(AwaitAgentSilence(), Speak(speak("bye")), Wait(30))
-            assert read_coarsely(report.heard) == plain_words(HELLO)
+            hello = plain_words(HELLO)
+            # The farewell is in another voice, which may look like any word to coarse reading.
+            assert read_coarsely(report.heard)[: len(hello) if farewell else None] == hello
             assert heard_words(report.heard)[-2:] == (["so", "long"] if farewell else [])
             assert office.ending() == "agent"
             assert report.steps[1].speech_ended is not None
