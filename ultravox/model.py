@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from media.audio import PCM_8K, PCM_16K
 from pipelines.parts import ProviderError
@@ -31,9 +31,18 @@ class CallAddress(Address):
     """The call's longest is that of the agent's definition, and not Ultravox's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where Ultravox is to tell that a call ended, and what it signs that with."""
+
+    url: str
+    secret: str = field(repr=False)
+
+
 class UltravoxModel:
     """One of Ultravox's models. ``wideband``: sound of 16 kHz instead of the telephone's 8. ``http_tools``: by their
-    names, tools that Ultravox asks itself; all others come to us. ``rest`` is closed by whoever made it."""
+    names, tools that Ultravox asks itself; all others come to us. ``rest`` is closed by whoever made it.
+    An agent's own ``callbacks`` go before ``webhook``."""
 
     name = "ultravox"
 
@@ -46,6 +55,7 @@ class UltravoxModel:
         max_seconds: float = MAX_SECONDS,
         http_tools: Mapping[str, HttpTool] | None = None,
         metadata: Mapping[str, str] | None = None,
+        webhook: Webhook | None = None,
     ) -> None:
         sound = PCM_16K if wideband else PCM_8K
         self.capabilities = Capabilities(
@@ -64,6 +74,7 @@ class UltravoxModel:
         self._max_seconds = max_seconds
         self._http_tools = dict(http_tools or {})
         self._metadata = dict(metadata or {})
+        self._webhook = webhook
 
     async def dial(self, setup: Setup) -> CallAddress:
         try:
@@ -77,6 +88,9 @@ class UltravoxModel:
             )
         except CallRefused as error:
             raise ProviderError(self.name, "bad_request", str(error)) from None
+        if self._webhook is not None:
+            ended = {"url": self._webhook.url, "secrets": [self._webhook.secret]}
+            request.setdefault("callbacks", {"ended": ended})
         call = await self._rest.create_call(request)
         agents_longest = (
             setup.longest_seconds is not None and setup.longest_seconds + GRACE_SECONDS <= self._max_seconds
