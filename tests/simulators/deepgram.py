@@ -57,9 +57,11 @@ class Fault:
     sent (heard, or spoken): ``drop`` cuts the connection, ``close`` closes it with ``code``, ``error`` sends the
     vendor's Error, ``silence`` sends nothing more, ``garbage`` sends what is no message and goes on, ``half_open``
     neither reads nor writes. ``late``: all that is sent comes ``after`` seconds late. ``uncleared``: a Clear is not
-    answered."""
+    answered. ``forgotten``: after its first phrase, the socket is cut at the next message."""
 
-    what: Literal["refused", "drop", "close", "error", "silence", "garbage", "half_open", "late", "uncleared"]
+    what: Literal[
+        "refused", "drop", "close", "error", "silence", "garbage", "half_open", "late", "uncleared", "forgotten"
+    ]
     code: int = 1011
     after: float = 0.0
 
@@ -309,8 +311,9 @@ class AuraSession:
                 self._left.append(self._mark("Flushed"))
                 self._text = ""
             case "Clear":
+                under_way: list[Out] = [out for out in self._left[:1] if isinstance(out, bytes)]
                 self._left, self._text = [], ""
-                return [self._mark("Cleared")]
+                return [*under_way, self._mark("Cleared")]
             case "Close":
                 return [Hangup(1000)]
             case _:
@@ -345,6 +348,10 @@ class _Day:
             return outs
         if fault.what == "uncleared":
             return [out for out in outs if not (isinstance(out, str) and "Cleared" in out)]
+        if fault.what == "forgotten":
+            forgotten = self._happened
+            self._happened |= any(isinstance(out, str) and "Flushed" in out for out in outs)
+            return [Hangup()] if forgotten else outs
         if seconds < fault.after or (self._happened and fault.what == "garbage"):
             return outs
         first, self._happened = not self._happened, True

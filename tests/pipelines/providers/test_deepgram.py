@@ -84,7 +84,8 @@ def test_words_of_a_segment_that_is_over_are_not_the_next_ones() -> None:
     nova.speech_started(0.1)
     nova.speech_paused(2.0, 0)
     nova.end_segment(2.5)
-    assert nova.receive(results(0, 2, "too late", final=True, finalized=True), 0) == ()
+    for timed in (True, False):
+        assert nova.receive(results(0, 2, "too late", final=True, finalized=True, timed=timed), 0) == ()
     nova.speech_started(2.6)
     later = only(nova.receive(results(1, 4, "late and new words here now", final=True), 0))
     assert (later.segment, later.text) == (8, "new words here now")
@@ -524,16 +525,25 @@ async def test_a_socket_that_does_not_clear_is_dropped(monkeypatch: pytest.Monke
 
 
 async def test_a_kept_socket_that_went_away_is_replaced_unnoticed() -> None:
-    async with serve_deepgram(faults=[Fault("drop", after=0.3)]) as server, speaking(server) as tts:
-        with pytest.raises(ProviderError) as caught:
-            await sound_of(tts, "one two")
-        assert caught.value.kind == "unavailable"
-    faults = [Fault("half_open", after=0.3)]
-    async with serve_deepgram(faults=faults, idle_seconds=0.1) as server, speaking(server) as tts:
+    async with serve_deepgram(faults=[Fault("forgotten")]) as server, speaking(server) as tts:
+        assert await sound_of(tts, "one") == voice("one")
+        assert await sound_of(tts, "two three") == voice("two three")
+        assert len(server.queries) == 2
+    async with serve_deepgram(idle_seconds=0.1) as server, speaking(server) as tts:
         await tts.prepare()
-        server.faults.clear()
         await wait_until(lambda: server.open == 0)
         assert await sound_of(tts, "one two") == voice("one two")
+
+
+async def test_a_phrase_that_was_heard_in_part_is_not_said_again() -> None:
+    async with serve_deepgram(faults=[Fault("drop", after=0.9)]) as server, speaking(server) as tts:
+        assert await sound_of(tts, "one") == voice("one")
+        async with aclosing(tts.synthesize("two three four")) as phrase:
+            assert await anext(phrase) == SpeechAudio(voice("two"))
+            with pytest.raises(ProviderError) as caught:
+                await anext(phrase)
+        assert caught.value.kind == "unavailable"
+        assert server.spoken == ["one", "two three four"]
 
 
 async def test_nothing_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
