@@ -536,7 +536,7 @@ async def test_a_kept_socket_that_went_away_is_replaced_unnoticed() -> None:
 
 
 async def test_a_phrase_that_was_heard_in_part_is_not_said_again() -> None:
-    async with serve_deepgram(faults=[Fault("drop", after=0.9)]) as server, speaking(server) as tts:
+    async with serve_deepgram(faults=[Fault("drop", after=0.8)]) as server, speaking(server) as tts:
         assert await sound_of(tts, "one") == voice("one")
         async with aclosing(tts.synthesize("two three four")) as phrase:
             assert await anext(phrase) == SpeechAudio(voice("two"))
