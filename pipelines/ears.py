@@ -117,6 +117,7 @@ class Ears:
         except ProviderError as error:
             self._on_error(error)
         else:
+            self._turns.renew()
             _ = self._spawn(old.close())
 
     async def close(self) -> None:

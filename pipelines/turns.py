@@ -129,6 +129,11 @@ class TurnMachine:
         self._reset()
         self._pausing = False
 
+    def renew(self) -> None:
+        """Another stream of the recogniser: its segments may be numbered from 0 again."""
+        self._transcripts.clear()
+        self._done = -1
+
     def floor(self, agent: bool, *, protected: bool = False) -> None:
         """The agent takes the floor (it speaks or is about to), or gives it back. ``protected``: it cannot be
         interrupted."""

@@ -127,6 +127,22 @@ def test_a_deaf_recogniser_is_renewed_and_the_caller_asked_again() -> None:
     run_virtual(main())
 
 
+def test_the_recogniser_that_was_renewed_is_listened_to() -> None:
+    """It is deaf in its third turn; another stream numbers its segments from 0 again."""
+
+    async def main() -> None:
+        async with Office({"options": GREETING}, ReplyModel(always("Fine."))) as office:
+            office.recogniser.deaf_to = {"three"}
+            turns = [
+                step for word in ("one", "two", "three") for step in (Speak(speak(f"{word} now")), AwaitAgentSilence())
+            ]
+            await office.call(AwaitAgentSilence(), *turns, Speak(speak("four now")), AwaitAgentSilence(), HangUp())
+            assert office.said("user") == ["one now", "two now", "four now"]
+            assert office.status("missing") == ["transcript"]
+
+    run_virtual(main())
+
+
 def test_who_talks_without_end_is_answered_all_the_same() -> None:
     async def main() -> None:
         agent = {"options": GREETING | {"turns": {"userTurnLimit": 4}}}

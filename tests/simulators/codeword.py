@@ -142,7 +142,8 @@ class CodewordVoice:
 
 
 class CodewordRecogniser:
-    """Speech-to-text, ``delay`` seconds after it is asked. ``deaf``: no transcript ever comes."""
+    """Speech-to-text, ``delay`` seconds after it is asked. ``deaf``: no transcript ever comes; ``deaf_to``: none of
+    what has one of these words."""
 
     name = "codeword-recogniser"
     format = PCM_8K
@@ -150,6 +151,7 @@ class CodewordRecogniser:
     def __init__(self, *, delay: float = 0.12, deaf: bool = False) -> None:
         self.delay = delay
         self.deaf = deaf
+        self.deaf_to: set[str] = set()
         self.open_streams = 0
 
     async def prepare(self) -> None: ...
@@ -194,6 +196,8 @@ class CodewordStream:
     def _deliver(self, segment: int, sound: bytes) -> None:
         if self._listener is not None and segment == self._segment:
             text = self._recogniser.words(sound)
+            if self._recogniser.deaf_to & set(text.split()):
+                return
             seconds = len(sound) / 16000
             self._listener.on_transcript(Transcript(segment, text, final=False, audio_seconds=seconds))
 
