@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
 
-from media.audio import PCM_8K, PCM_16K
+from media.audio import FRAME_SECONDS, PCM_8K, PCM_16K
 from pipelines.parts import SpeechAudio, SpeechEvent, TextToSpeech, Transcript, TranscriptListener
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.pico import PicoTextToSpeech
@@ -48,39 +47,34 @@ class Recogniser:
 
 
 class RecogniserStream:
-    """Keeps the sound of the segment, as a real one does."""
+    """Knows how much sound the segment has, and what is in it without listening."""
 
     def __init__(self, listener: TranscriptListener) -> None:
         self._listener = listener
-        self._before: deque[bytes] = deque(maxlen=PRE_ROLL_FRAMES)
-        self._sound = bytearray()
+        self._frames = 0
         self._speaking = False
         self._segment = 0
 
     def push(self, pcm: bytes) -> None:
-        if self._speaking:
-            self._sound += pcm
-        else:
-            self._before.append(pcm)
+        self._frames += 1
 
     def speech_started(self) -> None:
-        self._speaking = True
-        self._sound += b"".join(self._before)
+        if not self._speaking:
+            self._speaking, self._frames = True, PRE_ROLL_FRAMES
 
     def speech_paused(self) -> None:
-        asyncio.get_running_loop().call_later(RECOGNISED_AFTER, self._recognised, self._segment, len(self._sound))
+        asyncio.get_running_loop().call_later(RECOGNISED_AFTER, self._recognised, self._segment, self._frames)
 
     def end_segment(self) -> None:
         self._speaking = False
         self._segment += 1
-        self._sound = bytearray()
 
     async def close(self) -> None:
         self._segment = -1
 
-    def _recognised(self, segment: int, sound_bytes: int) -> None:
+    def _recognised(self, segment: int, frames: int) -> None:
         if segment == self._segment:
-            seconds = sound_bytes / PCM_8K.bytes_per_second
+            seconds = frames * FRAME_SECONDS
             self._listener.on_transcript(Transcript(segment, HEARD, final=False, audio_seconds=seconds))
 
 
