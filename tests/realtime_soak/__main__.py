@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import resource
+import socket
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gateway import logs
+from media.audio import PCM_8K
+from media.playout import Playout
 from tests.realtime_soak.soak import Soak, soaking, what_is_left
 
 ROUND = 100
@@ -22,6 +25,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=200, help="at once, after those (200)")
     parser.add_argument("--seconds", type=float, default=600.0, help="the longest that it may take (600)")
     parser.add_argument("--uvloop", action="store_true", help="as the service runs, and not on asyncio's own loop")
+    parser.add_argument("--leak", action="store_true", help="leave something behind, to see that it is found")
     options = parser.parse_args()
     logs.configure("error", "auto")
     factory = None
@@ -31,7 +35,9 @@ def main() -> int:
         factory = uvloop.new_event_loop
     with TemporaryDirectory(prefix="trunkline-soak-") as directory, asyncio.Runner(loop_factory=factory) as runner:
         try:
-            left = runner.run(_soak(Path(directory), options.calls, options.at_once, options.seconds))
+            left = runner.run(
+                _soak(Path(directory), options.calls, options.at_once, options.seconds, leak=options.leak)
+            )
         except TimeoutError:
             left = [f"it took longer than {options.seconds:g} s"]
     for what in left:
@@ -39,7 +45,7 @@ def main() -> int:
     return 1 if left else 0
 
 
-async def _soak(directory: Path, calls: int, at_once: int, seconds: float) -> list[str]:
+async def _soak(directory: Path, calls: int, at_once: int, seconds: float, *, leak: bool) -> list[str]:
     async with asyncio.timeout(seconds), soaking(directory, calls_at_once=at_once + 10) as soak:
         await soak.at_once(at_once)  # what is made once, and kept, is made now
         before = await what_is_left()
@@ -47,7 +53,25 @@ async def _soak(directory: Path, calls: int, at_once: int, seconds: float) -> li
         for done in range(0, calls, ROUND):
             await _timed(soak, min(ROUND, calls - done), together=False)
         await _timed(soak, at_once, together=True)
-        return (await what_is_left()).more_than(before)
+        if not leak:
+            return (await what_is_left()).more_than(before)
+        kept, sleeping, line = Playout(_Nowhere(), PCM_8K), asyncio.create_task(asyncio.sleep(60)), socket.socket()
+        with line:
+            found = (await what_is_left()).more_than(before)
+        sleeping.cancel()
+        del kept
+        return found
+
+
+class _Nowhere:
+    def prepare(self, pcm: bytes) -> bytes:
+        return pcm
+
+    def send_audio(self, pcm: bytes) -> None: ...
+
+    def send_mark(self, name: str) -> None: ...
+
+    def send_clear(self) -> None: ...
 
 
 async def _timed(soak: Soak, calls: int, *, together: bool) -> None:
