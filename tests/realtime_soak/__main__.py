@@ -49,7 +49,7 @@ async def _soak(directory: Path, calls: int, at_once: int, seconds: float, *, le
     async with asyncio.timeout(seconds), soaking(directory, calls_at_once=at_once + 10) as soak:
         await soak.at_once(at_once)  # what is made once, and kept, is made now
         before = await what_is_left()
-        print(f"before: {before.sockets} sockets, {before.threads} threads, {_memory()}", flush=True)
+        print(f"before: {before.sockets} sockets, {before.threads.total()} threads, {_memory()}", flush=True)
         for done in range(0, calls, ROUND):
             await _timed(soak, min(ROUND, calls - done), together=False)
         await _timed(soak, at_once, together=True)

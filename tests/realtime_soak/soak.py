@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -49,6 +50,9 @@ BETWEEN_SECONDS = 0.02
 
 _QUIET_SECONDS = 5.0
 
+POOL = 8
+"""Pools of threads (of the database, the voices, asyncio) grow as they are needed, to fewer than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -57,7 +61,8 @@ class Left:
     objects: Counter[str]
     tasks: Counter[str]
     sockets: int
-    threads: int
+    threads: Counter[str]
+    """By kind: their names without numbers."""
 
     def more_than(self, before: Left) -> list[str]:
         """What there is now, and was not before, in words."""
@@ -65,8 +70,11 @@ class Left:
         more += [f"{count} tasks: {name}" for name, count in (self.tasks - before.tasks).items()]
         if self.sockets > before.sockets:
             more.append(f"{self.sockets - before.sockets} sockets")
-        if self.threads > before.threads:
-            more.append(f"{self.threads - before.threads} threads")
+        more += [
+            f"{count} threads: {kind}"
+            for kind, count in self.threads.items()
+            if count > (max(POOL, before.threads[kind]) if kind in before.threads else 0)
+        ]
         return more
 
 
@@ -77,11 +85,15 @@ async def what_is_left() -> Left:
     gc.collect()
     objects = Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, OF_A_CALL))
     tasks = Counter(_name_of(task) for task in asyncio.all_tasks() if task is not asyncio.current_task())
-    return Left(objects, tasks, await asyncio.to_thread(_sockets), threading.active_count())
+    return Left(objects, tasks, await asyncio.to_thread(_sockets), _threads())
 
 
 def _name_of(task: asyncio.Task[object]) -> str:
     return str(getattr(task.get_coro(), "__qualname__", task.get_name()))
+
+
+def _threads() -> Counter[str]:
+    return Counter(re.sub(r"[-_]?\d+", "", thread.name) for thread in threading.enumerate())
 
 
 def _sockets() -> int:
