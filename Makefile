@@ -55,11 +55,11 @@ bench-turns: setup  ## turn-taking on telephone audio, against webrtcvad and Sil
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra offline --extra openai --extra postgres --group dev \
-		--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file locks/requirements.lock
+		--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --output-file locks/requirements.lock
 	uv pip compile pyproject.toml --extra offline --extra openai --extra postgres --constraint locks/requirements.lock \
-		--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file locks/runtime.lock
+		--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --output-file locks/runtime.lock
 	uv pip compile pyproject.toml --extra pico --generate-hashes --universal --python-version 3.11 \
-		--no-header --no-annotate --no-emit-index-url --quiet | sed -n '/^ttspico/,/^[a-z]/{/^ttspico/p;/^ /p}' > locks/pico.lock
+		--no-header --no-annotate --quiet | sed -n '/^ttspico/,/^[a-z]/{/^ttspico/p;/^ /p}' > locks/pico.lock
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
 
-from picows import WSCloseCode, WSError, WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from pipelines.parts import ProviderError, ProviderFault
+from pipelines.parts import ProviderError
 from pipelines.providers.deepgram_wire import Failed, Place, failure, kind_of_close
+from pipelines.sockets import opening_fault, trusted
 
 CONNECT_SECONDS = 3.0
 IDLE_SECONDS, PONG_SECONDS = 3.0, 3.0
@@ -20,8 +20,6 @@ CLOSE_SECONDS = 1.0
 MOST_BYTES = 4 * 1024 * 1024
 MOST_UNSENT = 256 * 1024
 """Bytes that wait to be sent: half a minute of sound, that nobody reads."""
-
-_STATUS: dict[int, ProviderFault] = {401: "auth", 402: "auth", 403: "auth", 408: "timeout", 429: "rate_limit"}
 
 
 class DeepgramSocket(WSListener):
@@ -61,7 +59,7 @@ class DeepgramSocket(WSListener):
                     lambda: socket,
                     place.url(path, query),
                     extra_headers=place.headers,
-                    ssl_context=await _trust() if place.base_url.startswith("https:") else None,
+                    ssl_context=await trusted() if place.base_url.startswith("https:") else None,
                     enable_auto_ping=True,
                     auto_ping_idle_timeout=IDLE_SECONDS,
                     auto_ping_reply_timeout=PONG_SECONDS,
@@ -71,7 +69,7 @@ class DeepgramSocket(WSListener):
                 )
         except BaseException as error:
             socket.drop()
-            fault = _fault_of(name, error)
+            fault = opening_fault(name, error, what="socket", seconds=CONNECT_SECONDS)
             if fault is None:
                 raise
             raise fault from None
@@ -152,29 +150,3 @@ class DeepgramSocket(WSListener):
         self.drop()
         if on_lost is not None:
             on_lost(failure(why, self._place, self._name))
-
-
-def _fault_of(name: str, error: BaseException) -> ProviderError | None:
-    match error:
-        case WSInvalidStatusError():
-            status = int(error.response.status) if error.response is not None else 0
-            kind = _STATUS.get(status, "server" if status >= 500 else "bad_request")
-            return ProviderError(name, kind, f"the upgrade of the socket was answered with status {status}")
-        case TimeoutError():
-            return ProviderError(name, "timeout", f"there was no socket within {CONNECT_SECONDS:g} s")
-        case WSError():
-            return ProviderError(name, "protocol", f"the handshake failed: {error}")
-        case OSError():
-            return ProviderError(name, "connect", f"no socket: {error}")
-        case _:
-            return None
-
-
-_trusted: list[ssl.SSLContext] = []
-
-
-async def _trust() -> ssl.SSLContext:
-    """Whom the system trusts: read once for a process, and beside the loop, for it takes tens of milliseconds."""
-    if not _trusted:
-        _trusted.append(await asyncio.to_thread(ssl.create_default_context))
-    return _trusted[0]

@@ -7,13 +7,11 @@ or does not read what it is sent, is lost.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from picows import WSCloseCode, WSError, WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from pipelines.parts import ProviderError, ProviderFault
 from pipelines.realtime.model import (
     Address,
     Outgoing,
@@ -24,6 +22,7 @@ from pipelines.realtime.model import (
     SessionReady,
     Setup,
 )
+from pipelines.sockets import opening_fault, trusted
 
 CONNECT_SECONDS = 3.0
 """From dialling to a session that is set up."""
@@ -85,7 +84,7 @@ class RealtimeConnection:
         except BaseException as error:
             connection._listener = None
             connection._abort()
-            fault = _fault_of(model.name, error)
+            fault = opening_fault(model.name, error, what="session", seconds=CONNECT_SECONDS)
             if fault is None:
                 raise
             raise fault from None
@@ -96,7 +95,7 @@ class RealtimeConnection:
         self._transport, _ = await ws_connect(
             lambda: _Socket(self),
             address.url,
-            ssl_context=await _trust() if address.url.startswith("wss:") else None,
+            ssl_context=await trusted() if address.url.startswith("wss:") else None,
             extra_headers=dict(address.headers),
             enable_auto_ping=True,
             auto_ping_idle_timeout=IDLE_SECONDS,
@@ -214,35 +213,3 @@ class _Socket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._connection.lose("the connection was lost")
-
-
-_trusted: list[ssl.SSLContext] = []
-
-
-async def _trust() -> ssl.SSLContext:
-    """Whom the system trusts. Reading that takes tens of milliseconds: once for a process, and beside the loop."""
-    if not _trusted:
-        _trusted.append(await asyncio.to_thread(ssl.create_default_context))
-    return _trusted[0]
-
-
-_STATUS: dict[int, ProviderFault] = {401: "auth", 402: "auth", 403: "auth", 429: "rate_limit"}
-
-
-def _fault_of(name: str, error: BaseException) -> ProviderError | None:
-    """``error`` of opening a session as one that can be told; None if it is none of the model's."""
-    match error:
-        case ProviderError():
-            return error
-        case WSInvalidStatusError():
-            status = int(error.response.status) if error.response is not None else 0
-            kind = _STATUS.get(status, "server" if status >= 500 else "bad_request")
-            return ProviderError(name, kind, f"the upgrade of the socket was answered with status {status}")
-        case TimeoutError():
-            return ProviderError(name, "timeout", f"there was no session within {CONNECT_SECONDS:g} s")
-        case WSError():
-            return ProviderError(name, "protocol", f"the handshake failed: {error}")
-        case OSError():
-            return ProviderError(name, "connect", f"no session: {error}")
-        case _:
-            return None

@@ -1,0 +1,41 @@
+"""What the sockets to vendors have in common: whom TLS trusts, and what went wrong where none could be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from picows import WSError, WSInvalidStatusError
+
+from pipelines.parts import ProviderError, ProviderFault
+
+_STATUS: dict[int, ProviderFault] = {401: "auth", 402: "auth", 403: "auth", 408: "timeout", 429: "rate_limit"}
+
+_trusted: list[ssl.SSLContext] = []
+
+
+async def trusted() -> ssl.SSLContext:
+    """Whom the system trusts: read once for a process, and beside the loop, for it takes tens of milliseconds."""
+    if not _trusted:
+        _trusted.append(await asyncio.to_thread(ssl.create_default_context))
+    return _trusted[0]
+
+
+def opening_fault(name: str, error: BaseException, *, what: str, seconds: float) -> ProviderError | None:
+    """``error`` of opening ``what`` (a socket, a session) as one that can be told; None if it is none of the vendor's.
+    ``seconds`` is how long was waited for it."""
+    match error:
+        case ProviderError():
+            return error
+        case WSInvalidStatusError():
+            status = int(error.response.status) if error.response is not None else 0
+            kind = _STATUS.get(status, "server" if status >= 500 else "bad_request")
+            return ProviderError(name, kind, f"the upgrade of the socket was answered with status {status}")
+        case TimeoutError():
+            return ProviderError(name, "timeout", f"there was no {what} within {seconds:g} s")
+        case WSError():
+            return ProviderError(name, "protocol", f"the handshake failed: {error}")
+        case OSError():
+            return ProviderError(name, "connect", f"no {what}: {error}")
+        case _:
+            return None
