@@ -12,13 +12,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
+# The locks are complete, so nothing is left to resolve: a newer release of something must not change what is installed.
 setup: $(STAMP)  ## the virtual environment .venv, with all that the demo and the tests need
 
 $(STAMP): pyproject.toml locks/requirements.lock locks/pico.lock
 	@echo "Setting up $(VENV) (once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Trunkline needs Python 3.11 or newer; run make with PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --require-hashes -r locks/requirements.lock
+	@$(PIP) install --require-hashes --no-deps -r locks/requirements.lock
 	@$(PIP) install --require-hashes --no-deps -r locks/pico.lock || \
 		echo "The Pico voice could not be built (it needs a C compiler); espeak-ng speaks instead."
 	@$(PIP) install --no-build-isolation --no-deps --editable .
