@@ -35,6 +35,7 @@ from pipelines.events import (
     PipelineHost,
     TurnTimings,
     Underran,
+    UsageReported,
     UserSaid,
     WatchdogFired,
 )
@@ -181,6 +182,7 @@ class Cascade:
             detector=detector,
             on_turn=self._on_turn,
             on_error=self._on_stt_error,
+            on_usage=self._on_stt_usage,
             spawn=self._spawn,
             clock=self._clock,
         )
@@ -290,6 +292,9 @@ class Cascade:
 
     def _on_stt_error(self, error: ProviderError) -> None:
         self._host.on_event(PartFailed("stt", error.provider, error.kind, str(error)))
+
+    def _on_stt_usage(self, provider: str, units: Mapping[str, float]) -> None:
+        self._host.on_event(UsageReported("stt", provider, units))
 
     def _on_nothing(self, now: float, *, deaf: bool) -> None:
         """What was taken for speech is not a turn. Whoever fell silent for it goes on."""

@@ -7,7 +7,7 @@ says of a pause, the others have to hear before anybody acts on it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from media.audio import AudioFormat
@@ -38,7 +38,8 @@ class VoiceDetector(Protocol):
 
 
 class Ears:
-    """``on_turn`` is told of every turn event, ``on_error`` of the recogniser's failures.
+    """``on_turn`` is told of every turn event, ``on_error`` of the recogniser's failures, ``on_usage`` (with the
+    recogniser's name) of what it used.
 
     ``spawn`` runs a coroutine in the call's task group; ``clock`` is the monotonic time of the event loop.
     """
@@ -55,6 +56,7 @@ class Ears:
         detector: VoiceDetector,
         on_turn: Callable[[TurnEvent, float], None],
         on_error: Callable[[ProviderError], None],
+        on_usage: Callable[[str, Mapping[str, float]], None],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
     ) -> None:
@@ -65,6 +67,7 @@ class Ears:
         self._detector = detector
         self._on_turn = on_turn
         self._on_error = on_error
+        self._on_usage = on_usage
         self._spawn = spawn
         self._clock = clock
         self._turns = TurnMachine(settings)
@@ -132,6 +135,9 @@ class Ears:
 
     def on_stt_error(self, error: ProviderError) -> None:
         self._on_error(error)
+
+    def on_stt_usage(self, units: Mapping[str, float]) -> None:
+        self._on_usage(self._stt.name, units)
 
     def _open(self) -> SttStream:
         return self._stt.open(self, language=self._language, hints=self._hints)

@@ -55,6 +55,11 @@ class TranscriptListener(Protocol):
 
     def on_stt_error(self, error: ProviderError) -> None: ...
 
+    def on_stt_usage(self, units: Mapping[str, float]) -> None:
+        """What recognition cost, as the vendor reports it: at any time, at the latest as the stream is closed. What was
+        told before is not told again."""
+        ...
+
 
 class SttStream(Protocol):
     """The recognition of one call's caller."""

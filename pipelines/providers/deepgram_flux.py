@@ -10,18 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from media.audio import MULAW_8K
-from pipelines.providers.deepgram_wire import (
-    AUDIO,
-    HearingEvent,
-    Malformed,
-    Segment,
-    Strange,
-    fault_of,
-    number,
-    parse,
-    text,
-    words,
-)
+from pipelines.providers.deepgram_wire import AUDIO, CLOSE_STREAM, fault_of, words
+from pipelines.providers.segment import Segment
+from pipelines.providers.wire import HearingEvent, Malformed, Strange, number, parse, text
 
 ENGLISH, MULTILINGUAL = "flux-general-en", "flux-general-multi"
 FORCE_END_TURN = '{"type":"ForceEndTurn"}'
@@ -33,11 +24,14 @@ MOST_KEYTERMS = 100
 
 
 class FluxProtocol:
-    """See :class:`pipelines.providers.deepgram_wire.HearingProtocol`. ``first`` is the number of its first segment."""
+    """See :class:`pipelines.providers.wire.HearingProtocol`. ``first`` is the number of its first segment."""
 
     path = "/v2/listen"
-    idle: str | bytes = MULAW_8K.silence(20)
+    idle: str | bytes | None = MULAW_8K.silence(20)
     """There is no other way to keep the socket."""
+
+    goodbye: str | None = CLOSE_STREAM
+    reports_usage = False
 
     def __init__(self, language: str, hints: Sequence[str], *, first: int = 0) -> None:
         self._language = language.lower().split("-")[0]
@@ -59,10 +53,14 @@ class FluxProtocol:
             *(("keyterm", hint) for hint in self._hints),
         ]
 
-    def connected(self, origin: float) -> None:
+    def connected(self, origin: float) -> Sequence[str]:
         self._origin = origin
         self._turn, self._open, self._done = 0, False, -1
         self._segment.suppose("")
+        return ()
+
+    def audio(self, pcm: bytes) -> str | bytes:
+        return pcm
 
     def replayed(self) -> Sequence[str]:
         return ()

@@ -9,18 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.providers.deepgram_wire import (
-    AUDIO,
-    HearingEvent,
-    Malformed,
-    Segment,
-    Strange,
-    fault_of,
-    number,
-    parse,
-    text,
-    words,
-)
+from pipelines.providers.deepgram_wire import AUDIO, CLOSE_STREAM, fault_of, words
+from pipelines.providers.segment import Segment
+from pipelines.providers.wire import HearingEvent, Malformed, Strange, number, parse, text
 
 KEEP_ALIVE = '{"type":"KeepAlive"}'
 FINALIZE = '{"type":"Finalize"}'
@@ -29,10 +20,13 @@ MOST_KEYTERMS = 100
 
 
 class NovaProtocol:
-    """See :class:`pipelines.providers.deepgram_wire.HearingProtocol`. ``first`` is the number of its first segment."""
+    """See :class:`pipelines.providers.wire.HearingProtocol`. ``first`` is the number of its first segment."""
 
     path = "/v1/listen"
-    idle: str | bytes = KEEP_ALIVE
+    idle: str | bytes | None = KEEP_ALIVE
+
+    goodbye: str | None = CLOSE_STREAM
+    reports_usage = False
 
     def __init__(self, model: str, language: str, hints: Sequence[str], *, first: int = 0) -> None:
         self._model, self._language = model, language
@@ -54,9 +48,13 @@ class NovaProtocol:
             *(("keyterm", hint) for hint in self._hints),
         ]
 
-    def connected(self, origin: float) -> None:
+    def connected(self, origin: float) -> Sequence[str]:
         self._origin = origin
         self._segment.suppose("")
+        return ()
+
+    def audio(self, pcm: bytes) -> str | bytes:
+        return pcm
 
     def replayed(self) -> Sequence[str]:
         return (FINALIZE,) if self._asked is not None else ()

@@ -14,8 +14,9 @@ from enum import Enum
 
 from media.audio import MULAW_8K
 from pipelines.parts import ProviderError, ProviderFault, SpeechAudio, SpeechEvent
-from pipelines.providers.deepgram_socket import DeepgramSocket
-from pipelines.providers.deepgram_wire import AUDIO, Malformed, Place, failure, fault_of, parse
+from pipelines.providers.deepgram_wire import AUDIO, fault_of, kind_of_close
+from pipelines.providers.socket import ProviderSocket
+from pipelines.providers.wire import Malformed, Place, failure, parse
 
 VOICE = "aura-2-thalia-en"
 
@@ -138,7 +139,7 @@ class _Mouth:
     def __init__(self, name: str, place: Place, kept: list[_Mouth]) -> None:
         self._name, self._place, self._kept = name, place, kept
         self._loop = asyncio.get_running_loop()
-        self._socket: DeepgramSocket | None = None
+        self._socket: ProviderSocket | None = None
         self._sound: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._error: ProviderError | None = None
@@ -149,8 +150,14 @@ class _Mouth:
 
     async def open(self, voice: str) -> None:
         query = [("model", voice), *AUDIO]
-        self._socket = await DeepgramSocket.open(
-            self._name, self._place, "/v1/speak", query, self._on_message, self._on_lost
+        self._socket = await ProviderSocket.open(
+            self._name,
+            self._place,
+            "/v1/speak",
+            query,
+            self._on_message,
+            self._on_lost,
+            kind_of_close=kind_of_close,
         )
         if self._error is not None:  # it said so at once
             self.drop()

@@ -18,7 +18,7 @@ from pipelines.providers.deepgram_stt import DeepgramSpeechToText
 from pipelines.providers.deepgram_tts import DeepgramTextToSpeech
 from pipelines.providers.deepgram_tts import voice_for as deepgram_voice_for
 from pipelines.providers.deepgram_wire import HOME as DEEPGRAM_HOME
-from pipelines.providers.deepgram_wire import Place
+from pipelines.providers.deepgram_wire import deepgram_at
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.moonshine import MoonshineSpeechToText
@@ -26,6 +26,7 @@ from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection
 from pipelines.providers.pico import VOICES, PicoTextToSpeech, voice_for
 from pipelines.providers.script import parse_script
 from pipelines.providers.scripted import ECHO, ScriptedLanguageModel
+from pipelines.providers.wire import Place
 
 DEFAULT_LANGUAGE = "en-US"
 
@@ -147,7 +148,7 @@ class Registry:
         key, base_url = self._env.get("DEEPGRAM_API_KEY", ""), self._env.get("DEEPGRAM_BASE_URL")
         if not key and not base_url:
             raise ValueError("deepgram needs DEEPGRAM_API_KEY in the environment")
-        return Place(key, base_url or DEEPGRAM_HOME)
+        return deepgram_at(key, base_url or DEEPGRAM_HOME)
 
     def _keep(self, vendor: str, voice: str, synthesiser: TextToSpeech) -> TextToSpeech:
         self._voices[vendor, voice] = synthesiser

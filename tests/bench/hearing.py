@@ -94,6 +94,7 @@ class _Call:
             detector=VoiceActivity(PCM_8K, load_model(), self._gate),
             on_turn=self._on_turn,
             on_error=_fail,
+            on_usage=lambda provider, units: None,
             spawn=_spawn_nothing,
             clock=lambda: self.now,
         )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -12,13 +12,14 @@ import pytest
 from media.audio import MULAW_8K
 from pipelines.ears import Ears
 from pipelines.parts import ProviderError, SpeechAudio, SttStream, Transcript
-from pipelines.providers import deepgram_stt, deepgram_tts
+from pipelines.providers import deepgram_tts, hearing
 from pipelines.providers.deepgram_flux import FORCE_END_TURN, FluxProtocol
 from pipelines.providers.deepgram_nova import FINALIZE, NovaProtocol
 from pipelines.providers.deepgram_stt import DeepgramSpeechToText
 from pipelines.providers.deepgram_tts import DeepgramTextToSpeech, pieces
-from pipelines.providers.deepgram_wire import Failed, Place, Strange
+from pipelines.providers.deepgram_wire import deepgram_at
 from pipelines.providers.registry import Registry
+from pipelines.providers.wire import Failed, Strange
 from pipelines.turn_events import SpeechDropped, TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
 from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram, voice
@@ -194,6 +195,7 @@ class Ear:
     def __init__(self) -> None:
         self.transcripts: list[Transcript] = []
         self.errors: list[ProviderError] = []
+        self.used: list[Mapping[str, float]] = []
         self._news = asyncio.Event()
 
     def on_transcript(self, transcript: Transcript) -> None:
@@ -203,6 +205,9 @@ class Ear:
     def on_stt_error(self, error: ProviderError) -> None:
         self.errors.append(error)
         self._news.set()
+
+    def on_stt_usage(self, units: Mapping[str, float]) -> None:
+        self.used.append(units)
 
     async def until(self, met: Callable[[], object]) -> None:
         async with asyncio.timeout(5):
@@ -228,7 +233,7 @@ async def wait_until(met: Callable[[], object]) -> None:
 async def listening(
     server: DeepgramServer, *, flux: bool = False, keep_alive: float = 4.0, hints: tuple[str, ...] = (), key: str = KEY
 ) -> AsyncGenerator[tuple[SttStream, Ear], None]:
-    stt = DeepgramSpeechToText(Place(key, server.base_url), flux=flux, keep_alive=keep_alive)
+    stt = DeepgramSpeechToText(deepgram_at(key, server.base_url), flux=flux, keep_alive=keep_alive)
     ear = Ear()
     stream = stt.open(ear, language="en-GB", hints=hints)
     try:
@@ -328,7 +333,7 @@ async def test_no_more_than_five_seconds_wait_for_a_socket() -> None:
 async def test_faults_are_told_apart_and_attempts_are_bounded(
     fault: Fault, kind: str, sockets: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deepgram_stt, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(hearing, "RETRY_SECONDS", 0.01)
     async with serve_deepgram(faults=[fault] * 10) as server:
         async with listening(server) as (stream, ear):
             stream.push(LOUD)
@@ -349,7 +354,7 @@ async def test_a_wrong_key_is_no_place_to_try_again() -> None:
 
 
 async def test_nobody_there(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deepgram_stt, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(hearing, "RETRY_SECONDS", 0.01)
     server = DeepgramServer(base_url=f"http://127.0.0.1:{unused_tcp_port}")
     async with listening(server) as (_, ear):
         await ear.until(lambda: len(ear.errors) == 3)
@@ -392,7 +397,7 @@ async def test_a_caller_without_sound_keeps_the_socket(flux: bool) -> None:
 
 async def test_segments_of_a_later_stream_have_higher_numbers() -> None:
     async with serve_deepgram(texts=["One.", "Two."]) as server:
-        stt = DeepgramSpeechToText(Place(KEY, server.base_url))
+        stt = DeepgramSpeechToText(deepgram_at(KEY, server.base_url))
         ear = Ear()
         for text in ("One.", "Two."):
             stream = stt.open(ear, language="en")
@@ -416,9 +421,10 @@ class Voice:
 async def test_turns_end_by_what_is_heard(flux: bool) -> None:
     """With the turn machine: three turns, the second of them with a pause in it."""
     now, turns, errors = [0.0], list[TurnEvent](), list[ProviderError]()
+    used: list[tuple[str, Mapping[str, float]]] = []
     texts = ["I want a table."] + (["My number is five five. Six seven."] if flux else ["My number is", "five five."])
     async with serve_deepgram(texts=[*texts, "Thank you."]) as server:
-        stt = DeepgramSpeechToText(Place(KEY, server.base_url), flux=flux)
+        stt = DeepgramSpeechToText(deepgram_at(KEY, server.base_url), flux=flux)
         ears = Ears(
             stt,
             None,
@@ -429,6 +435,7 @@ async def test_turns_end_by_what_is_heard(flux: bool) -> None:
             detector=Voice(),
             on_turn=lambda event, _: turns.append(event),
             on_error=errors.append,
+            on_usage=lambda provider, units: used.append((provider, units)),
             spawn=asyncio.get_running_loop().create_task,
             clock=lambda: now[0],
         )
@@ -452,6 +459,9 @@ async def test_turns_end_by_what_is_heard(flux: bool) -> None:
         assert ended == ["I want a table.", " ".join(texts[1:]), "Thank you."]
         assert not any(isinstance(event, SpeechDropped) for event in turns)
         assert errors == []
+        ((provider, units),) = used
+        assert provider == stt.name
+        assert units == {"audio_seconds": pytest.approx(now[0], abs=0.02)}
         assert server.mistakes == []
         await wait_until(lambda: server.open == 0)
 
@@ -461,7 +471,7 @@ async def test_turns_end_by_what_is_heard(flux: bool) -> None:
 
 @asynccontextmanager
 async def speaking(server: DeepgramServer, **settings: Any) -> AsyncGenerator[DeepgramTextToSpeech, None]:
-    tts = DeepgramTextToSpeech(Place(KEY, server.base_url), **settings)
+    tts = DeepgramTextToSpeech(deepgram_at(KEY, server.base_url), **settings)
     try:
         yield tts
     finally:
@@ -614,4 +624,4 @@ def test_deepgram_without_a_key_or_a_voice() -> None:
         Registry({"DEEPGRAM_API_KEY": KEY}).text_to_speech("deepgram", "nl")
     with pytest.raises(ValueError, match="has to begin with http"):
         Registry({"DEEPGRAM_BASE_URL": "ws://there"}).speech_to_text("deepgram")
-    assert "secret" not in repr(Place("secret"))
+    assert "secret" not in repr(deepgram_at("secret"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ class Listener:
 
     def on_stt_error(self, error: ProviderError) -> None:
         self.errors.append(error)
+
+    def on_stt_usage(self, units: Mapping[str, float]) -> None: ...
 
 
 class Recogniser:
@@ -234,6 +236,7 @@ def test_artefacts_are_no_words(heard: str, words: str) -> None:
 
 @pytest.fixture(scope="module")
 def moonshine() -> Iterator[MoonshineSpeechToText]:
+    pytest.importorskip("ttspico")  # who speaks to it; imported here, for imports block an event loop
     moonshine = MoonshineSpeechToText()
     yield moonshine
     asyncio.run(moonshine.close())
@@ -248,7 +251,6 @@ async def say(text: str, format: AudioFormat) -> Clip:
 
 
 async def test_a_caller_on_the_telephone_is_understood(moonshine: MoonshineSpeechToText) -> None:
-    pytest.importorskip("ttspico")
     await moonshine.prepare()
     clip = await say("I would like to book an appointment on Tuesday, please.", MULAW_8K)
     pcm = await asyncio.to_thread(Converter(MULAW_8K, PCM_8K).process, clip.data)
@@ -267,14 +269,12 @@ async def test_a_caller_on_the_telephone_is_understood(moonshine: MoonshineSpeec
 
 @pytest.mark.parametrize("format", [ALAW_8K, PCM_8K, PCM_16K, PCM_24K])
 async def test_clips_of_any_format_are_transcribed(moonshine: MoonshineSpeechToText, format: AudioFormat) -> None:
-    pytest.importorskip("ttspico")
     clip = await say("I would like to book an appointment on Tuesday, please.", format)
     heard = await moonshine.transcribe(Clip(format, clip.data[:-10]))
     assert "book an appointment on Tuesday" in heard
 
 
 async def test_a_clip_longer_than_the_model_takes_is_cut_at_its_pauses(moonshine: MoonshineSpeechToText) -> None:
-    pytest.importorskip("ttspico")
     one = await say("Please tell me when you are open.", MULAW_8K)
     pause = MULAW_8K.silence(1000)
     text = await moonshine.transcribe(Clip(MULAW_8K, (one.data + pause) * 8))

@@ -1,4 +1,4 @@
-"""One WebSocket to Deepgram: what is sent are plain calls, what comes are plain calls, every wait is bounded."""
+"""One WebSocket to a vendor of speech: sending and what comes are plain calls, and every wait is bounded."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from pipelines.parts import ProviderError
-from pipelines.providers.deepgram_wire import Failed, Place, failure, kind_of_close
+from pipelines.parts import ProviderError, ProviderFault
+from pipelines.providers.wire import Failed, Place, failure, kind_of_close
 from pipelines.sockets import opening_fault, trusted
 
 CONNECT_SECONDS = 3.0
@@ -22,7 +22,7 @@ MOST_UNSENT = 256 * 1024
 """Bytes that wait to be sent: half a minute of sound, that nobody reads."""
 
 
-class DeepgramSocket(WSListener):
+class ProviderSocket(WSListener):
     """Made by :meth:`open`. ``on_message`` gets each message; ``on_lost`` is told once and last that the socket is
     gone, unless it was closed from here."""
 
@@ -32,8 +32,10 @@ class DeepgramSocket(WSListener):
         place: Place,
         on_message: Callable[[str | bytes], None],
         on_lost: Callable[[ProviderError], None],
+        kind_of_close: Callable[[int, str], ProviderFault],
     ) -> None:
         super().__init__()
+        self._kind_of_close = kind_of_close
         self._name, self._place = name, place
         self._on_message = on_message
         self._on_lost: Callable[[ProviderError], None] | None = on_lost
@@ -50,9 +52,12 @@ class DeepgramSocket(WSListener):
         query: Sequence[tuple[str, str]],
         on_message: Callable[[str | bytes], None],
         on_lost: Callable[[ProviderError], None],
-    ) -> DeepgramSocket:
-        """Raises :class:`ProviderError`; then nothing is left of it."""
-        socket = cls(name, place, on_message, on_lost)
+        *,
+        kind_of_close: Callable[[int, str], ProviderFault] = kind_of_close,
+    ) -> ProviderSocket:
+        """``kind_of_close`` tells by code and reason why the vendor closed. Raises :class:`ProviderError`; then nothing
+        is left of it."""
+        socket = cls(name, place, on_message, on_lost, kind_of_close)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await ws_connect(
@@ -96,11 +101,14 @@ class DeepgramSocket(WSListener):
         if self._transport is not None and not self._transport.is_disconnected:
             self._transport.disconnect(graceful=False)
 
-    async def close(self, goodbye: str) -> None:
+    async def close(self, goodbye: str | None) -> None:
         """Say ``goodbye``, and wait for the other end to close, but not for long."""
         transport = self._transport
         if self.is_open and transport is not None:
-            self.send(goodbye)
+            if goodbye is not None:
+                self.send(goodbye)
+            else:
+                transport.send_close(WSCloseCode.OK)
             self._on_lost = None
             try:
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -139,7 +147,7 @@ class DeepgramSocket(WSListener):
             if self._on_lost is None:
                 self.drop()
             else:
-                self._lose(Failed(kind_of_close(code, why), f"it closed the socket: {code} {why}"))
+                self._lose(Failed(self._kind_of_close(code, why), f"it closed the socket: {code} {why}"))
 
     def _message(self, data: bytes, *, text: bool) -> None:
         if self._on_lost is not None:
