@@ -59,7 +59,7 @@ class ProviderFactory:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> Pipeline:
         agent, options = listener.agent, listener.agent.options
-        model = agent.model
+        model, stt, tts = agent.model, options.stt, options.tts
         clock, metadata = asyncio.get_running_loop().time, listener.options.metadata
         if is_realtime(model):
             return Realtime(
@@ -76,9 +76,9 @@ class ProviderFactory:
             raise ProviderError(model.handler, "bad_request", f"this service has no handler {model.handler!r} yet")
         try:
             parts = CascadeParts(
-                stt=self._registry.speech_to_text(options.stt.vendor),
+                stt=self._registry.speech_to_text(stt.vendor, model=stt.model),
                 llm=self._registry.language_model(agent.model_name, _model_options(agent)),
-                tts=self._registry.text_to_speech(options.tts.vendor, options.tts.language, options.tts.voice),
+                tts=self._registry.text_to_speech(tts.vendor, tts.language, tts.voice, model=tts.model),
                 semantic=self._semantic_for(agent),
             )
         except ValueError as error:
@@ -89,7 +89,7 @@ class ProviderFactory:
         """The service's, for what a realtime model cannot say: in the agent's language where it has one."""
         tts = agent.options.tts
         try:
-            return self._registry.text_to_speech(tts.vendor, tts.language)
+            return self._registry.text_to_speech(tts.vendor, tts.language, model=tts.model)
         except ValueError:
             return self._registry.text_to_speech()
 

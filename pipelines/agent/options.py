@@ -45,17 +45,19 @@ Duration = Annotated[float | str, BeforeValidator(_duration)]
 
 
 class Tts(Strict):
-    """Text-to-speech: whose, in which language (``en-GB``), in which voice."""
+    """Text-to-speech: whose, by which of its models, in which language (``en-GB``), in which voice."""
 
     vendor: Text | None = None
+    model: Text | None = None
     language: Text | None = None
     voice: Text | None = None
 
 
 class Stt(Strict):
-    """Speech-to-text: whose, in which language, and words that are likely to be said."""
+    """Speech-to-text: whose, by which of its models, in which language, and words that are likely to be said."""
 
     vendor: Text | None = None
+    model: Text | None = None
     language: Text | None = None
     hints: list[Text] = Field(default=[], max_length=200)
 

@@ -33,8 +33,9 @@ class FluxProtocol:
     goodbye: str | None = CLOSE_STREAM
     reports_usage = False
 
-    def __init__(self, language: str, hints: Sequence[str], *, first: int = 0) -> None:
+    def __init__(self, language: str, hints: Sequence[str], *, first: int = 0, model: str | None = None) -> None:
         self._language = language.lower().split("-")[0]
+        self._model = model or (ENGLISH if self._language in ("", "en") else MULTILINGUAL)
         self._hints = hints[:MOST_KEYTERMS]
         self._segment = Segment(first)
         self._origin = 0.0
@@ -45,10 +46,10 @@ class FluxProtocol:
         self.settled = 0.0
 
     def query(self) -> list[tuple[str, str]]:
-        english = self._language in ("", "en")
+        hinted = self._language and self._model == MULTILINGUAL
         return [
-            ("model", ENGLISH if english else MULTILINGUAL),
-            *([] if english else [("language_hint", self._language)]),
+            ("model", self._model),
+            *([("language_hint", self._language)] if hinted else []),
             *AUDIO,
             *(("keyterm", hint) for hint in self._hints),
         ]

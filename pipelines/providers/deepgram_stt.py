@@ -18,12 +18,13 @@ NOVA = "nova-3"
 
 
 class DeepgramSpeechToText:
-    """Shared by the calls of a process. ``flux``: which of the two."""
+    """Shared by the calls of a process. ``flux``: which of the two; ``model``: which of its models, if not the usual
+    one for the language."""
 
     format = MULAW_8K
 
     def __init__(
-        self, place: Place, *, flux: bool = False, model: str = NOVA, keep_alive: float = KEEP_ALIVE_SECONDS
+        self, place: Place, *, flux: bool = False, model: str | None = None, keep_alive: float = KEEP_ALIVE_SECONDS
     ) -> None:
         self.name = "deepgram-flux" if flux else "deepgram"
         self._place = place
@@ -41,9 +42,9 @@ class DeepgramSpeechToText:
         first = self._opened * SEGMENTS
         self._opened += 1
         protocol: HearingProtocol = (
-            FluxProtocol(language, hints, first=first)
+            FluxProtocol(language, hints, first=first, model=self._model)
             if self._flux
-            else NovaProtocol(self._model, language, hints, first=first)
+            else NovaProtocol(self._model or NOVA, language, hints, first=first)
         )
         stream = SocketStream(
             self.name,

@@ -66,8 +66,8 @@ class Registry:
         self._connections: dict[str, OpenAIConnection] = {}
         self._anthropic: AnthropicConnection | None = None
         self._google: GoogleConnection | None = None
-        self._recognisers: dict[str, SpeechToText] = {}
-        self._voices: dict[tuple[str, str], TextToSpeech] = {}
+        self._recognisers: dict[tuple[str, str | None], SpeechToText] = {}  # by vendor and model
+        self._voices: dict[tuple[str, str, str | None], TextToSpeech] = {}  # by vendor, voice and model
 
     def language_model(self, model_name: str, options: Mapping[str, Any]) -> LanguageModel:
         """The model that ``[handler:]provider/model`` names."""
@@ -95,41 +95,50 @@ class Registry:
             return GoogleModel(self._google, model, temperature=options.get("temperature"))
         raise ValueError(f"there is no provider {provider!r} of models; there are {', '.join(LANGUAGE_MODELS)}")
 
-    def speech_to_text(self, vendor: str | None = None) -> SpeechToText:
+    def speech_to_text(self, vendor: str | None = None, *, model: str | None = None) -> SpeechToText:
         vendor = vendor or "moonshine"
-        if vendor not in SPEECH_TO_TEXT:
-            raise ValueError(f"there is no stt.vendor {vendor!r}; there are {', '.join(SPEECH_TO_TEXT)}")
-        if vendor not in self._recognisers:
-            self._recognisers[vendor] = (
-                MoonshineSpeechToText()
-                if vendor == "moonshine"
-                else DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux")
-            )
-        return self._recognisers[vendor]
+        if (vendor, model) not in self._recognisers:
+            self._recognisers[vendor, model] = self._make_recogniser(vendor, model)
+        return self._recognisers[vendor, model]
+
+    def _make_recogniser(self, vendor: str, model: str | None) -> SpeechToText:
+        match vendor:
+            case "moonshine":
+                _refuse_model("stt", vendor, model)
+                return MoonshineSpeechToText()
+            case "deepgram" | "deepgram-flux":
+                return DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux", model=model)
+            case _:
+                raise ValueError(f"there is no stt.vendor {vendor!r}; there are {', '.join(SPEECH_TO_TEXT)}")
 
     def text_to_speech(
-        self, vendor: str | None = None, language: str | None = None, voice: str | None = None
+        self,
+        vendor: str | None = None,
+        language: str | None = None,
+        voice: str | None = None,
+        *,
+        model: str | None = None,
     ) -> TextToSpeech:
         """With no vendor named, Pico where it was built and has a voice for the language, else espeak-ng."""
         language = language or DEFAULT_LANGUAGE
         if vendor is None:
             vendor = "pico" if find_spec("ttspico") and (voice in VOICES or voice_for(language)) else "espeak"
+        voice = voice or _own_voice(vendor, language)
+        if (vendor, voice, model) not in self._voices:
+            self._voices[vendor, voice, model] = self._make_voice(vendor, voice, model)
+        return self._voices[vendor, voice, model]
+
+    def _make_voice(self, vendor: str, voice: str, model: str | None) -> TextToSpeech:
         match vendor:
             case "pico":
-                voice = voice or voice_for(language)
-                if voice is None:
-                    raise ValueError(f"pico has no voice for {language!r}; it has {', '.join(VOICES)}")
-                return self._voices.get((vendor, voice)) or self._keep(vendor, voice, PicoTextToSpeech(voice))
+                _refuse_model("tts", vendor, model)
+                return PicoTextToSpeech(voice)
             case "espeak":
-                voice = voice or language
-                return self._voices.get((vendor, voice)) or self._keep(vendor, voice, EspeakTextToSpeech(voice))
+                _refuse_model("tts", vendor, model)
+                return EspeakTextToSpeech(voice)
             case "deepgram":
-                voice = voice or deepgram_voice_for(language)
-                if voice is None:
-                    raise ValueError(f"deepgram has no voice of its own for {language!r} here; name one in tts.voice")
-                if (vendor, voice) not in self._voices:
-                    self._keep(vendor, voice, DeepgramTextToSpeech(self._deepgram(), voice))
-                return self._voices[vendor, voice]
+                _refuse_model("tts", vendor, model, "its voices are models: name one in tts.voice")
+                return DeepgramTextToSpeech(self._deepgram(), voice)
             case _:
                 raise ValueError(f"there is no tts.vendor {vendor!r}; there are {', '.join(TEXT_TO_SPEECH)}")
 
@@ -150,10 +159,6 @@ class Registry:
             raise ValueError("deepgram needs DEEPGRAM_API_KEY in the environment")
         return deepgram_at(key, base_url or DEEPGRAM_HOME)
 
-    def _keep(self, vendor: str, voice: str, synthesiser: TextToSpeech) -> TextToSpeech:
-        self._voices[vendor, voice] = synthesiser
-        return synthesiser
-
     def _connection(self, provider: str) -> OpenAIConnection:
         if provider not in self._connections:
             home, wants_key = _CHAT[provider]
@@ -169,3 +174,23 @@ class Registry:
         if wants_key and not key and not base_url:
             raise ValueError(f"models of {vendor} need {vendor.upper()}_API_KEY in the environment")
         return key, base_url or home
+
+
+def _own_voice(vendor: str, language: str) -> str:
+    """The voice that ``vendor`` speaks a language with where the agent names none."""
+    match vendor:
+        case "pico":
+            if not (voice := voice_for(language)):
+                raise ValueError(f"pico has no voice for {language!r}; it has {', '.join(VOICES)}")
+            return voice
+        case "deepgram":
+            if not (voice := deepgram_voice_for(language)):
+                raise ValueError(f"deepgram has no voice of its own for {language!r} here; name one in tts.voice")
+            return voice
+        case _:
+            return language
+
+
+def _refuse_model(part: str, vendor: str, model: str | None, why: str = "it has one only") -> None:
+    if model is not None:
+        raise ValueError(f"{vendor} takes no {part}.model; {why}")

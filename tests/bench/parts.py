@@ -108,10 +108,17 @@ class Parts(Registry):
         self._recogniser = Recogniser()
         self._voice = Voice()
 
-    def speech_to_text(self, vendor: str | None = None) -> Recogniser:
+    def speech_to_text(self, vendor: str | None = None, *, model: str | None = None) -> Recogniser:
         return self._recogniser
 
-    def text_to_speech(self, vendor: str | None = None, language: str | None = None, voice: str | None = None) -> Voice:
+    def text_to_speech(
+        self,
+        vendor: str | None = None,
+        language: str | None = None,
+        voice: str | None = None,
+        *,
+        model: str | None = None,
+    ) -> Voice:
         return self._voice
 
     async def close_all(self) -> None:

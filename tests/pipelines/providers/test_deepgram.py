@@ -616,6 +616,23 @@ async def test_deepgram_by_name() -> None:
         await wait_until(lambda: server.open == 0)
 
 
+@pytest.mark.parametrize(("vendor", "usual"), [("deepgram", "nova-3"), ("deepgram-flux", "flux-general-en")])
+async def test_a_model_that_the_agent_names(vendor: str, usual: str) -> None:
+    named = "nova-2-phonecall" if vendor == "deepgram" else "flux-general-multi"
+    async with serve_deepgram(texts=["Hello.", "Hello."]) as server:
+        providers = Registry({"DEEPGRAM_API_KEY": KEY, "DEEPGRAM_BASE_URL": server.base_url})
+        for model in (named, None):
+            ear = Ear()
+            say(providers.speech_to_text(vendor, model=model).open(ear, language="en-GB"))
+            await ear.until(lambda ear=ear: "Hello." in ear.texts)  # type: ignore[misc]
+        assert providers.speech_to_text(vendor, model=named) is providers.speech_to_text(vendor, model=named)
+        await providers.close_all()
+        first, second = (dict(query) for _, query in server.queries)
+        assert (first["model"], second["model"]) == (named, usual)
+        assert ("language_hint" in first, "language_hint" in second) == ("multi" in named, False)
+        assert server.mistakes == []
+
+
 def test_deepgram_without_a_key_or_a_voice() -> None:
     for make in (lambda: Registry({}).speech_to_text("deepgram"), lambda: Registry({}).text_to_speech("deepgram")):
         with pytest.raises(ValueError, match="needs DEEPGRAM_API_KEY"):

@@ -117,6 +117,9 @@ async def test_the_voice_without_a_vendor_is_pico_where_it_can(monkeypatch: pyte
         ({"vendor": "acme"}, "no tts.vendor 'acme'; there are pico, espeak"),
         ({"vendor": "pico", "language": "nl"}, "pico has no voice for 'nl'"),
         ({"vendor": "pico", "voice": "rms"}, "pico has no voice 'rms'"),
+        ({"vendor": "pico", "model": "big"}, r"pico takes no tts\.model"),
+        ({"vendor": "espeak", "model": "big"}, r"espeak takes no tts\.model"),
+        ({"vendor": "deepgram", "model": "aura-2"}, r"deepgram takes no tts\.model; its voices are models"),
     ],
 )
 def test_voices_that_do_not_exist(arguments: dict[str, str], sentence: str) -> None:
@@ -127,6 +130,8 @@ def test_voices_that_do_not_exist(arguments: dict[str, str], sentence: str) -> N
 def test_a_recogniser_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match=r"no stt\.vendor 'acme'; there are moonshine"):
         Registry({}).speech_to_text("acme")
+    with pytest.raises(ValueError, match=r"moonshine takes no stt\.model"):
+        Registry({}).speech_to_text("moonshine", model="big")
 
 
 def test_importing_the_service_imports_no_vendor() -> None:
