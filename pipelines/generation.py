@@ -200,9 +200,7 @@ class Delivery:
                 case ToolCall():
                     step.calls.append(event)
                 case Usage():
-                    units = {"input_tokens": event.input_tokens, "cached_tokens": event.cached_tokens}
-                    units["output_tokens"] = event.output_tokens
-                    stage.host.on_event(UsageReported("llm", stage.model.name, units))
+                    stage.host.on_event(UsageReported("llm", stage.model.name, event.units))
         for phrase in splitter.flush():
             self._say(phrase, number)
 

@@ -142,11 +142,22 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one request cost, as the vendor reported it."""
+    """What one request cost, as the vendor reported it. Of the input, ``cached_tokens`` were read from the vendor's
+    cache and ``cache_write_tokens`` written to it; of the output, ``reasoning_tokens`` were thought and not said."""
 
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def units(self) -> dict[str, float]:
+        """As in :class:`pipelines.events.UsageReported`: what not every vendor has only where there is some."""
+        units: dict[str, float] = {"input_tokens": self.input_tokens, "cached_tokens": self.cached_tokens}
+        units["output_tokens"] = self.output_tokens
+        more = {"reasoning_tokens": self.reasoning_tokens, "cache_write_tokens": self.cache_write_tokens}
+        return units | {unit: count for unit, count in more.items() if count}
 
 
 ModelEvent = TextDelta | ToolCall | Usage

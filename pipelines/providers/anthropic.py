@@ -72,7 +72,8 @@ class AnthropicConnection(VendorConnection):
 
 
 class AnthropicModel:
-    """One model, as an agent is set up: ``temperature`` is 0 to 1, in Anthropic's scale likewise."""
+    """One model, as an agent is set up: ``temperature`` is 0 to 1, in Anthropic's scale likewise. Models that refuse
+    one (Claude 4.7 and later) go without."""
 
     name = "anthropic"
 
@@ -89,7 +90,7 @@ class AnthropicModel:
 
     def generate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> AsyncGenerator[ModelEvent, None]:
         request = {**self._request, **conversation(messages, tools)}
-        return self._connection.ask("/v1/messages", request, MessageAnswer)
+        return self._connection.ask("/v1/messages", request, MessageAnswer, optional=("temperature",))
 
     async def close(self) -> None:
         """The connection is shared, and closed by who made it."""
@@ -181,7 +182,8 @@ class MessageAnswer:
             cached = self._tokens.get("cache_read_input_tokens", 0)
             written = self._tokens.get("cache_creation_input_tokens", 0)
             read = self._tokens.get("input_tokens", 0) + cached + written
-            events.append(Usage(read, cached, self._tokens.get("output_tokens", 0)))
+            made = self._tokens.get("output_tokens", 0)
+            events.append(Usage(read, cached, made, cache_write_tokens=written))
         return events
 
 

@@ -214,6 +214,7 @@ def _usage(counted: Mapping[str, Any]) -> Usage:
         tokens("promptTokenCount") + tokens("toolUsePromptTokenCount"),
         tokens("cachedContentTokenCount"),
         tokens("candidatesTokenCount") + tokens("thoughtsTokenCount"),
+        tokens("thoughtsTokenCount"),
     )
 
 

@@ -59,6 +59,12 @@ class MessagesServer(SseServer):
         found = [] if request.headers.get("anthropic-version") else ["no anthropic-version"]
         return found + mistakes(body)
 
+    def refuses(self, body: dict[str, Any]) -> Reply | None:
+        """Models from 4.7 on have no sampling parameters."""
+        if "temperature" in body and re.match(r"claude-\w+-(4-[7-9]|[5-9])", body["model"]):
+            return Reply(status=400, message="`temperature` is deprecated for this model.")
+        return None
+
     def refusal(self, status: int, reply: Reply) -> web.Response:
         error = {"type": _TYPES.get(status, "api_error"), "message": reply.message}
         return web.json_response({"type": "error", "error": error}, status=status, headers=dict(reply.headers))

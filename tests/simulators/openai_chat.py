@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,8 @@ KEY = "sk-simulated-key"
 
 @dataclass(slots=True)
 class Reply:
-    """How one request is answered. ``status`` other than 200 is an error with ``message``; otherwise ``deltas`` are
-    streamed, then the finish and, unless ``usage`` is off, what it cost.
+    """How one request is answered. ``status`` other than 200 is an error with ``message`` and ``headers``; otherwise
+    ``deltas`` are streamed, then the finish and, unless ``usage`` is off, what it cost.
 
     ``first_after`` seconds pass before anything is sent. ``break_after`` deltas the connection is cut; ``hang_after``
     deltas nothing more comes. ``garbage`` is sent instead of the deltas.
@@ -27,6 +28,7 @@ class Reply:
     deltas: Sequence[dict[str, Any]] = ()
     status: int = 200
     message: str = "simulated"
+    headers: Mapping[str, str] = field(default_factory=dict)
     usage: bool = True
     finish: str | None = "stop"
     first_after: float = 0.0
@@ -41,8 +43,10 @@ def text(*words: str) -> list[dict[str, Any]]:
 
 @dataclass
 class ChatServer:
-    """``replies`` are used up in order; the last one stays."""
+    """``replies`` are used up in order; the last one stays. ``refused`` are fields that the server does not take, as
+    compatible ones do not take all; models that reason take no temperature, and with tools no effort but ``none``."""
 
+    refused: frozenset[str] = frozenset()
     replies: list[Reply] = field(default_factory=lambda: [Reply(text("Hello", " there", "."))])
     requests: list[dict[str, Any]] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
@@ -59,15 +63,30 @@ class ChatServer:
         self.requests.append(body)
         self.arrived.set()
         self.mistakes += _mistakes(body)
+        if (unwelcome := self._unwelcome(body)) is not None:
+            return unwelcome
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         try:
             await asyncio.sleep(reply.first_after)
             if reply.status != 200:
-                return _error(reply.status, reply.message)
+                return _error(reply.status, reply.message, headers=reply.headers)
             return await self._stream(request, reply)
         except (asyncio.CancelledError, ConnectionResetError):
             self.left.set()
             raise
+
+    def _unwelcome(self, body: dict[str, Any]) -> web.Response | None:
+        for name in sorted(self.refused & body.keys()):
+            return _error(400, f"Unrecognized request argument supplied: {name}", param=name)
+        if not re.match(r"(o\d|gpt-[5-9])", body["model"]):
+            return None
+        if "temperature" in body:
+            message = "Unsupported value: 'temperature' does not support this value with this model."
+            return _error(400, message, param="temperature", code="unsupported_value")
+        if body.get("tools") and body.get("reasoning_effort") != "none":
+            message = f"Function tools with reasoning_effort are not supported for {body['model']} here."
+            return _error(400, message, param="reasoning_effort")
+        return None
 
     async def _stream(self, request: web.Request, reply: Reply) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -86,7 +105,10 @@ class ChatServer:
         if reply.finish is not None:
             await response.write(_chunk([{"index": 0, "delta": {}, "finish_reason": reply.finish}]))
         if reply.usage:
-            details = {"prompt_tokens_details": {"cached_tokens": 5}}
+            details = {
+                "prompt_tokens_details": {"cached_tokens": 5},
+                "completion_tokens_details": {"reasoning_tokens": 1},
+            }
             usage = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15, **details}
             await response.write(_chunk([], usage=usage))
         await response.write(b"data: [DONE]\n\n")
@@ -97,7 +119,8 @@ class ChatServer:
 async def serve_chat() -> AsyncGenerator[ChatServer, None]:
     server = ChatServer()
     app = web.Application()
-    app.router.add_post("/v1/chat/completions", server.answer)
+    for place in ("/v1/chat/completions", "/openai/v1/chat/completions"):  # the second is Groq's
+        app.router.add_post(place, server.answer)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -114,8 +137,16 @@ def _chunk(choices: list[dict[str, Any]], **more: Any) -> bytes:
     return f"data: {json.dumps({**chunk, **more})}\n\n".encode()
 
 
-def _error(status: int, message: str) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": "simulated", "code": None}}, status=status)
+def _error(
+    status: int,
+    message: str,
+    *,
+    param: str | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    error = {"message": message, "type": "simulated", "param": param, "code": code}
+    return web.json_response({"error": error}, status=status, headers=dict(headers or {}))
 
 
 def _mistakes(body: dict[str, Any]) -> list[str]:

@@ -68,6 +68,8 @@ class SseServer:
         self.peers.append(request.transport.get_extra_info("peername"))
         self.arrived.set()
         self.mistakes += self.check(request, body)
+        if (refused := self.refuses(body)) is not None:
+            return self.refusal(refused.status, refused)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         self.given.append(reply)
         try:
@@ -85,6 +87,10 @@ class SseServer:
     def check(self, request: web.Request, body: dict[str, Any]) -> list[str]:
         """What the vendor would refuse, and what we always ask for."""
         raise NotImplementedError
+
+    def refuses(self, body: dict[str, Any]) -> Reply | None:
+        """What the vendor refuses by its rules, whatever the reply would be, and how it says so."""
+        return None
 
     def refusal(self, status: int, reply: Reply) -> web.Response:
         raise NotImplementedError

@@ -17,7 +17,7 @@ from tests.simulators.sse_server import Reply
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
 TOOL = ToolSpec("book", "Books", {"type": "object", "properties": {"day": {"type": "string"}}})
 BYE = ToolSpec("bye", "Hangs up", {"type": "object", "properties": {}})
-USAGE = Usage(20, 12, 7)
+USAGE = Usage(20, 12, 7, cache_write_tokens=5)
 
 
 @pytest.fixture
@@ -340,3 +340,60 @@ async def test_closing_the_connection_in_the_middle_is_an_error_and_opens_no_oth
 def test_a_temperature_is_checked_where_the_agent_is_made() -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
         AnthropicModel(AnthropicConnection(api_key=""), "m", temperature=1.5)
+
+
+async def test_a_model_that_refuses_a_temperature_is_asked_without_it_from_then_on(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    for _ in range(2):
+        model = AnthropicModel(connection, "claude-sonnet-5", temperature=0.5)
+        assert TextDelta("Hello") in [event async for event in model.generate(ASKED)]
+    assert ["temperature" in request for request in server.requests] == [True, False, False]
+    assert connection.retries == 0
+    older = AnthropicModel(connection, "claude-sonnet-4-5", temperature=0.5)
+    assert TextDelta("Hello") in [event async for event in older.generate(ASKED)]
+    assert server.requests[-1]["temperature"] == 0.5
+
+
+async def test_the_vendors_own_sdk_understands_the_simulator(sdk: Any, server: MessagesServer) -> None:
+    """The judge of the simulation: unchanged, it holds a conversation with a tool, and hears of errors."""
+    blocks = [text("One", " moment."), tool(1, "toolu_a", "book", '{"day": "Tu', 'esday"}')]
+    server.replies = [Reply(message(*blocks, stop="tool_use")), Reply(message(text("Done.")))]
+    client = await asyncio.to_thread(sdk.AsyncAnthropic, api_key=KEY, base_url=server.base_url, max_retries=0)
+    cached = {"type": "ephemeral"}
+    book = {"name": "book", "description": "Books", "input_schema": dict(TOOL.parameters), "cache_control": cached}
+    asked = {"role": "user", "content": [{"type": "text", "text": "Tuesday."}]}
+
+    async def ask(*messages: Any) -> Any:
+        system = [{"type": "text", "text": "Be brief.", "cache_control": cached}]
+        fields = {"model": "claude", "max_tokens": 99, "system": system, "tools": [book]}
+        async with client.messages.stream(messages=list(messages), **fields) as stream:
+            return [said async for said in stream.text_stream], await stream.get_final_message()
+
+    try:
+        said, called = await ask(asked)
+        assert said == ["One", " moment."]
+        assert (called.stop_reason, called.content[1].input) == ("tool_use", {"day": "Tuesday"})
+        usage = called.usage
+        assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (3, 12, 7)
+        use = {"type": "tool_use", "id": "toolu_a", "name": "book", "input": {"day": "Tuesday"}}
+        result = {"type": "tool_result", "tool_use_id": "toolu_a", "content": "ok"}
+        _, done = await ask(asked, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]})
+        assert done.content[0].text == "Done."
+        server.replies = [Reply(status=529)]
+        with pytest.raises(sdk.InternalServerError) as overloaded:
+            await ask(asked)
+        assert overloaded.value.status_code == 529
+        server.replies = [Reply(message(text("Half", " of", " it")), error_after=4)]
+        with pytest.raises(sdk.APIStatusError, match="simulated"):
+            await ask(asked)
+    finally:
+        await client.close()
+
+
+@pytest.fixture(scope="module")
+def sdk() -> Any:
+    """Imported outside the loop: it reads thousands of files."""
+    import anthropic
+
+    return anthropic

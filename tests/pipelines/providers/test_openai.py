@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from pipelines.parts import Message, ModelEvent, ProviderError, TextDelta, ToolCall, ToolSpec, Usage
-from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection
+from pipelines.providers.openai import OPTIONAL, OpenAIChatModel, OpenAIConnection
 from tests.simulators.openai_chat import KEY, ChatServer, Reply, serve_chat, text
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
+USAGE = Usage(12, 5, 3, reasoning_tokens=1)
 TOOL = ToolSpec("book", "Books", {"type": "object", "properties": {"day": {"type": "string"}}})
 
 
@@ -41,7 +44,7 @@ async def fault(model: OpenAIChatModel) -> ProviderError:
 async def test_streams_text_then_usage(server: ChatServer, connection: OpenAIConnection) -> None:
     model = OpenAIChatModel(connection, "gpt-4o", temperature=0.25)
     await model.prepare()
-    assert await answer(model) == [TextDelta("Hello"), TextDelta(" there"), TextDelta("."), Usage(12, 5, 3)]
+    assert await answer(model) == [TextDelta("Hello"), TextDelta(" there"), TextDelta("."), USAGE]
     [request] = server.requests
     assert (request["model"], request["temperature"]) == ("gpt-4o", 0.5)
     assert request["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
@@ -97,19 +100,102 @@ async def test_tool_calls_are_put_together_from_fragments(server: ChatServer, co
         TextDelta("One moment."),
         ToolCall("a", "book", {"day": "Tuesday"}),
         ToolCall("b", "bye", {}),
-        Usage(12, 5, 3),
+        USAGE,
     ]
 
 
-async def test_tool_calls_without_index_or_id_are_understood(server: ChatServer, connection: OpenAIConnection) -> None:
-    function = {"name": "book", "arguments": '{"day": "Friday"}'}
-    server.replies = [
-        Reply([{"role": "assistant", "tool_calls": [{"type": "function", "function": function}]}], usage=False)
-    ]
-    [call] = await answer(OpenAIChatModel(connection, "llama3"), None, TOOL)
-    assert isinstance(call, ToolCall)
-    assert (call.name, call.arguments) == ("book", {"day": "Friday"})
-    assert call.id.startswith("call_")
+def part(name: str = "", arguments: Any = "", **more: Any) -> dict[str, Any]:
+    """A fragment of a call, with an index or an id only if they are given."""
+    return {"type": "function", "function": {"name": name or None, "arguments": arguments}, **more}
+
+
+FRIDAY, MONDAY = '{"day": "Friday"}', '{"day": "Monday"}'
+
+
+@pytest.mark.parametrize("finish", ["stop", "tool_calls"])
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [[part("book", FRIDAY), part("book", MONDAY)]],
+        [[part("book", FRIDAY)], [part("book", MONDAY)]],
+        [[part("book", FRIDAY, id="a"), part("book", MONDAY, id="b")]],
+        [[part("book", FRIDAY, id="a", index=0), part("book", MONDAY, id="b", index=0)]],
+        [[part("book", FRIDAY, index=0)], [part("book", MONDAY, index=0)]],
+        [[part("book", FRIDAY, index=0)], [part("book", MONDAY, index=1)]],
+        [[part("book", json.loads(FRIDAY), id="a"), part("book", json.loads(MONDAY), id="b")]],
+        [[part("book", id="a")], [part("", FRIDAY[:5])], [part("", FRIDAY[5:])], [part("book", MONDAY, id="b")]],
+        [
+            [part("book", id="a", index=1), part("book", id="b", index=2)],
+            [part("", FRIDAY[:5], index=1), part("", MONDAY[:5], index=2)],
+            [part("", MONDAY[5:], index=2), part("", FRIDAY[5:], index=1, id="a")],
+        ],
+    ],
+    ids=["whole", "whole in two", "ids", "one index", "one index in two", "no ids", "objects", "no index", "mixed"],
+)
+async def test_tool_calls_of_compatible_servers_are_understood(
+    server: ChatServer, connection: OpenAIConnection, deltas: list[list[dict[str, Any]]], finish: str
+) -> None:
+    server.replies = [Reply([{"tool_calls": calls} for calls in deltas], usage=False, finish=finish)]
+    calls = await answer(OpenAIChatModel(connection, "llama3"), None, TOOL)
+    made = [(call.name, call.arguments["day"]) for call in calls if isinstance(call, ToolCall)]
+    assert made == [("book", "Friday"), ("book", "Monday")]
+    ids = [call.id for call in calls if isinstance(call, ToolCall)]
+    assert all(ids)
+    assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["<think>The caller ", "greets.</think>", "\n\nHello."], "Hello."),
+        (["<", "think", ">hm</th", "ink> Hello."], "Hello."),
+        (["\n<think>\n\n</think>\n\nHello."], "Hello."),
+        (["<thinking> is a word"], "<thinking> is a word"),
+        (["<", "3 you"], "<3 you"),
+        (["<"], "<"),
+        (["Hello <think>", "as I said</think>"], "Hello <think>as I said</think>"),
+        (["<think>without end"], ""),
+    ],
+)
+async def test_thoughts_in_the_text_are_not_said(
+    server: ChatServer, connection: OpenAIConnection, words: list[str], said: str
+) -> None:
+    server.replies = [Reply(text(*words), usage=False)]
+    events = await answer(OpenAIChatModel(connection, "qwen3"))
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)).strip() == said
+
+
+@pytest.mark.parametrize(
+    ("model", "refused", "missing"),
+    [
+        ("gpt-5.6-sol", (), {"temperature"}),
+        ("llama3", ("stream_options",), {"stream_options"}),
+        ("llama3", ("stream_options", "reasoning_effort", "temperature"), set(OPTIONAL)),
+    ],
+)
+async def test_fields_that_a_model_refuses_are_left_out_from_then_on(
+    server: ChatServer, connection: OpenAIConnection, model: str, refused: tuple[str, ...], missing: set[str]
+) -> None:
+    server.refused = frozenset(refused)
+    for _ in range(2):
+        asked = OpenAIChatModel(connection, model, temperature=0.5, more={"reasoning_effort": "none"})
+        assert (await answer(asked, None, TOOL))[0] == TextDelta("Hello")
+    assert len(server.requests) == 2 + len(missing)
+    assert set(server.requests[0]) - set(server.requests[-1]) == missing
+    assert connection.retries == 0
+    server.mistakes.clear()  # it wants usage to be asked for
+
+
+async def test_a_field_that_cannot_be_left_out_is_an_error(server: ChatServer, connection: OpenAIConnection) -> None:
+    server.refused = frozenset({"tools"})
+    error = await fault(OpenAIChatModel(connection, "llama3"))
+    assert (error.kind, len(server.requests)) == ("bad_request", 1)
+    assert "tools" in str(error)
+
+
+async def test_a_limit_says_when_to_come_back(server: ChatServer, connection: OpenAIConnection) -> None:
+    server.replies = [Reply(status=429, message="slow down", headers={"Retry-After": "17"})]
+    assert "(retry after 17 s): slow down" in str(await fault(OpenAIChatModel(connection, "gpt-4o")))
 
 
 @pytest.mark.parametrize("arguments", ['{"day": "Tu', "[1]", "Tuesday"])
@@ -206,3 +292,52 @@ async def test_cancelling_before_the_first_token_stops_the_request(
 def test_a_temperature_is_checked_where_the_agent_is_made() -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
         OpenAIChatModel(OpenAIConnection("openai", api_key="", base_url="http://127.0.0.1/v1"), "m", temperature=1.5)
+
+
+@pytest.mark.parametrize("vendor", ["openai", "groq"])
+async def test_the_vendors_own_sdks_understand_the_simulator(sdks: dict[str, Any], vendor: str) -> None:
+    """The judges of the simulation: unchanged, they hold a conversation with a tool, and hear of errors."""
+    sdk = sdks[vendor]
+    async with serve_chat() as server:
+        call = part("book", '{"day": "Tuesday"}', id="a", index=0)
+        server.replies = [Reply([*text("One", " moment."), {"tool_calls": [call]}], finish="tool_calls")]
+        if vendor == "openai":
+            make = lambda: sdk.AsyncOpenAI(api_key=KEY, base_url=server.base_url, max_retries=0)  # noqa: E731
+        else:
+            make = lambda: sdk.AsyncGroq(api_key=KEY, base_url=server.base_url[:-3], max_retries=0)  # noqa: E731
+        client = await asyncio.to_thread(make)
+
+        async def ask() -> list[Any]:
+            tool = {"name": "book", "description": "Books", "parameters": dict(TOOL.parameters)}
+            stream = await client.chat.completions.create(
+                model="m",
+                messages=[{"role": "user", "content": "Tuesday."}],
+                tools=[{"type": "function", "function": tool}],
+                stream=True,
+                extra_body={"stream_options": {"include_usage": True}},  # Groq's SDK has no name for it
+            )
+            return [chunk async for chunk in stream]
+
+        try:
+            chunks = await ask()
+            deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+            assert "".join(delta.content or "" for delta in deltas) == "One moment."
+            [called] = [called for delta in deltas for called in delta.tool_calls or ()]
+            assert (called.function.name, json.loads(called.function.arguments)) == ("book", {"day": "Tuesday"})
+            usage = chunks[-1].usage
+            assert (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens) == (12, 5)
+            server.replies = [Reply(status=429, headers={"Retry-After": "1"})]
+            with pytest.raises(sdk.RateLimitError):
+                await ask()
+        finally:
+            await client.close()
+        assert server.mistakes == []
+
+
+@pytest.fixture(scope="module")
+def sdks() -> dict[str, Any]:
+    """Imported outside the loop: they read hundreds of files."""
+    import groq
+    import openai
+
+    return {"openai": openai, "groq": groq}

@@ -42,7 +42,7 @@ async def test_models_of_anthropic_and_google_share_a_connection_until_it_is_clo
         settings |= {"ANTHROPIC_BASE_URL": f"{claude.base_url}/v1/", "GEMINI_BASE_URL": gemini.base_url}
         providers = Registry(settings)
         for _ in range(2):
-            for name in ("anthropic/claude-sonnet-5", "google/gemini-3-flash"):
+            for name in ("anthropic/claude-haiku-4-5", "google/gemini-3-flash"):
                 for _ in range(2):
                     model = providers.language_model(name, {"temperature": 0.5})
                     assert model.name == name.split("/")[0]
