@@ -11,7 +11,7 @@ import structlog
 from gateway.realtime import RealtimeModels, http_tools, is_realtime
 from gateway.session import CallSession
 from gateway.settings import PROVIDERS, Settings
-from media.audio import AudioFormat
+from media.audio import PCM_8K, AudioFormat
 from media.echo import EchoGate
 from media.silero import SileroModel, load_model
 from media.vad import VoiceActivity
@@ -64,7 +64,7 @@ class ProviderFactory:
         if is_realtime(model):
             return Realtime(
                 agent,
-                self._realtime.model(agent),
+                self._realtime.model(agent, wideband=session.format.rate > PCM_8K.rate),
                 self._own_voice(agent),
                 session,
                 spawn=spawn,

@@ -53,21 +53,23 @@ class RealtimeModels:
         self._webhook = webhook
         self._ultravox: UltravoxRest | None = None
 
-    def model(self, agent: AgentDefinition) -> RealtimeModel:
-        """Raises :class:`ProviderError` with a sentence for whoever set up the service."""
+    def model(self, agent: AgentDefinition, *, wideband: bool = False) -> RealtimeModel:
+        """``wideband``: for a leg of 16 kHz. Raises :class:`ProviderError` with a sentence for whoever set up the
+        service."""
         name = agent.model
         if name.provider == "openai":
             key, base = self._key("openai"), chat_base_url("openai", self._env.get("OPENAI_BASE_URL")) or ""
             if name.model.startswith("gpt-live"):
-                return GptLiveModel(name.model, api_key=key, base_url=base)
-            return OpenAIRealtimeModel(name.model, api_key=key, base_url=base)
+                return GptLiveModel(name.model, api_key=key, base_url=base, wideband=wideband)
+            return OpenAIRealtimeModel(name.model, api_key=key, base_url=base, wideband=wideband)
         if name.provider == "google":
             base = self._base("gemini", "https://generativelanguage.googleapis.com")
             return GeminiLiveModel(name.model, api_key=self._key("gemini"), base_url=base)
         if self._ultravox is None:
             self._ultravox = UltravoxRest(self._key("ultravox"), self._base("ultravox", BASE_URL))
         # Ultravox's own models are named with their maker, ultravox/… or fixie-ai/…; on the wire they are without.
-        return UltravoxModel(self._ultravox, name.model, http_tools=http_tools(agent), webhook=self._webhook)
+        tools = http_tools(agent)
+        return UltravoxModel(self._ultravox, name.model, wideband=wideband, http_tools=tools, webhook=self._webhook)
 
     async def close(self) -> None:
         if self._ultravox is not None:

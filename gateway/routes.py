@@ -63,7 +63,7 @@ async def listen_socket(request: web.Request) -> web.StreamResponse:
     if call is None:
         metrics.legs_refused.labels("unknown_token").inc()
         return _error(404, "UNKNOWN_TOKEN", "No call waits for this media socket; its token was used, or is none.")
-    leg = JambonzLeg(call)
+    leg = JambonzLeg(call, call.format, exact_marks=call.exact_marks)
     call.attach(leg)
     try:
         response = await leg.run(request)

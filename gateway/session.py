@@ -22,8 +22,9 @@ from gateway.recorder import Recorder
 from gateway.ticker import Ticker
 from jambonz.hooks import CallHook, CallProgress, StatusHook
 from jambonz.listen import Started
-from media.audio import AudioFormat
+from media.audio import PCM_8K, AudioFormat, Encoding
 from media.playout import PlayoutSink
+from pipelines.agent import AgentDefinition
 from pipelines.ears import VoiceDetector
 from pipelines.events import (
     AgentSaid,
@@ -60,6 +61,13 @@ EARLY_FRAMES = 100
 CLOSE_SECONDS = 5.0
 
 FAULT = "The call failed by a fault of this service."
+
+
+def leg_format(agent: AgentDefinition, hook: CallHook) -> AudioFormat:
+    """Of the caller's sound, and ours. A line of more than 8 kHz is worth it only where the call carries that: one
+    whose INVITE offers no such codec is resampled by Jambonz, and its marks are no longer exact."""
+    rate = agent.options.audio.sample_rate
+    return AudioFormat(Encoding.PCM16, PCM_8K.rate if hook.offers_wideband is False else rate)
 
 
 class Leg(PlayoutSink, Protocol):
@@ -117,6 +125,9 @@ class CallSession:
         self.call_sid = hook.call_sid
         self.token = secrets.token_urlsafe(24)
         self.listener = listener
+        self.format = leg_format(listener.agent, hook)
+        self.exact_marks = self.format == PCM_8K and hook.offers_wideband is not True
+        """Not if the call's codec may have another rate than the leg."""
         self.progress = CallProgress(hook.call_sid)
         self.reason: EndReason | None = None
         self.due = 0.0

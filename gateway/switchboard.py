@@ -180,6 +180,7 @@ class Switchboard:
         listen = verbs.listen(
             url,
             action_hook=f"{base_url}/jambonz/next/{call.id}",
+            sample_rate=call.format.rate,
             metadata={"call": call.id},
         )
         return [listen, verbs.hangup()]

@@ -12,6 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from jambonz.sdp import offers_wideband
+
 MAX_HOOK_BYTES = 256 * 1024
 """A call hook carries the whole INVITE; some kilobytes are usual."""
 
@@ -71,6 +73,12 @@ class CallHook(Hook):
         """The INVITE's headers, names in lower case."""
         headers = self.sip.get("headers")
         return {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+
+    @property
+    def offers_wideband(self) -> bool | None:
+        """Whether the INVITE's SDP offers audio beyond 8 kHz; None where there is no SDP that tells."""
+        body = self.sip.get("body")
+        return offers_wideband(body) if isinstance(body, str) else None
 
 
 class StatusHook(Hook):

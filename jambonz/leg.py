@@ -45,7 +45,7 @@ HEARTBEAT_SECONDS = 5.0
 """After this long without a frame the peer is sent a ping, and after once more it is taken to be gone."""
 
 MAX_UNREAD_BYTES = 512 * 1024
-"""Half a minute of audio that waits in our own buffers: nobody reads it."""
+"""A quarter of a minute of audio or more that waits in our own buffers: nobody reads it."""
 
 NO_SUBPROTOCOL = f"This is a listen socket: offer one of the WebSocket subprotocols {', '.join(SUBPROTOCOLS)}."
 NO_WEBSOCKET = "This is a listen socket: connect with a WebSocket handshake of version 13."
@@ -76,8 +76,9 @@ class JambonzLeg:
     Sending does nothing before the socket opened and once it closes.
     """
 
-    def __init__(self, listener: LegListener, format: AudioFormat = PCM_8K) -> None:
+    def __init__(self, listener: LegListener, format: AudioFormat = PCM_8K, *, exact_marks: bool = True) -> None:
         self.format = format
+        self.exact_marks = exact_marks
         self.refusal: Refusal | None = None
         """Why we closed the socket, if the peer was to blame."""
         self.unsent = 0

@@ -59,7 +59,8 @@ def listen(
 
     ``action_hook`` is posted when listen ends for any reason, a failure to connect included: it is the way back of a
     call whose socket was lost. ``metadata`` comes back in the socket's first frame; ``ws_auth`` is a user and a
-    password for Basic authentication. Marks are exact at 8000 Hz only, the rate of the telephone.
+    password for Basic authentication. Marks are exact only where ``sample_rate`` is that of the call's codec: 8000 on
+    most telephones, 16000 on a wideband line.
     """
     if sample_rate not in LISTEN_RATES:
         raise VerbError(f"listen takes a sample rate of {', '.join(map(str, LISTEN_RATES))}, not {sample_rate}")

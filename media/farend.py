@@ -4,6 +4,11 @@ It is a buffer with habits of its own (those of Jambonz's media module; ``docs/j
 to play once 160 ms have come, and moves on in lumps of 80 ms: a shorter tail waits for more. It reports marks when it
 plays past them, mostly; in between, and where a mark cannot be believed, the clock tells.
 
+What it counts are samples: at 16 kHz it starts after 80 ms, and moves on by 40. That is, if the call's codec has that
+rate, too. If it has not, what is sent is resampled, lumps are as long as at 8 kHz, and marks are reported at random: a
+while too late, or too early. Where nobody knows which of the two it is, marks are believed once two of them agree, and
+never again after one that cannot be right.
+
 Pure. Positions are counted in frames of 20 ms since the socket opened ("the wire"), times are those of one monotonic
 clock in seconds.
 """
@@ -15,10 +20,13 @@ from dataclasses import dataclass
 from media.audio import FRAME_SECONDS
 
 LUMP_FRAMES = 4
-"""Audio moves to the far end's playout in lumps of 80 ms ..."""
+"""Audio moves to the far end's playout in lumps of 80 ms at most ..."""
 
 FIRST_LUMP_FRAMES = 8
-"""... but the first of a socket's life takes 160 ms."""
+"""... but the first of a socket's life takes up to 160 ms."""
+
+LUMP_SAMPLES, FIRST_LUMP_SAMPLES = 640, 1280
+"""What makes that, where the codec has the rate of the socket."""
 
 START_GUESS = FRAME_SECONDS
 """Until the first mark tells, playing is taken to begin this long after the lump that starts it was sent. Afterwards
@@ -29,6 +37,9 @@ MAX_START = 0.1
 
 MAX_MARKS = 24
 """The far end drops the 31st mark that is under way."""
+
+AGREED = 0.025
+"""Two marks agree that differ by no more than this: a frame, and how unevenly messages travel."""
 
 MARK_LATE = 0.3
 """A mark reported this much later than the clock expects it is one that was held up, and not believed."""
@@ -50,15 +61,19 @@ class _Mark:
 
 
 class FarEnd:
-    """Told of all frames and marks that are sent, and of every mark that is reported."""
+    """Told of all frames and marks that are sent, and of every mark that is reported. A frame has ``frame_samples``.
+    ``exact``: the call's codec is known to have the socket's rate."""
 
-    def __init__(self) -> None:
+    def __init__(self, frame_samples: int = 160, *, exact: bool = True) -> None:
         self.wire = 0
         """Frames sent."""
         self.playable = 0
         """Frames of them that are out of the far end's prebuffer."""
-        self.lump = FIRST_LUMP_FRAMES
-        """Frames that it takes to move the prebuffer on."""
+        self._lump = -(-LUMP_SAMPLES // frame_samples)
+        self._threshold = -(-FIRST_LUMP_SAMPLES // frame_samples)  # frames that it takes to move the prebuffer on
+        self._exact = exact
+        self._agreed = exact
+        self._told: float | None = None  # by the latest mark: how late it all began to play
         self.early_marks = 0
         """Marks that came before their audio can have played: not believed."""
         self._anchor_wire = 0  # this frame ...
@@ -72,6 +87,11 @@ class FarEnd:
         self._clear_mark = ""
         self._clear_bound = 0
 
+    @property
+    def filler(self) -> int:
+        """Frames of silence that move on whatever waits for its lump to fill, whichever codec the call has."""
+        return LUMP_FRAMES if self.wire >= FIRST_LUMP_FRAMES else FIRST_LUMP_FRAMES
+
     def position(self, now: float) -> int:
         """The first frame that the ear has not had whole."""
         played = int((now - self._anchor_time) / FRAME_SECONDS + 0.5) if now > self._anchor_time else 0
@@ -81,15 +101,15 @@ class FarEnd:
         """So many more."""
         self.wire += frames
         waiting = self.wire - self.playable
-        if waiting < self.lump:
+        if waiting < self._threshold:
             return
         if self.position(now) >= self.playable:  # it was idle: this lump starts it
             self._anchor_wire = self.playable
             # With no marks to put it right, rather a frame too late: what is taken for unheard is said again.
-            self._anchor_time = now + self._start + (FRAME_SECONDS if self._suspect else 0.0)
+            self._anchor_time = now + self._start + (0.0 if self._agreed and not self._suspect else FRAME_SECONDS)
             self._earliest = now
-        self.playable += waiting - (waiting - self.lump) % LUMP_FRAMES
-        self.lump = LUMP_FRAMES
+        self.playable += waiting - (waiting - self._threshold) % self._lump
+        self._threshold = self._lump
 
     # Marks
 
@@ -117,13 +137,32 @@ class FarEnd:
             self._suspect = name != self._clear_mark
         elif self.too_early(mark, now):
             self.early_marks += 1
+            if not self._exact:
+                self._distrust()
         elif mark.wire >= self._anchor_wire and now < mark.expected + MARK_LATE:
-            self._proven = max(self._proven, mark.wire)
-            self._anchor_time = now - (mark.wire - self._anchor_wire) * FRAME_SECONDS
-            delay = self._anchor_time - self._earliest
-            if 0 <= delay <= MAX_START:
-                self._start = delay
+            anchor = now - (mark.wire - self._anchor_wire) * FRAME_SECONDS
+            delay = anchor - self._earliest
+            if self._exact or self._agrees(delay):
+                self._believe(mark, anchor, delay)
         return True
+
+    def _agrees(self, delay: float) -> bool:
+        """Whether a mark, by which it all began to play with that delay, is one of several that say the same."""
+        before, self._told = self._told, delay
+        self._agreed = self._agreed or (before is not None and abs(delay - before) <= AGREED)
+        return self._agreed and delay <= MAX_START
+
+    def _distrust(self) -> None:
+        """Whatever marks have told was not so."""
+        self._suspect = True
+        self._start = START_GUESS
+        self._anchor_time = self._earliest + START_GUESS + FRAME_SECONDS
+
+    def _believe(self, mark: _Mark, anchor: float, delay: float) -> None:
+        self._proven = max(self._proven, mark.wire)
+        self._anchor_time = anchor
+        if 0 <= delay <= MAX_START:
+            self._start = delay
 
     def too_early(self, mark: _Mark, now: float) -> bool:
         """Whether the audio in front of a mark cannot have been played by now."""

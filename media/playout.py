@@ -34,12 +34,21 @@ MARK_FRAMES = 100
 CLEAR_GUARD = 0.25
 """After a clear nothing is sent until the far end says that it was done, or for this long: it would be wiped too."""
 
+LEAST_LEFT = 3
+"""Frames at the far end with which it can wait for the next sound: its way there, and a tick."""
+
+PATIENCE = 0.06
+"""How long it may, before it begins to play."""
+
 MAX_BEHIND_FRAMES = 30
 """Should the far end fall behind our clock, no more than 600 ms pile up there."""
 
 
 class PlayoutSink(Protocol):
     """Where audio goes: a leg. All calls are synchronous, and do nothing once the leg is closed."""
+
+    exact_marks: bool
+    """Whether the far end is known to report marks when it gets to them: if the call's codec has the leg's rate."""
 
     def prepare(self, pcm: bytes) -> bytes:
         """Make audio safe for the wire (same length), once for each chunk rather than for each frame."""
@@ -108,7 +117,10 @@ class Playout:
         *,
         echo: EchoGate | None = None,
         lead_frames: int = LEAD_FRAMES,
+        bursts: bool = True,
     ) -> None:
+        """``bursts``: sound is made faster than it is spoken. Otherwise none is ahead of what was sent, and the silence
+        that pushes out the first of an utterance makes room for the rest to come unevenly."""
         if format.encoding is not Encoding.PCM16:
             raise ValueError(f"playout works on 16-bit PCM, not on {format}")
         if lead_frames < FIRST_LUMP_FRAMES:
@@ -118,9 +130,10 @@ class Playout:
         self._sink = sink
         self._echo = echo  # wants to know what goes to the ear, and when
         self._lead = lead_frames
+        self._bursts = bursts
         self._silence = format.silence(20)
         self._state = _State.PLAYING
-        self._far_end = FarEnd()
+        self._far_end = FarEnd(format.frame_samples, exact=sink.exact_marks)
         self._under_way = UnderWay()
         self._generations: deque[GenerationRecord] = deque()
         self._queue: deque[Segment] = deque()  # segments with frames still to send, or still to come
@@ -130,6 +143,7 @@ class Playout:
         self._pace_wire = 0  # this frame went out ...
         self._pace_time = 0.0  # ... a lead before this time
         self._next_due = 0.0
+        self._sent_at = 0.0  # the latest sound
         self._starved_since: float | None = None
         self._since_mark = MARK_FRAMES
         self._clear_deadline = 0.0
@@ -305,9 +319,14 @@ class Playout:
             frames = self._far_end.wire - self._lead + 1 - self._pace_wire
             self._next_due = self._pace_time + (frames - 0.5) * FRAME_SECONDS
         said_all = not self._queue and self._generations[-1].finished
-        # Or there is nothing to send, and little left at the far end: its tail must not wait for us.
-        if said_all or (sent == 0 and due >= self._lead - LUMP_FRAMES):
+        if said_all or (sent == 0 and due >= self._lead - LUMP_FRAMES and self._is_stuck(now)):
             self._push_tail(now)
+
+    def _is_stuck(self, now: float) -> bool:
+        """No more comes to be sent, and the far end will play no more of what it has: before a hole is made in a word,
+        its next sound is waited for as long as that can be."""
+        left = self._far_end.playable - self._far_end.position(now)
+        return not self._bursts or (left <= LEAST_LEFT if left else now - self._sent_at >= PATIENCE)
 
     def _whose_turn(self) -> int:
         """The first generation that has not said all it will."""
@@ -352,6 +371,7 @@ class Playout:
                 self._echo.played(loudness, at)
                 at += FRAME_SECONDS
         self._sink.send_audio(pcm)
+        self._sent_at = now
         self._far_end.sent(count, now)
         self._last_speech = self._far_end.wire
         return count
@@ -371,7 +391,7 @@ class Playout:
         if self._far_end.wire == self._last_speech > 0:
             self._send_mark(now)  # in front of the silence: when it has played, the speech has
             self._send_silence(LUMP_FRAMES, now)
-            while self._far_end.playable < self._last_speech:
+            while self._far_end.playable < self._last_speech or self._far_end.wire < FIRST_LUMP_FRAMES:
                 self._send_silence(1, now)
 
     # Clearing
@@ -388,7 +408,7 @@ class Playout:
 
     def _fill_lump(self, now: float) -> None:
         """Clearing leaves alone what waits for its lump to fill: fill it, and nothing of the utterance is left."""
-        self._send_silence(self._far_end.lump, now)
+        self._send_silence(self._far_end.filler, now)
 
     def _cleared(self, at: float, now: float) -> None:
         """The far end fell silent at ``at``: what it had played by then was heard, the rest was not."""

@@ -28,7 +28,7 @@ from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.network import AiohttpTransport
 from jambonz.simulator.report import CallEvent, CallReport, VerbStarted
 from jambonz.verbs import METADATA_PREFIX
-from media.audio import PCM_8K
+from media.audio import PCM_8K, PCM_16K
 from media.wav import read_wav
 from pipelines.parts import ProviderError, TextToSpeech
 
@@ -60,6 +60,7 @@ class Dialled:
     language: str
     patience: float
     transcribe: bool
+    wideband: bool
     actions: Sequence[tuple[str, str]]
 
 
@@ -80,6 +81,7 @@ class Dialled:
     "--transcribe", "listen", is_flag=True, help="Transcribe what was heard; with --key, compare with the log."
 )
 @click.option("--language", default="en-US", show_default=True, help="Of the voice that says the texts.")
+@click.option("--wideband", is_flag=True, help="Ring from a telephone of 16 kHz (G.722).")
 @click.option("--patience", default=20.0, show_default=True, help="Seconds the caller waits for the agent, and stays.")
 @click.pass_context
 def call(ctx: click.Context, /, wav: str | None, stereo: bool, listen: bool, **flags: Any) -> None:
@@ -98,6 +100,7 @@ def call(ctx: click.Context, /, wav: str | None, stereo: bool, listen: bool, **f
         language=flags["language"],
         patience=flags["patience"],
         transcribe=listen,
+        wideband=flags["wideband"],
         actions=[(name, next(waiting[name])) for name in ctx.meta["order"]],
     )
     with Console() as console:
@@ -117,7 +120,8 @@ def call(ctx: click.Context, /, wav: str | None, stereo: bool, listen: bool, **f
 
 
 async def _call(console: Console, dialled: Dialled) -> CallReport:
-    caller = Caller(await _steps(dialled), patience=dialled.patience)
+    format = PCM_16K if dialled.wideband else PCM_8K
+    caller = Caller(await _steps(dialled), patience=dialled.patience, format=format)
     started = asyncio.get_running_loop().time()
     call_ids: list[str] = []
 
@@ -214,5 +218,5 @@ def write_sound(path: Path, report: CallReport, *, stereo: bool) -> None:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(len(channels))
         file.setsampwidth(2)
-        file.setframerate(PCM_8K.rate)
+        file.setframerate(report.format.rate)
         file.writeframes(np.stack(channels, axis=1).tobytes())

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from jambonz.simulator.ear import AUDIBLE_PEAK, Ear, peak_of
-from media.audio import PCM_8K, Clip
+from media.audio import AudioFormat, Clip, Encoding
 from pipelines.parts import SpeechAudio, TextToSpeech
 from pipelines.providers.moonshine import MoonshineSpeechToText
 from pipelines.providers.registry import Registry
@@ -55,12 +55,12 @@ async def transcribe(clips: Sequence[Clip]) -> list[str]:
 def stretches(ear: Ear) -> list[Clip]:
     """The agent's speech as the caller heard it, cut where it was silent."""
     sound, started = ear.heard_audio(), ear.started or 0.0
-    frame = PCM_8K.frame_bytes
+    format = AudioFormat(Encoding.PCM16, ear.rate)
 
     def offset(at: float) -> int:
-        return max(0, round((at - started) * 50)) * frame
+        return max(0, round((at - started) * 50)) * format.frame_bytes
 
     return [
-        Clip(PCM_8K, sound[offset(span.start - _MARGIN) : offset(span.end + _MARGIN)])
+        Clip(format, sound[offset(span.start - _MARGIN) : offset(span.end + _MARGIN)])
         for span in ear.utterances(STRETCH_GAP)
     ]

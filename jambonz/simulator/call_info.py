@@ -51,6 +51,8 @@ class CallInfo:
     to: str
     direction: str = "inbound"
     sip_headers: dict[str, str] = field(default_factory=dict)
+    wideband: bool = False
+    """Whether the INVITE offers a codec of 16 kHz, besides G.711."""
     caller_name: str = ""
     call_sid: str = field(default_factory=_uuid)
     account_sid: str = field(default_factory=_uuid)
@@ -124,8 +126,10 @@ class CallInfo:
             "X-Originating-Carrier": self.originating_sip_trunk_name,
             **self.sip_headers,
         }
+        g722, rtpmap = ("9 ", "a=rtpmap:9 G722/8000\r\n") if self.wideband else ("", "")
         body = (
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8 101\r\n"
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+            f"m=audio 4000 RTP/AVP {g722}0 8 101\r\n{rtpmap}a=rtpmap:101 telephone-event/8000\r\n"
         )
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return {

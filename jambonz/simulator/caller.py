@@ -10,10 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from jambonz.simulator.ear import AUDIBLE_PEAK, Ear, peak_of
-from media.audio import FRAME_SECONDS, PCM_8K, Clip
+from media.audio import FRAME_SECONDS, PCM_8K, AudioFormat, Clip
 from media.convert import Converter
 
-FRAME_BYTES = PCM_8K.frame_bytes
 SAME_SPEECH_SECONDS = 0.3
 """Silence shorter than this is a pause within the agent's speech."""
 
@@ -112,15 +111,18 @@ class Caller:
     """Runs a script; pure. :meth:`frame` gives 20 ms of the caller's sound, or None for a packet that never comes.
 
     When the script is over, the caller stays on the line and listens until the other side hangs up, or ``patience``
-    seconds have gone by.
+    seconds have gone by. ``format`` is the telephone's sound: PCM16 at the rate of the call's codec.
     """
 
-    def __init__(self, steps: Sequence[Step], *, patience: float = 60.0, seed: int = 0) -> None:
+    def __init__(
+        self, steps: Sequence[Step], *, patience: float = 60.0, seed: int = 0, format: AudioFormat = PCM_8K
+    ) -> None:
+        self.format = format
         self.records: list[StepRecord] = []
         self.on_step: Callable[[StepRecord], None] = lambda _: None
         self._steps = list(steps)
         self._patience = patience
-        self._noise = comfort_noise(seed)
+        self._noise = comfort_noise(seed, format)
         self._random = np.random.default_rng(seed)
         self._run: Iterator[bytes | None] | None = None
         self._now = 0.0
@@ -175,13 +177,13 @@ class Caller:
                 yield from self._until(lambda: self._agent_has_spoken_for(after), timeout, record)
                 yield from self._say(clip, record)
             case Cough(ms, amplitude):
-                samples = self._random.uniform(-amplitude, amplitude, PCM_8K.rate * ms // 1000)
+                samples = self._random.uniform(-amplitude, amplitude, self.format.rate * ms // 1000)
                 yield from self._say(samples.astype("<i2").tobytes(), record)
             case Dtmf(digits, ms, gap_ms):
                 for digit in digits:
                     phone.press(digit, ms)
                     for _ in range(ms // 20):
-                        yield bytes(FRAME_BYTES)
+                        yield self.format.silence(20)
                     yield from self._silence(gap_ms / 1000)
             case LosePackets(seconds):
                 for _ in range(round(seconds / FRAME_SECONDS)):
@@ -214,9 +216,9 @@ class Caller:
             yield next(self._noise)
 
     def _say(self, clip: Clip | bytes, record: StepRecord) -> Iterator[bytes]:
-        pcm = telephone_sound(clip)
-        for start in range(0, len(pcm), FRAME_BYTES):
-            frame = pcm[start : start + FRAME_BYTES]
+        pcm, size = telephone_sound(clip, self.format), self.format.frame_bytes
+        for start in range(0, len(pcm), size):
+            frame = pcm[start : start + size]
             if peak_of(frame) > AUDIBLE_PEAK:
                 if record.speech_started is None:
                     record.speech_started = self._now
@@ -224,19 +226,19 @@ class Caller:
             yield frame
 
 
-def telephone_sound(clip: Clip | bytes) -> bytes:
-    """``clip`` as PCM16 at 8 kHz, in whole frames."""
+def telephone_sound(clip: Clip | bytes, format: AudioFormat = PCM_8K) -> bytes:
+    """``clip`` in ``format``, in whole frames."""
     if isinstance(clip, bytes):
         clip = Clip(PCM_8K, clip)
     frame = clip.format.frame_bytes
     padded = clip.data + (b"" if not len(clip.data) % frame else clip.format.silence(20)[len(clip.data) % frame :])
-    converter = Converter(clip.format, PCM_8K)
+    converter = Converter(clip.format, format)
     return b"".join(converter.process(padded[start : start + frame]) for start in range(0, len(padded), frame))
 
 
-def comfort_noise(seed: int) -> Iterator[bytes]:
+def comfort_noise(seed: int, format: AudioFormat = PCM_8K) -> Iterator[bytes]:
     """The sound of a quiet room, about -70 dBFS: half a second of it, in frames of random order."""
-    samples = np.random.default_rng(seed).normal(0, 10, (25, PCM_8K.frame_samples))
+    samples = np.random.default_rng(seed).normal(0, 10, (25, format.frame_samples))
     frames = [frame.astype("<i2").tobytes() for frame in samples]
     order = random.Random(seed)
     while True:

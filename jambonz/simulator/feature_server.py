@@ -24,6 +24,7 @@ from jambonz.simulator.pacing import Pacer
 from jambonz.simulator.report import CallEvent, CallReport
 from jambonz.simulator.running import run_verb
 from jambonz.simulator.transport import Transport
+from media.audio import PCM_8K
 
 
 def _ignore(_: CallEvent) -> None:
@@ -80,13 +81,18 @@ class SimulatedJambonz:
         caller: Caller,
         sip_headers: Mapping[str, str] | None = None,
         caller_name: str = "",
+        offers_wideband: bool | None = None,
         abandon_after: float = 60.0,
         on_event: Callable[[CallEvent], None] = _ignore,
     ) -> CallReport:
         """Ring, and stay until the call is over and its last hook answered. A caller who is not answered gives up
-        after ``abandon_after`` seconds. Cancelling it cuts the call off as a crash of the feature server would."""
+        after ``abandon_after`` seconds. The INVITE offers G.722 where the caller's telephone has it, unless
+        ``offers_wideband`` says otherwise. Cancelling it cuts the call off as a crash of the feature server would."""
         self._seed += 1
-        info = CallInfo(from_=from_, to=to, sip_headers=dict(sip_headers or {}), caller_name=caller_name)
+        wideband = caller.format.rate > PCM_8K.rate if offers_wideband is None else offers_wideband
+        info = CallInfo(
+            from_=from_, to=to, sip_headers=dict(sip_headers or {}), caller_name=caller_name, wideband=wideband
+        )
         call = CallSession(
             self._settings,
             self._transport,

@@ -9,13 +9,11 @@ from jambonz.simulator.caller import Caller
 from jambonz.simulator.ear import Ear
 from jambonz.simulator.media_module import MediaModule
 from jambonz.simulator.transport import ServiceSocket
-from media.audio import FRAME_SECONDS, PCM_8K
-
-_SILENCE = PCM_8K.silence(20)
+from media.audio import FRAME_SECONDS
 
 
 class Line:
-    """What the pacer drives, one frame of 20 ms at a time.
+    """What the pacer drives, one frame of 20 ms at a time, at the rate of the caller's telephone: the call's codec.
 
     ``said`` is the caller's sound in step with the ear's record: byte for byte the same time.
     """
@@ -29,12 +27,13 @@ class Line:
         on_hang_up: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
-        self.ear = Ear(keep_audio=keep_audio)
+        self.ear = Ear(caller.format.rate, keep_audio=keep_audio)
         self.said = bytearray()
         self.now = 0.0
         self.on_key: Callable[[str, int], None] = lambda _digit, _ms: None
         """Who else hears of keys: gather, finishOnKey."""
         self._caller = caller
+        self._silence = caller.format.silence(20)
         self._keep_audio = keep_audio
         self._on_speech = on_speech
         self._on_hang_up = on_hang_up
@@ -56,10 +55,10 @@ class Line:
         self.now = now
         packet = self._caller.frame(now, self.ear, self)
         if self._keep_audio:
-            self.said += packet or _SILENCE
+            self.said += packet or self._silence
         module, socket = self._module, self._socket
         if module is None or socket is None:
-            self.ear.hear(now, _SILENCE, 0)
+            self.ear.hear(now, self._silence, 0)
         else:
             if packet is not None:
                 module.writable = socket.writable

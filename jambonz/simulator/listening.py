@@ -65,6 +65,7 @@ class Listening:
             # Real servers send "true" even where this is false; a simulator may be stricter than they are.
             enabled=intact and settings.get("enabled", True) and not properties.get("disableBidirectionalAudio"),
             streaming=intact and bool(settings.get("streaming")),
+            codec_rate=line.ear.rate,
             listen_rate=int(properties.get("sampleRate") or 8000),
             mix_type=properties.get("mixType") or "mono",
             pass_dtmf=bool(properties.get("passDtmf")),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from jambonz.simulator.caller import BargeIn, Speak, StepRecord
 from jambonz.simulator.ear import Ear, Span
 from jambonz.simulator.requestor import HookRecord
+from media.audio import AudioFormat, Encoding
 
 CUT_GAP_SECONDS = 0.25
 """Silence of this length after a barge-in counts as the agent having stopped."""
@@ -105,7 +106,8 @@ CallEvent = (
 
 @dataclass(slots=True)
 class CallReport:
-    """One call. All times are the loop's; ``heard`` and ``said`` are PCM16 at 8 kHz, from ``answered`` on, in step."""
+    """One call. All times are the loop's; ``heard`` and ``said`` are PCM16 in the telephone's ``format``, from
+    ``answered`` on, in step."""
 
     call_sid: str
     started: float
@@ -120,6 +122,10 @@ class CallReport:
     steps: list[StepRecord] = field(default_factory=list)
     hooks: list[HookRecord] = field(default_factory=list)
     events: list[CallEvent] = field(default_factory=list)
+
+    @property
+    def format(self) -> AudioFormat:
+        return AudioFormat(Encoding.PCM16, self.ear.rate)
 
     @property
     def heard(self) -> bytes:

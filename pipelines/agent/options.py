@@ -62,6 +62,12 @@ class Stt(Strict):
     hints: list[Text] = Field(default=[], max_length=200)
 
 
+class Audio(Strict):
+    """The caller's line: 8000 samples a second as telephones have it, or 16000 for calls that carry more."""
+
+    sample_rate: Literal[8000, 16000] = 8000
+
+
 class Recording(Strict):
     """Whether calls are recorded. With ``key`` only who knows it can play them; without, the service can."""
 
@@ -188,6 +194,7 @@ class AgentOptions(Strict):
     time_exceeded_message: Text | None = None
     tts: Tts = Tts()
     stt: Stt = Stt()
+    audio: Audio = Audio()
     recording: Recording = Recording()
     fallback: Fallback | None = None
     callback_url: HttpUrl | None = None

@@ -15,7 +15,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from media.audio import MULAW_8K
+from media.audio import MULAW_8K, PCM_16K, AudioFormat
 from pipelines.parts import ProviderError, ProviderFault
 from pipelines.realtime.fast_sound import FastSound
 from pipelines.realtime.gpt_live_backend import Backend, as_object, one_line
@@ -71,12 +71,22 @@ Events = list[RealtimeEvent]
 
 
 class GptLiveModel:
-    """``model`` is the vendor's id of the voice, ``backend`` that of the model it delegates to."""
+    """``model`` is the vendor's id of the voice, ``backend`` that of the model it delegates to. ``wideband``: sound is
+    PCM at 16 kHz, else G.711 as the telephone has it."""
 
     name = "gpt-live"
-    capabilities = Capabilities(MULAW_8K, MULAW_8K, pacing="realtime", continuous=True)
 
-    def __init__(self, model: str, *, api_key: str, base_url: str = BASE_URL, backend: str = BACKEND) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str,
+        base_url: str = BASE_URL,
+        backend: str = BACKEND,
+        wideband: bool = False,
+    ) -> None:
+        sound = PCM_16K if wideband else MULAW_8K
+        self.capabilities = Capabilities(sound, sound, pacing="realtime", continuous=True)
         self._model = model
         self._backend = backend
         self._api_key = api_key
@@ -90,7 +100,7 @@ class GptLiveModel:
         return Address(self._url, {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {})
 
     def protocol(self, setup: Setup, handle: str | None = None) -> GptLiveProtocol:
-        return GptLiveProtocol(self._model, self._backend, setup)
+        return GptLiveProtocol(self._model, self._backend, setup, self.capabilities.output)
 
     async def hang_up(self, address: Address) -> SessionOver | None:
         return None
@@ -100,14 +110,16 @@ class GptLiveModel:
 
 
 class GptLiveProtocol:
-    def __init__(self, model: str, backend: str, setup: Setup) -> None:
+    def __init__(self, model: str, backend: str, setup: Setup, format: AudioFormat = MULAW_8K) -> None:
         self._model = model
         self._backend = backend
         self._setup = setup
+        self._format = format
         self._ready = False
         self._over = False
         self._seconds = 0.0
         self._stream_bytes = 0
+        self._half = b""  # the first byte of a sample whose second is still to come
         self._turn = 1
         self._heard = ""
         self._heard_until = 0
@@ -116,7 +128,8 @@ class GptLiveProtocol:
     # What the call wants
 
     def opened(self) -> Sequence[Outgoing]:
-        return (_json({"type": "session.start", "session": session_config(self._model, self._backend, self._setup)}),)
+        config = session_config(self._model, self._backend, self._setup, self._format)
+        return (_json({"type": "session.start", "session": config}),)
 
     def audio(self, pcm: bytes) -> Outgoing:
         return _AUDIO_HEAD + b2a_base64(pcm, newline=False).decode("ascii") + _AUDIO_TAIL
@@ -194,15 +207,21 @@ class GptLiveProtocol:
 
     def _sound(self, encoded: str | bytes) -> Events:
         try:
-            data = a2b_base64(encoded)
+            data = self._half + a2b_base64(encoded)
         except ValueError:
             return [NotUnderstood("sound that is no base64")]
+        whole = len(data) - len(data) % self._format.encoding.sample_bytes
+        data, self._half = data[:whole], data[whole:]
         if not data:
             return []
         self._stream_bytes += len(data)
-        if self._heard and self._stream_bytes // 8 - self._heard_until > SETTLED_MS:
+        if self._heard and self._stream_ms - self._heard_until > SETTLED_MS:
             return [*self._caller_done(), AudioCame(LIVE, LIVE, data)]
         return [AudioCame(LIVE, LIVE, data)]
+
+    @property
+    def _stream_ms(self) -> int:
+        return self._stream_bytes * 1000 // self._format.bytes_per_second
 
     def _words(self, event: dict[str, Any]) -> Events:
         text = event.get("delta")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from media.audio import MULAW_8K, AudioFormat, Encoding
 from pipelines.parts import Message
 from pipelines.realtime.model import Setup
 
@@ -31,14 +32,16 @@ MOST_CONTENT = 1500
 MOST_HISTORY, MOST_HISTORY_CHARACTERS = 128, 20_000
 """Of a history: the vendor's limits are 128 messages and 8,192 tokens."""
 
+_TYPES = {Encoding.PCM16: "audio/pcm", Encoding.MULAW: "audio/pcmu", Encoding.ALAW: "audio/pcma"}
 
-def session_config(model: str, backend: str, setup: Setup) -> dict[str, Any]:
+
+def session_config(model: str, backend: str, setup: Setup, format: AudioFormat = MULAW_8K) -> dict[str, Any]:
     instructions = setup.instructions
     if setup.language:
         instructions += f"\n\nThe language of this conversation is {setup.language}."
     if setup.hints:
         instructions += f"\n\nWords that are likely to be said: {', '.join(setup.hints)}."
-    audio: dict[str, Any] = {"format": {"type": "audio/pcmu", "rate": 8000}}
+    audio: dict[str, Any] = {"format": {"type": _TYPES[format.encoding], "rate": format.rate}}
     if setup.voice:
         audio["output"] = {"voice": setup.voice}
     config: dict[str, Any] = {"model": model, "audio": audio}

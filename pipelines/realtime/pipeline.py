@@ -200,7 +200,7 @@ class Realtime:
         now = self._clock()
         self._started_at = self._sound_at = now
         self._detector = detector
-        self._playout = Playout(sink, format, echo=detector.echo)
+        self._playout = Playout(sink, format, echo=detector.echo, bursts=self._utterances is None)
         self._uplink.start(format, now)
         self._own_voice = OwnVoice(
             self._voice,

@@ -22,7 +22,7 @@ from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.memory import MemoryEnd, MemoryTransport
 from jambonz.simulator.report import CallReport
 from jambonz.simulator.transport import HookResponse, SocketRefused
-from media.audio import PCM_8K, AudioFormat
+from media.audio import AudioFormat, Encoding
 from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
 from pipelines.ears import VoiceDetector
@@ -40,12 +40,12 @@ BASE = "http://service"
 class MemoryLeg:
     """The leg over a link in memory: the listen protocol's pure core, without the socket."""
 
-    format: AudioFormat = PCM_8K
-
     def __init__(self, call: CallSession, socket: MemoryEnd) -> None:
+        self.format = call.format
+        self.exact_marks = call.exact_marks
         self._socket = socket
         self._loop = asyncio.get_running_loop()
-        self._protocol = ListenProtocol(call, now=self._loop.time())
+        self._protocol = ListenProtocol(call, call.format, now=self._loop.time())
         self.sent: list[bytes] = []
 
     def prepare(self, pcm: bytes) -> bytes:
@@ -171,9 +171,17 @@ class Office:
         await asyncio.gather(self._writing, return_exceptions=True)
 
     async def call(
-        self, *steps: Step, to: str = "+" + NUMBER, from_: str = "+447700900123", patience: float = 60.0, **options: Any
+        self,
+        *steps: Step,
+        to: str = "+" + NUMBER,
+        from_: str = "+447700900123",
+        patience: float = 60.0,
+        telephone: AudioFormat | None = None,
+        **options: Any,
     ) -> CallReport:
-        caller = Caller(steps, patience=patience)
+        """The caller's telephone has the rate that the agent asks for, unless ``telephone`` is another."""
+        format = telephone or AudioFormat(Encoding.PCM16, self.agent.options.audio.sample_rate)
+        caller = Caller(steps, patience=patience, format=format)
         report = await self.jambonz.place_call(to=to, from_=from_, caller=caller, **options)
         await asyncio.sleep(0.2)
         await self.recorder.settled()

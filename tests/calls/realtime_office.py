@@ -17,6 +17,11 @@ from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import ReplyModel, always
 
 
+def rate_of(agent: Mapping[str, Any]) -> int:
+    """Of the legs that an agent asks for."""
+    return int(agent.get("options", {}).get("audio", {}).get("sampleRate", 8000))
+
+
 class RealtimeOffice(Office):
     """``opener`` opens the sessions of ``model``; a :class:`MemoryModel` opens its own."""
 

@@ -14,10 +14,11 @@ from jambonz.simulator.report import CallReport
 from pipelines.phrasebook import phrases
 from pipelines.realtime.model import Address
 from pipelines.realtime.openai import OpenAIRealtimeModel
-from tests.calls.realtime_office import RealtimeOffice
+from tests.calls.realtime_office import RealtimeOffice, rate_of
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.openai_realtime import Behaviour, Faults, History, RealtimeSimulation, Reply
+from tests.simulators.openai_realtime_voice import Voice, tones
 from tests.simulators.realtime_wire import Wire
 
 GREETING: dict[str, Any] = {"options": {"greeting": "Hello, this is the test agent.", "idle": {"timeout": None}}}
@@ -40,19 +41,21 @@ class OpenAIOffice(RealtimeOffice):
         said: Sequence[str] = (),
         faults: Sequence[Faults] = (),
         behaviour: Behaviour | None = None,
+        voice: Voice = tones,
     ) -> None:
         left = list(faults)
         texts: list[str] = list(said)
 
         def make(address: Address) -> RealtimeSimulation:
             simulation = RealtimeSimulation(
-                reply=reply, behaviour=behaviour or Behaviour(), faults=left.pop(0) if left else Faults()
+                reply=reply, voice=voice, behaviour=behaviour or Behaviour(), faults=left.pop(0) if left else Faults()
             )
             simulation.said.extend(texts)
             return simulation
 
         self.wire = Wire(make)
-        super().__init__(agent, OpenAIRealtimeModel("gpt-realtime-2.1", api_key="key"), opener=self.wire.open)
+        model = OpenAIRealtimeModel("gpt-realtime-2.1", api_key="key", wideband=rate_of(agent) > 8000)
+        super().__init__(agent, model, opener=self.wire.open)
 
     async def __aenter__(self) -> OpenAIOffice:
         await super().__aenter__()

@@ -15,7 +15,7 @@ from pipelines.phrasebook import phrases
 from pipelines.realtime.gemini import GeminiLiveModel
 from pipelines.realtime.gpt_live import GptLiveModel
 from pipelines.realtime.model import Address
-from tests.calls.realtime_office import RealtimeOffice
+from tests.calls.realtime_office import RealtimeOffice, rate_of
 from tests.clock import run_virtual
 from tests.simulators.coarse import read_coarsely, speak_coarsely
 from tests.simulators.codeword import heard_words, plain_words, speak
@@ -100,14 +100,16 @@ class GptLiveOffice(VendorOffice):
         self.mistakes = self.server.mistakes
         self.begins: list[float] = []
         self._left = list(faults)
+        self._rate = rate_of(agent)
         self.wire = Wire(self._make)
-        super().__init__(agent, GptLiveModel("gpt-live", api_key="key"), opener=self.wire.open)
+        model = GptLiveModel("gpt-live", api_key="key", wideband=self._rate > 8000)
+        super().__init__(agent, model, opener=self.wire.open)
 
     def _voice(self, word: str) -> bytes:
         now = asyncio.get_running_loop().time()
         if now not in self.begins:
             self.begins.append(now)
-        return speak_coarsely(word)
+        return speak_coarsely(word, self._rate)
 
     def _make(self, address: Address) -> Simulation:
         self.server.fault = self._left.pop(0) if self._left else None
@@ -124,7 +126,8 @@ class UltravoxOffice(VendorOffice):
         self._said = said or deque()
         self._left = list(faults)
         self.wire = Wire(self._make)
-        model = UltravoxModel(cast(UltravoxRest, self), "ultravox-v0.7")
+        self._rate = rate_of(agent)
+        model = UltravoxModel(cast(UltravoxRest, self), "ultravox-v0.7", wideband=self._rate > 8000)
         super().__init__(agent, model, opener=self.wire.open)
 
     @property
@@ -144,7 +147,7 @@ class UltravoxOffice(VendorOffice):
             f"call-{len(self.calls)}",
             request,
             reply=self.reply,
-            voice=speak_coarsely,
+            voice=lambda text: speak_coarsely(text, self._rate),
             heard=self._said,
             faults=self._left.pop(0) if self._left else None,
         )

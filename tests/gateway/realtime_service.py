@@ -109,18 +109,19 @@ class Outcome:
         return next((float(row.split()[-1]) for row in self.metrics.splitlines() if row.startswith(f"{name} ")), 0.0)
 
 
-async def hold_a_conversation(directory: Path, model_name: str, **variables: str) -> Outcome:
+async def hold_a_conversation(directory: Path, model_name: str, *, wideband: bool = False, **variables: str) -> Outcome:
     """``trunkline serve`` with ``variables`` in its environment, and ``trunkline call``: a question that needs a tool,
-    and a barge-in on the answer. Then the agent says goodbye, and hangs up."""
+    and a barge-in on the answer. Then the agent says goodbye, and hangs up. ``wideband``: on a line of 16 kHz."""
+    options = AGENT["options"] | ({"audio": {"sampleRate": PCM_16K.rate}} if wideband else {})
     async with serve(directory, AUTHENTICATE_USERS="NO", **variables) as service:
         url = await service.address()
         async with client(url, KEY) as api:
-            agent = await api.post("/api/agents", {"modelName": model_name, **AGENT})
+            agent = await api.post("/api/agents", {"modelName": model_name, **AGENT, "options": options})
             await api.post("/api/phone-endpoints", {"type": "e164-ddi", "number": NUMBER})
             await api.post(f"/api/agents/{agent['id']}/listen", {"number": NUMBER})
             place = ("--url", str(url), "--to", NUMBER, "--key", KEY, "--secret", SECRET, "--patience", "10")
             does = ("--say", ASKS, "--barge-in", BREAKS_IN)
-            hears = ("--transcribe", "--wav", "heard.wav")
+            hears = ("--transcribe", "--wav", "heard.wav", *(("--wideband",) if wideband else ()))
             async with trunkline("call", *place, *does, *hears, directory=directory) as caller:
                 status, printed, errors = await caller.end(SECONDS)
             [call] = (await api.get("/api/calls"))["calls"]

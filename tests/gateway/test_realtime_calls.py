@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import wave
 from collections import deque
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -76,7 +77,13 @@ def the_model_knows_what_was_heard(outcome: Outcome, history: Sequence[str]) -> 
     assert len(history) == 3
 
 
-async def test_openai_realtime(tmp_path: Path) -> None:
+def rate_of(path: Path) -> int:
+    with wave.open(str(path)) as file:
+        return file.getframerate()
+
+
+@pytest.mark.parametrize("wideband", [False, True], ids=["G.711", "24 kHz"])
+async def test_openai_realtime(tmp_path: Path, wideband: bool) -> None:
     def reply(heard: str, history: History) -> openai_realtime.Reply:
         text, tools = answer(heard or history[-1][1])
         return openai_realtime.Reply(text, [(tool, {}) for tool in tools])
@@ -86,11 +93,15 @@ async def test_openai_realtime(tmp_path: Path) -> None:
         outcome = await hold_a_conversation(
             tmp_path,
             "openai/gpt-realtime-2.1",
+            wideband=wideband,
             OPENAI_API_KEY=openai_realtime.KEY,
             OPENAI_BASE_URL=server.base_url,
         )
     judge(outcome)
     [session] = server.sessions
+    sound = {"type": "audio/pcm", "rate": 24000} if wideband else {"type": "audio/pcmu"}
+    assert [session.session["audio"][side]["format"] for side in ("input", "output")] == [sound, sound]
+    assert await asyncio.to_thread(rate_of, tmp_path / "heard.wav") == (16000 if wideband else 8000)
     the_model_knows_what_was_heard(outcome, [text for role, text in session.history() if role == "assistant"])
     [cut] = [item.truncated_ms for item in session.items if item.truncated_ms is not None]
     [heard] = [status["interrupted"]["seconds"] for status in outcome.said("status") if "interrupted" in status]

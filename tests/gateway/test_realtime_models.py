@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from gateway.factory import ultravox_webhook
 from gateway.realtime import RealtimeModels, http_tools, is_realtime
 from gateway.settings import Settings
+from media.audio import MULAW_8K, PCM_8K, PCM_16K, PCM_24K, AudioFormat
 from pipelines.agent import AgentDefinition
 from pipelines.agent.modelname import ModelName
 from pipelines.parts import ProviderError
@@ -74,6 +75,25 @@ def test_without_a_key_it_is_said_which_one_is_missing(name: str, variable: str)
 async def test_a_base_url_without_a_path_gets_the_vendors() -> None:
     model = RealtimeModels({"OPENAI_BASE_URL": "http://127.0.0.1:9"}).model(agent("openai/gpt-realtime-2.1"))
     assert (await model.dial(Setup("x"))).url == "ws://127.0.0.1:9/v1/realtime?model=gpt-realtime-2.1"
+
+
+WAYS = [
+    ("openai/gpt-realtime-2.1", MULAW_8K, MULAW_8K, PCM_24K, PCM_24K),
+    ("openai/gpt-live-1", MULAW_8K, MULAW_8K, PCM_16K, PCM_16K),
+    ("google/gemini-3.8-live", PCM_16K, PCM_24K, PCM_16K, PCM_24K),
+    ("ultravox/ultravox-v0.7", PCM_8K, PCM_8K, PCM_16K, PCM_16K),
+]
+
+
+@pytest.mark.parametrize(("name", "up", "down", "wide_up", "wide_down"), WAYS, ids=[name for name, *_ in WAYS])
+async def test_sound_is_as_the_leg_has_it(
+    name: str, up: AudioFormat, down: AudioFormat, wide_up: AudioFormat, wide_down: AudioFormat
+) -> None:
+    models = RealtimeModels({f"{vendor}_API_KEY": "k" for vendor in ("OPENAI", "GEMINI", "ULTRAVOX")})
+    for wideband, formats in ((False, (up, down)), (True, (wide_up, wide_down))):
+        can = models.model(agent(name), wideband=wideband).capabilities
+        assert (can.input, can.output) == formats
+    await models.close()
 
 
 @pytest.mark.parametrize(("wanted", "given"), [(True, ["look"]), (["look"], ["look"]), (["other"], []), (None, [])])

@@ -41,6 +41,7 @@ LISTENER = ListenerForCall("listener", "agent", Owner("o", "u"), AGENT, "44", Li
 
 class Leg:
     format: AudioFormat = PCM_8K
+    exact_marks = True
 
     def __init__(self) -> None:
         self.ends: list[tuple[Any, ...]] = []

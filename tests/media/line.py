@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 
 from jambonz.simulator.media_module import MediaModule
-from media.audio import PCM_8K
+from media.audio import PCM_8K, AudioFormat
 from media.ledger import Segment
 from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished, PlayoutStarted
 
@@ -20,10 +20,21 @@ BASE = 4000
 
 
 class Line:
-    """Ticks the playout every 20 ms and the media module on a grid of its own, ``phase`` later."""
+    """Ticks the playout every 20 ms and the media module on a grid of its own, ``phase`` later. The socket has the rate
+    of ``format``, and the call's codec the same, unless ``codec_rate`` is another."""
 
-    def __init__(self, *, latency: float = 0.005, phase: float = 0.007) -> None:
+    exact_marks = True
+
+    def __init__(
+        self,
+        *,
+        latency: float = 0.005,
+        phase: float = 0.007,
+        format: AudioFormat = PCM_8K,
+        codec_rate: int | None = None,
+    ) -> None:
         self.now = 0.0
+        self.format = format
         self.latency = latency
         self._order = count()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -33,8 +44,8 @@ class Line:
         self._outstanding: set[str] = set()
         self.stalled_until = 0.0
         self.begun: set[int] = set()
-        self.module = MediaModule(8000, send_text=self._from_module)
-        self.playout = Playout(self, PCM_8K)
+        self.module = MediaModule(format.rate, send_text=self._from_module, codec_rate=codec_rate or format.rate)
+        self.playout = Playout(self, format)
         self._phase = phase
         self._every(0.0, self._tick)
         self._every(phase, self._module_tick)
@@ -46,10 +57,11 @@ class Line:
 
     def send_audio(self, pcm: bytes) -> None:
         """Each frame is a message of its own, as a leg has it."""
-        assert len(pcm) % 320 == 0
-        for at in range(0, len(pcm), 320):
+        size = self.format.frame_bytes
+        assert len(pcm) % size == 0
+        for at in range(0, len(pcm), size):
             self.frames_sent += 1
-            self._later(partial(self.module.receive_binary, pcm[at : at + 320]))
+            self._later(partial(self.module.receive_binary, pcm[at : at + size]))
 
     def send_mark(self, name: str) -> None:
         self._outstanding.add(name)
@@ -113,7 +125,7 @@ class Line:
     def say(self, generation: int, numbers: range, text: str = "words", *, finish: bool = True) -> Segment:
         """A phrase whose every frame carries its number."""
         segment = self.segment(generation, text)
-        segment.write(numbered(numbers))
+        segment.write(numbered(numbers, self.format.frame_samples))
         segment.close()
         if finish:
             self.playout.finish(generation)
@@ -127,8 +139,9 @@ class Line:
 
     def heard_numbers(self) -> list[int]:
         """The numbers of the frames that the caller's ear got, silence left out."""
-        frames = np.frombuffer(self.module.heard.heard_audio(), np.int16).reshape(-1, 160)
-        return [(int(frame[80]) - BASE) // 8 for frame in frames if frame[80]]
+        frames = np.frombuffer(self.module.heard.heard_audio(), np.int16)
+        middles = frames.reshape(-1, self.module.heard.frame_samples)[:, self.module.heard.frame_samples // 2]
+        return [round((int(middle) - BASE) / 8) for middle in middles if middle]
 
     def of(self, kind: type[PlayoutEvent]) -> list[PlayoutEvent]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -146,5 +159,5 @@ class Line:
         return [event for event in self.events if isinstance(event, PlayoutStarted)]
 
 
-def numbered(numbers: range) -> bytes:
-    return b"".join(np.full(160, BASE + 8 * number, np.int16).tobytes() for number in numbers)
+def numbered(numbers: range, samples: int = 160) -> bytes:
+    return b"".join(np.full(samples, BASE + 8 * number, np.int16).tobytes() for number in numbers)

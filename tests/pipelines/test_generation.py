@@ -30,6 +30,8 @@ FUNCTIONS = [
 
 
 class Sink:
+    exact_marks = True
+
     def prepare(self, pcm: bytes) -> bytes:
         return pcm
 

@@ -40,6 +40,13 @@ def tones(text: str) -> Voiced:
     return Voiced(PCM_24K, tone * len(words), _even(words, WORD_SECONDS))
 
 
+def hiss(text: str) -> Voiced:
+    """300 ms of noise for each word: any value of a sample comes up in it, as in a voice."""
+    words = text.split()
+    noise = np.random.default_rng(len(words)).normal(0, 2000, round(WORD_SECONDS * PCM_24K.rate) * len(words))
+    return Voiced(PCM_24K, noise.astype(np.int16).tobytes(), _even(words, WORD_SECONDS))
+
+
 def codewords(text: str) -> Voiced:
     """The words of :mod:`tests.simulators.codeword`, which can be read back from what the caller hears."""
     words = plain_words(text)

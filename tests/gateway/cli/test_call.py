@@ -44,6 +44,11 @@ def test_what_the_caller_does_is_done_in_the_order_given() -> None:
     assert dialled().actions == []
 
 
+def test_the_telephone_may_be_wideband() -> None:
+    assert not dialled().wideband
+    assert dialled("--wideband").wideband
+
+
 def test_secrets_come_from_the_environment_too() -> None:
     assert (dialled().secret, dialled().key) == (None, None)
     variables = {"JAMBONZ_WEBHOOK_SECRET": "s", "TRUNKLINE_ADMIN_KEY": "k"}

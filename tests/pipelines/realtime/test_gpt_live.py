@@ -295,6 +295,23 @@ def test_sound_is_read_in_every_spelling() -> None:
     assert ready().receive(json.dumps(sound_message(b"")))[0] == []
 
 
+def test_on_a_wideband_leg_sound_is_pcm_in_whole_samples() -> None:
+    model = GptLiveModel(MODEL, api_key=KEY, wideband=True)
+    protocol = model.protocol(Setup(""))
+    [start] = protocol.opened()
+    assert json.loads(start)["session"]["audio"]["format"] == {"type": "audio/pcm", "rate": 16000}
+    came = [event for odd in (b"\1\2\3", b"\4\5\6\7", b"\0") for event in told(protocol, sound_message(odd))]
+    assert came == [AudioCame("live", "live", data) for data in (b"\1\2", b"\3\4\5\6", b"\7\0")]
+
+
+def test_on_a_wideband_leg_the_time_of_the_stream_is_the_same() -> None:
+    protocol = GptLiveModel(MODEL, api_key=KEY, wideband=True).protocol(Setup(""))
+    told(protocol, {"type": "session.started", "session": {}}, heard("Yes", 0, 200))
+    silence = sound_message(bytes(3200))  # 100 ms
+    assert not any(isinstance(event, CallerSaid) for event in told(protocol, *[silence] * 17))
+    assert told(protocol, silence)[0] == CallerSaid("c1", "Yes")
+
+
 def test_a_gap_ends_the_callers_turn() -> None:
     assert told(ready(), heard(" I", 0, 200), heard(" want", 800, 1000), heard(" Yes", 1800, 2000)) == [
         CallerSaid("c1", "I", final=False),
