@@ -10,9 +10,10 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, invalid, not_found
 from gateway.api.operations import Operations, owner_of, read_body, read_json, read_query, store_of, validated
-from gateway.api.shapes import Digits, Window, digits, iso
+from gateway.api.shapes import Digits, Window, iso
 from gateway.keys import SETTINGS
 from pipelines.agent import Problem, Strict, number_pool
+from pipelines.agent.telephone import digits
 from store import Page
 from store.numbers import NumberFilter, PhoneNumber, Trunk
 

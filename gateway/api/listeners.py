@@ -10,9 +10,10 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, read_body, read_query, store_of
-from gateway.api.shapes import digits, iso
+from gateway.api.shapes import iso
 from pipelines.agent import ModelName, Strict
 from pipelines.agent.options import Recording
+from pipelines.agent.telephone import digits
 from store import Listener, ListenerOptions
 from store.numbers import ANY
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -10,21 +9,10 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from pipelines.agent import Strict
-from pipelines.agent.strict import refuse
+from pipelines.agent.telephone import digits
 from store import Page, Period
 
 T = TypeVar("T")
-
-_E164 = re.compile(r"\+?([1-9]\d{2,14})")
-
-
-def digits(number: str) -> str:
-    """E.164 digits without ``+``: how numbers are stored. Spaces, dots, dashes and brackets do no harm."""
-    match = _E164.fullmatch(re.sub(r"[\s().-]", "", number))
-    if match is None:
-        raise refuse("has to be a number in E.164, for example +442080996945")
-    return match[1]
-
 
 Digits = Annotated[str, AfterValidator(digits), Field(examples=["+442080996945"])]
 

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from pipelines.agent.functions import Function, Key, cross_check
 from pipelines.agent.modelname import ModelName
-from pipelines.agent.options import AgentOptions
+from pipelines.agent.options import AgentOptions, Model
 from pipelines.agent.strict import Strict, refuse
-
-
-def _model_name(value: str) -> str:
-    try:
-        ModelName.parse(value)
-    except ValueError as error:
-        raise refuse(str(error)) from None
-    return value
 
 
 class AgentDefinition(Strict):
@@ -26,9 +18,7 @@ class AgentDefinition(Strict):
 
     name: str | None = Field(default=None, max_length=200)
     description: str | None = Field(default=None, max_length=5000)
-    model_name: Annotated[str, AfterValidator(_model_name)] = Field(
-        max_length=300, description="[handler:]provider/model", examples=["openai/gpt-4o", "scripted/echo"]
-    )
+    model_name: Model = Field(description="[handler:]provider/model", examples=["openai/gpt-4o", "scripted/echo"])
     prompt: str = Field(max_length=500_000)
     options: AgentOptions = AgentOptions()
     functions: list[Function] = Field(default=[], max_length=128)

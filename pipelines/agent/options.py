@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from pipelines.agent.strict import Strict, refuse, text_or
+from pipelines.agent.modelname import ModelName
+from pipelines.agent.strict import Strict, or_list, refuse, text_or
+from pipelines.agent.telephone import digits
 from pipelines.providers.script import Script
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
@@ -30,8 +32,32 @@ def _regex(value: str) -> str:
     return value
 
 
+def _model_name(value: str) -> str:
+    try:
+        ModelName.parse(value)
+    except ValueError as error:
+        raise refuse(str(error)) from None
+    return value
+
+
+def _telephone(value: str) -> str:
+    digits(value)
+    return value
+
+
+def _agent_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
+        raise refuse("has to be the id of an agent: up to 64 letters, digits, - and _")
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Regex = Annotated[str, AfterValidator(_regex)]
+Model = Annotated[str, Field(max_length=300), AfterValidator(_model_name)]
+"""``[handler:]provider/model``"""
+
+Telephone = Annotated[str, Field(max_length=40), AfterValidator(_telephone)]
+"""As it was written; :func:`digits` has its digits."""
 
 
 def _duration(value: Any) -> Any:
@@ -75,12 +101,40 @@ class Recording(Strict):
     key: Text | None = None
 
 
-class Fallback(Strict):
-    """What takes a call whose model cannot be set up: another agent, another model, or a number, in this order."""
+MOST_FALLBACKS = 5
+"""Of one kind: each costs the caller a wait."""
 
-    agent: Text | None = None
-    model: Text | None = None
-    number: Text | None = None
+
+class Fallback(Strict):
+    """What goes on with a call, at set-up and later, when what should does not.
+
+    First the parts: other models, recognisers and voices, each in its order. Then the whole call: another agent of the
+    same owner, or else a number that the caller is put through to.
+    """
+
+    agent: Annotated[str, AfterValidator(_agent_id)] | None = None
+    model: or_list(Model, MOST_FALLBACKS) | None = None  # type: ignore[valid-type]
+    stt: or_list(Stt, MOST_FALLBACKS) | None = None  # type: ignore[valid-type]
+    tts: or_list(Tts, MOST_FALLBACKS) | None = None  # type: ignore[valid-type]
+    number: Telephone | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """``modelName``s, in the order in which they are tried."""
+        return _tuple(self.model)
+
+    @property
+    def recognisers(self) -> tuple[Stt, ...]:
+        return _tuple(self.stt)
+
+    @property
+    def voices(self) -> tuple[Tts, ...]:
+        return _tuple(self.tts)
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    """What :func:`or_list` accepted, however it was written."""
+    return () if value is None else tuple(value) if isinstance(value, list) else (value,)
 
 
 class CallHook(Strict):

@@ -10,15 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, ModelWrapValidatorHandler, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, ModelWrapValidatorHandler, Tag, ValidationError
 from pydantic import model_validator as pydantic_model_validator
 from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 M = TypeVar("M", bound=BaseModel)
 
-_TEXT, _OBJECT = "(text)", "(object)"
-"""Tags of :func:`text_or`; they would show up in the path of an error, and are taken out of it again."""
+_TEXT, _OBJECT, _ONE, _LIST = "(text)", "(object)", "(one)", "(list)"
+"""Tags of :func:`text_or` and :func:`or_list`; they would show up in the path of an error, and are taken out of it."""
 
 
 class Strict(BaseModel):
@@ -112,6 +112,14 @@ def text_or(model: type[M]) -> Any:
     ]
 
 
+def or_list(kind: Any, most: int) -> Any:
+    """The type of a field that takes one ``kind`` or up to ``most`` of them in an array; see :func:`text_or`."""
+    return Annotated[
+        Annotated[kind, Tag(_ONE)] | Annotated[list[kind], Field(max_length=most), Tag(_LIST)],
+        Discriminator(lambda value: _LIST if isinstance(value, list) else _ONE),
+    ]
+
+
 def refuse(message: str) -> PydanticCustomError:
     """The error to raise in a validator: ``message`` goes on after the name of the field."""
     return PydanticCustomError("rule", "{message}", {"message": message})
@@ -133,7 +141,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in (_TEXT, _OBJECT):
+        elif part not in (_TEXT, _OBJECT, _ONE, _LIST):
             path += f".{part}" if path else part
     return path
 

@@ -26,7 +26,13 @@ FULL: dict[str, Any] = {
         "tts": {"vendor": "elevenlabs", "language": "en-GB", "voice": "Rachel"},
         "stt": {"vendor": "deepgram", "language": "en-GB", "hints": ["crown", "filling"]},
         "recording": {"enabled": True, "key": "secret"},
-        "fallback": {"agent": "a", "model": "groq/llama3", "number": "+442080996945"},
+        "fallback": {
+            "agent": "a",
+            "model": ["groq/llama3", "openai/gpt-4o-mini"],
+            "stt": {"vendor": "moonshine", "language": "en"},
+            "tts": [{"vendor": "pico"}, {"vendor": "espeak", "voice": "en-gb"}],
+            "number": "+44 (20) 8099-6945",
+        },
         "callbackUrl": "https://example.com/hook",
         "callHook": {"url": "https://example.com/h", "hashKey": "k", "includeTranscript": True, "events": ["end"]},
         "outboundCallFilter": "^44",
@@ -144,6 +150,17 @@ def test_a_greeting_is_text_or_an_object() -> None:
     assert (plain.greeting, plain.opening.text, plain.opening.interruptible) == ("Hi.", "Hi.", True)
 
 
+def test_fallbacks_are_one_or_some_of_a_kind() -> None:
+    some = AgentDefinition.model_validate(FULL).options.fallback
+    assert some is not None
+    assert some.models == ("groq/llama3", "openai/gpt-4o-mini")
+    assert [stt.vendor for stt in some.recognisers] == ["moonshine"]
+    assert [tts.vendor for tts in some.voices] == ["pico", "espeak"]
+    one = AgentDefinition.model_validate({**MINIMAL, "options": {"fallback": {"model": "openai/x"}}}).options.fallback
+    assert one is not None
+    assert (one.models, one.recognisers, one.voices) == (("openai/x",), (), ())
+
+
 @pytest.mark.parametrize(("sent", "seconds"), [("305s", 305), ("2.5", 2.5), (60, 60), (0.5, 0.5), (None, None)])
 def test_max_duration_in_all_its_forms(sent: Any, seconds: float | None) -> None:
     assert AgentDefinition.model_validate({**MINIMAL, "options": {"maxDuration": sent}}).options.max_seconds == seconds
@@ -200,6 +217,17 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"callHook": {}}}, "options.callHook.url is missing"),
     ({"options": {"callHook": {"url": "http://x", "events": ["middle"]}}}, "options.callHook.events[0] has to be "
      "'start' or 'end'"),
+    ({"options": {"fallback": {"model": "gpt-4o"}}}, "options.fallback.model is 'gpt-4o'; write [handler:]provider/"),
+    ({"options": {"fallback": {"model": ["openai/a", "opnai/b"]}}}, "options.fallback.model[1] names an unknown "
+     "provider 'opnai'; did you mean openai?"),
+    ({"options": {"fallback": {"model": ["openai/a"] * 6}}}, "options.fallback.model has to have at most 5 items"),
+    ({"options": {"fallback": {"model": 1}}}, "options.fallback.model has to be a string"),
+    ({"options": {"fallback": {"stt": "deepgram"}}}, "options.fallback.stt has to be an object"),
+    ({"options": {"fallback": {"tts": [{}, {"voise": "x"}]}}}, "options.fallback.tts[1].voise is not known; did you "
+     "mean voice?"),
+    ({"options": {"fallback": {"number": "sip:me@here"}}}, "options.fallback.number has to be a number in E.164, for "
+     "example +442080996945"),
+    ({"options": {"fallback": {"agent": "the other one"}}}, "options.fallback.agent has to be the id of an agent: "),
     ({"options": {"dtmf": {"terminator": "##"}}}, "options.dtmf.terminator has to match pattern"),
     ({"functions": [{"name": "a b", "implementation": "client"}]}, "functions[0].name has to match pattern"),
     ({"functions": [{"name": "a"}]}, "functions[0].implementation is missing"),
