@@ -79,7 +79,7 @@ def the_model_knows_what_was_heard(outcome: Outcome, history: Sequence[str]) -> 
 
 def rate_of(path: Path) -> int:
     with wave.open(str(path)) as file:
-        return file.getframerate()
+        return int(file.getframerate())
 
 
 @pytest.mark.parametrize("wideband", [False, True], ids=["G.711", "24 kHz"])
