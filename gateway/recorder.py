@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from gateway import metrics
+from pipelines.events import UsageReported
 from store import Store
 from store.calls import CallEvent, NewCall
 
@@ -35,7 +36,7 @@ class Recorder:
         self._store = store
         self._waiting: defaultdict[str, list[CallEvent]] = defaultdict(list)
         self._starts: dict[str, tuple[NewCall, datetime]] = {}
-        self._ends: dict[str, tuple[str, str, datetime, int]] = {}
+        self._ends: dict[str, tuple[str, str, datetime, int, Sequence[UsageReported]]] = {}
         self._count = 0
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -53,8 +54,17 @@ class Recorder:
         self._waiting[call_id].append(event)
         self._wake()
 
-    def end_call(self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int) -> None:
-        self._ends[call_id] = (status, reason, at, milliseconds)
+    def end_call(
+        self,
+        call_id: str,
+        status: str,
+        reason: str,
+        at: datetime,
+        milliseconds: int,
+        usage: Sequence[UsageReported] = (),
+    ) -> None:
+        """``usage``: the sums, one for each part and provider."""
+        self._ends[call_id] = (status, reason, at, milliseconds, usage)
         self._wake()
 
     async def run(self) -> None:
@@ -98,9 +108,9 @@ class Recorder:
             for call_id, events in batch.items():
                 await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, events), len(events))
                 self._forget(call_id, len(events))
-        for call_id, (status, reason, at, milliseconds) in list(self._ends.items()):
+        for call_id, ending in list(self._ends.items()):
             if call_id not in self._waiting and call_id not in self._starts:
-                await self._store_or_refuse(call_id, self._store.calls.end(call_id, status, reason, at, milliseconds))
+                await self._store_or_refuse(call_id, self._store.calls.end(call_id, *ending))
                 del self._ends[call_id]
         if not self._starts and not self._waiting and not self._ends:
             self._idle.set()

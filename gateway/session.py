@@ -44,6 +44,7 @@ from pipelines.events import (
 )
 from pipelines.parts import ProviderError
 from pipelines.pipeline import Pipeline
+from pipelines.usage import Tally, as_json
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall
 
@@ -134,6 +135,7 @@ class CallSession:
         self._around = around
         self._clock = asyncio.get_running_loop().time
         self._seq = 0
+        self._usage = Tally()
         self._began = self._clock()
         self._leg: Leg | None = None
         self._pipeline: Pipeline | None = None
@@ -174,9 +176,10 @@ class CallSession:
             metrics.calls_active.dec()
             metrics.calls_ended.labels(reason).inc()
             metrics.call_seconds.observe(seconds)
-            self._note("hangup", {"reason": reason})
+            used = self._usage.sums
+            self._note("hangup", {"reason": reason, "usage": as_json(used)})
             status = "failed" if reason in ("failed", "no_media", "media_lost") else "ended normally"
-            self._around.recorder.end_call(self.id, status, reason, datetime.now(UTC), round(seconds * 1000))
+            self._around.recorder.end_call(self.id, status, reason, datetime.now(UTC), round(seconds * 1000), used)
             self._log.info("call over", reason=reason, seconds=round(seconds, 1))
 
     async def _live(self) -> None:
@@ -362,8 +365,8 @@ class CallSession:
                     detail = detail or "another session took over"
                 if detail:
                     self._log.info("of the model", what=what, detail=detail)
-            case UsageReported(part, provider, units):
-                for unit, amount in units.items():
+            case UsageReported(part, provider):
+                for unit, amount in self._usage.add(event).items():
                     metrics.usage.labels(part, provider, unit).inc(amount)
             case _:
                 assert_never(event)

@@ -32,6 +32,7 @@ from pipelines.parts import (
     Message,
     ProviderError,
     SpeechAudio,
+    SpeechUsed,
     TextDelta,
     TextToSpeech,
     ToolCall,
@@ -242,6 +243,7 @@ class Delivery:
         segment = stage.playout.segment(generation.number, text, step)
         framer, converter = Framer(stage.voice.format), Converter(stage.voice.format, stage.format)
         speech = stage.voice.synthesize(text)
+        used: dict[str, float] = {"characters": len(text)}
         try:
             async for event in _bounded(speech, SPEECH_SECONDS, stage.voice.name, "the voice did not go on"):
                 match event:
@@ -249,11 +251,18 @@ class Delivery:
                         self._write(segment, converter, framer.push(data))
                     case WordTiming(word, start, end):
                         segment.add_word(TimedWord(word, start, end))
+                    case SpeechUsed(units):
+                        used.update(units)
             self._write(segment, converter, framer.flush())
             segment.close()
-            stage.host.on_event(UsageReported("tts", stage.voice.name, {"characters": len(text)}))
+        except ProviderError:
+            if not segment.frames:
+                used.clear()  # nobody pays for what was refused
+            raise
         finally:
             segment.close(broken=True)  # unless it is closed already: cancelled, or failed, in the middle
+            if used:
+                stage.host.on_event(UsageReported("tts", stage.voice.name, used))
 
     def _write(self, segment: Segment, converter: Converter, frames: list[bytes]) -> None:
         if not frames or not segment.write(converter.process(b"".join(frames))):

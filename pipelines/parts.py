@@ -142,22 +142,25 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one request cost, as the vendor reported it. Of the input, ``cached_tokens`` were read from the vendor's
-    cache and ``cache_write_tokens`` written to it; of the output, ``reasoning_tokens`` were thought and not said."""
+    """What one request cost, as the vendor reported it.
+
+    ``input_tokens`` are all of the input: those read from the vendor's cache (``cached_tokens``), written into it
+    (``cache_write_tokens``) or made of sound (``input_audio_tokens``) are some of them. Of the output likewise:
+    ``reasoning_tokens`` were thought and not said.
+    """
 
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     cache_write_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
 
     @property
-    def units(self) -> dict[str, float]:
-        """As in :class:`pipelines.events.UsageReported`: what not every vendor has only where there is some."""
-        units: dict[str, float] = {"input_tokens": self.input_tokens, "cached_tokens": self.cached_tokens}
-        units["output_tokens"] = self.output_tokens
-        more = {"reasoning_tokens": self.reasoning_tokens, "cache_write_tokens": self.cache_write_tokens}
-        return units | {unit: count for unit, count in more.items() if count}
+    def units(self) -> Mapping[str, float]:
+        """As in :class:`pipelines.events.UsageReported`: those that are not none."""
+        return {name: count for name in self.__slots__ if (count := getattr(self, name))}
 
 
 ModelEvent = TextDelta | ToolCall | Usage
@@ -196,7 +199,15 @@ class SpeechAudio:
     data: bytes
 
 
-SpeechEvent = SpeechAudio | WordTiming
+@dataclass(frozen=True, slots=True)
+class SpeechUsed:
+    """What the phrase cost, where the vendor says so: ``units`` such as ``input_tokens``. Its characters are counted
+    anyway; if the vendor counts them otherwise, its ``characters`` replace ours."""
+
+    units: Mapping[str, float]
+
+
+SpeechEvent = SpeechAudio | WordTiming | SpeechUsed
 
 
 class TextToSpeech(Protocol):

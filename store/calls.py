@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipelines.events import UsageReported
 from store.database import Database
 from store.rows import Owner, Page, insert_if_absent, new_id, now
-from store.tables import call_events, calls, organisations
+from store.tables import call_events, call_usage, calls, organisations
 
 IN_PROGRESS = "in progress"
 ABANDONED = "failed: the service stopped during the call"
@@ -128,14 +129,30 @@ class Calls:
             ended_at=None,
         )
 
-    async def end(self, call_id: str, status: str, reason: str, ended_at: datetime, duration_ms: int) -> bool:
-        """Write how a call ended. The first ending stays: False if it had ended before."""
+    async def end(
+        self,
+        call_id: str,
+        status: str,
+        reason: str,
+        ended_at: datetime,
+        duration_ms: int,
+        usage: Sequence[UsageReported] = (),
+    ) -> bool:
+        """Write how a call ended, and what it used: one report for each part and provider. The first ending stays:
+        False if it had ended before."""
+        used = [
+            {"call_id": call_id, "part": one.part, "provider": one.provider, "unit": unit, "amount": amount}
+            for one in usage
+            for unit, amount in one.units.items()
+        ]
         async with self._database.write() as connection:
             done = await connection.execute(
                 sa.update(calls)
                 .where(calls.c.id == call_id, calls.c.ended_at.is_(None))
                 .values(status=status, end_reason=reason, ended_at=ended_at, duration_ms=duration_ms)
             )
+            if done.rowcount > 0 and used:
+                await connection.execute(sa.insert(call_usage), used)
         return done.rowcount > 0
 
     async def append_events(self, call_id: str, events: Sequence[CallEvent]) -> None:
@@ -170,6 +187,20 @@ class Calls:
         async with self._database.read() as connection:
             row = (await connection.execute(_select(owner).where(calls.c.id == call_id))).one_or_none()
         return Call(*row) if row else None
+
+    async def usage(self, owner: Owner, call_id: str) -> list[UsageReported]:
+        """What a call used: one report for each part and provider. Nothing before it has ended."""
+        query = (
+            sa.select(call_usage.c.part, call_usage.c.provider, call_usage.c.unit, call_usage.c.amount)
+            .join(calls, calls.c.id == call_usage.c.call_id)
+            .where(call_usage.c.call_id == call_id, calls.c.organisation_id == owner.organisation_id)
+            .order_by(call_usage.c.part, call_usage.c.provider, call_usage.c.unit)
+        )
+        found: dict[tuple[Any, str], dict[str, float]] = {}
+        async with self._database.read() as connection:
+            for part, provider, unit, amount in await connection.execute(query):
+                found.setdefault((part, provider), {})[unit] = amount
+        return [UsageReported(part, provider, units) for (part, provider), units in found.items()]
 
     async def of_organisation(self, owner: Owner, *, after_index: int, limit: int, period: Period) -> list[Call]:
         """The organisation's calls in the order of their index."""

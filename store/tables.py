@@ -206,3 +206,14 @@ call_events = sa.Table(
     _flag("is_final"),
     _created(),
 )
+
+# Sums, written when the call ends. Units are such as input_tokens, characters, audio_seconds.
+call_usage = sa.Table(
+    "call_usage",
+    metadata,
+    sa.Column("call_id", sa.Text, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("part", sa.Text, primary_key=True),
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("amount", sa.Double, nullable=False),
+)

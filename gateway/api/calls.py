@@ -13,6 +13,7 @@ from gateway.api.errors import not_found
 from gateway.api.operations import Operations, owner_of, read_query, store_of
 from gateway.api.shapes import Window, iso, period
 from pipelines.agent import Strict
+from pipelines.usage import as_json
 from store import Call, Period
 
 operations = Operations("Calls")
@@ -46,6 +47,20 @@ class CallView(TypedDict):
     status: str
     endReason: str | None
     durationMs: int | None
+
+
+class UsageView(TypedDict):
+    """What a part of a call used, as its provider reports it: tokens, seconds, characters, by the unit's name."""
+
+    part: Literal["stt", "llm", "tts"]
+    provider: str
+    units: dict[str, float]
+
+
+class CallDetails(CallView):
+    listenerId: str | None
+    recordingId: str | None
+    usage: list[UsageView]
 
 
 class CallsPage(TypedDict):
@@ -96,6 +111,18 @@ async def list_calls(request: web.Request) -> web.Response:
     return web.json_response(
         CallsPage(calls=[_view(call) for call in shown], next=shown[-1].index if len(rows) > limit else False)
     )
+
+
+@operations.add("GET", "/calls/{callId}", answer=CallDetails, errors=(404,))
+async def get_call(request: web.Request) -> web.Response:
+    """Read one call, with what it used."""
+    call_id, owner, calls = request.match_info["callId"], owner_of(request), store_of(request).calls
+    call = await calls.get(owner, call_id)
+    if call is None:
+        raise not_found("call", call_id)
+    used = as_json(await calls.usage(owner, call_id))
+    more = {"listenerId": call.listener_id, "recordingId": call.recording_id, "usage": used}
+    return web.json_response({**_view(call), **more})
 
 
 @operations.add("GET", "/calls/{callId}/logs", answer=list[LogEntry], errors=(404,))

@@ -143,6 +143,16 @@ def _usage(chunk: Any) -> Usage | None:
     if usage is None:
         return None
     read, made = usage.prompt_tokens_details, usage.completion_tokens_details
-    cached = (read.cached_tokens if read is not None else None) or 0
-    thought = (made.reasoning_tokens if made is not None else None) or 0
-    return Usage(usage.prompt_tokens or 0, cached, usage.completion_tokens or 0, thought)
+
+    def some(details: Any, name: str) -> int:
+        return getattr(details, name, None) or 0
+
+    return Usage(
+        input_tokens=usage.prompt_tokens or 0,
+        cached_tokens=some(read, "cached_tokens"),
+        output_tokens=usage.completion_tokens or 0,
+        reasoning_tokens=some(made, "reasoning_tokens"),
+        cache_write_tokens=some(read, "cache_write_tokens"),
+        input_audio_tokens=some(read, "audio_tokens"),
+        output_audio_tokens=some(made, "audio_tokens"),
+    )

@@ -210,11 +210,18 @@ def _usage(counted: Mapping[str, Any]) -> Usage:
     def tokens(name: str) -> int:
         return int(counted.get(name) or 0)
 
+    def sound(name: str) -> int:
+        details = counted.get(name)
+        found = [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+        return sum(int(one.get("tokenCount") or 0) for one in found if one.get("modality") == "AUDIO")
+
     return Usage(
-        tokens("promptTokenCount") + tokens("toolUsePromptTokenCount"),
-        tokens("cachedContentTokenCount"),
-        tokens("candidatesTokenCount") + tokens("thoughtsTokenCount"),
-        tokens("thoughtsTokenCount"),
+        input_tokens=tokens("promptTokenCount") + tokens("toolUsePromptTokenCount"),
+        cached_tokens=tokens("cachedContentTokenCount"),
+        output_tokens=tokens("candidatesTokenCount") + tokens("thoughtsTokenCount"),
+        reasoning_tokens=tokens("thoughtsTokenCount"),
+        input_audio_tokens=sound("promptTokensDetails"),
+        output_audio_tokens=sound("candidatesTokensDetails"),
     )
 
 

@@ -131,7 +131,8 @@ class _Request:
 class MoonshineStream:
     """One caller; ``hear`` gives the words in 16 bit samples at 8 kHz.
 
-    Transcripts come in the order of their segments; one that newer speech has made worthless never comes.
+    Transcripts come in the order of their segments; one that newer speech has made worthless never comes. What was
+    used is the sound that was heard as speech, however often it was transcribed.
     """
 
     def __init__(self, hear: Callable[[bytes], Awaitable[str]], listener: TranscriptListener) -> None:
@@ -171,10 +172,13 @@ class MoonshineStream:
         self._requests.clear()
         self._stop()
         self._speaking = False
+        self._count(len(self._sound))
         self._sound.clear()
         self._segment += 1
 
     async def close(self) -> None:
+        self._count(len(self._sound))
+        self._sound.clear()
         self._requests.clear()
         worker = self._worker
         self._stop()
@@ -185,8 +189,13 @@ class MoonshineStream:
         """What is long enough is transcribed for good; the rest becomes the next segment."""
         cut = quietest(self._sound, PCM_8K.rate, self._longest // 2)
         self._request(bytes(self._sound[:cut]), final=True)
+        self._count(cut)
         del self._sound[:cut]
         self._segment += 1
+
+    def _count(self, heard: int) -> None:
+        if heard:
+            self._listener.on_stt_usage({"audio_seconds": heard / PCM_8K.bytes_per_second})
 
     def _request(self, pcm: bytes, *, final: bool) -> None:
         self._requests.append(_Request(self._segment, pcm, final, self._loop.time()))

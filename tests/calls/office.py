@@ -26,6 +26,7 @@ from media.audio import AudioFormat, Encoding
 from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
 from pipelines.ears import VoiceDetector
+from pipelines.events import UsageReported
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall, ListenerOptions
@@ -92,6 +93,7 @@ class MemoryStore:
         self.listeners = listeners
         self.started: dict[str, NewCall] = {}
         self.ended: dict[str, tuple[str, str, int]] = {}
+        self.usage: dict[str, dict[tuple[str, str], dict[str, float]]] = {}
         self.events: dict[str, list[CallEvent]] = {}
         self.look_up_seconds = 0.0
         self.calls = SimpleNamespace(
@@ -112,8 +114,11 @@ class MemoryStore:
         for call_id, events in batch.items():
             await self._append(call_id, events)
 
-    async def _end(self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int) -> None:
+    async def _end(
+        self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int, usage: Sequence[UsageReported]
+    ) -> None:
         self.ended[call_id] = (status, reason, milliseconds)
+        self.usage[call_id] = {(one.part, one.provider): dict(one.units) for one in usage}
 
 
 class Office:

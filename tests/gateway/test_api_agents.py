@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pipelines.events import UsageReported
 from store import CallEvent, NewCall
 from store.rows import now
 from tests.gateway.api_service import Api, serving
@@ -116,6 +117,38 @@ async def test_calls_of_an_agent(tmp_path: Path) -> None:
         assert page["calls"][0]["endedAt"].endswith("Z")
         assert (page["calls"][1]["status"], page["calls"][1]["endedAt"]) == ("in progress", None)
         await api("GET", f"/agents/{NOWHERE}/calls", status=404)
+
+
+async def test_one_call_with_what_it_used(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        agent = await api.agent()
+        [call_id] = await calls_of(api, agent["id"], 1)
+        call = await api("GET", f"/calls/{call_id}")
+        assert (call["id"], call["status"], call["usage"]) == (call_id, "in progress", [])
+        used = [
+            UsageReported("tts", "elevenlabs", {"characters": 245}),
+            UsageReported("llm", "openai", {"input_tokens": 812, "cached_tokens": 512, "output_tokens": 63}),
+            UsageReported("stt", "deepgram", {"audio_seconds": 30.0204}),
+        ]
+        await api.store.calls.end(call_id, "ended normally", "caller", now(), 1500, used)
+        call = await api("GET", f"/calls/{call_id}")
+        [listed] = (await api("GET", "/calls"))["calls"]
+        more = {name: value for name, value in call.items() if name not in listed}
+        assert {name: call[name] for name in listed} == listed
+        assert more == {
+            "listenerId": None,
+            "recordingId": None,
+            "usage": [
+                {
+                    "part": "llm",
+                    "provider": "openai",
+                    "units": {"input_tokens": 812, "cached_tokens": 512, "output_tokens": 63},
+                },
+                {"part": "stt", "provider": "deepgram", "units": {"audio_seconds": 30.02}},
+                {"part": "tts", "provider": "elevenlabs", "units": {"characters": 245}},
+            ],
+        }
+        await api("GET", f"/calls/{NOWHERE}", status=404)
 
 
 async def test_all_calls_by_their_index(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def judge(outcome: Outcome, *, cut_is_told: bool = True) -> str:
     assert (greeting, goodbye) == (GREETING, GOODBYE)
     assert HOURS.startswith(cut)
     assert 3 <= len(cut.split()) <= 8
-    assert outcome.said("hangup") == [{"reason": "agent"}]
+    assert [hangup["reason"] for hangup in outcome.said("hangup")] == ["agent"]
     assert ["interrupted" in status for status in outcome.said("status")].count(True) == cut_is_told
     assert [found for found in outcome.against_log() if not found.agrees] == []
     assert len(outcome.ear) == 3, "the caller heard something else, too"

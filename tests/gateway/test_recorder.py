@@ -14,6 +14,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from gateway import metrics, recorder
 from gateway.recorder import BATCH_SECONDS, Recorder
 from pipelines.agent import AgentDefinition
+from pipelines.events import UsageReported
 from store import DEFAULT_OWNER, Store
 from store.calls import CallEvent, NewCall
 from tests.clock import run_virtual
@@ -37,6 +38,7 @@ class Tables:
     def __init__(self) -> None:
         self.calls: dict[str, str | None] = {}
         self.events: dict[str, list[CallEvent]] = {}
+        self.usage: dict[str, Sequence[UsageReported]] = {}
         self.order: list[str] = []
         self.fails: Callable[[str], Exception | None] = lambda _: None
         self.loses_answers = False
@@ -62,10 +64,13 @@ class Tables:
             stored += [e for e in events if e.seq not in known]
         await self._answer()
 
-    async def end(self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int) -> None:
+    async def end(
+        self, call_id: str, status: str, reason: str, at: datetime, milliseconds: int, usage: Sequence[UsageReported]
+    ) -> None:
         await self._write(f"end {call_id}")
         if call_id in self.calls:
             self.calls[call_id] = self.calls[call_id] or reason
+            self.usage.setdefault(call_id, usage)
         await self._answer()
 
     async def _write(self, *parts: str) -> None:
@@ -104,6 +109,19 @@ async def one_call(recorder: Recorder, call_id: str, events: int, every: float =
         recorder.record(call_id, event(seq))
         await asyncio.sleep(every)
     recorder.end_call(call_id, "ended normally", "caller", NOW, 1)
+
+
+def test_what_a_call_used_is_stored_with_its_end() -> None:
+    async def main() -> None:
+        tables = Tables()
+        used = [UsageReported("llm", "openai", {"input_tokens": 12.0})]
+        async with recording(tables) as recorder:
+            recorder.start_call(call("a"), NOW)
+            recorder.end_call("a", "ended normally", "caller", NOW, 1, used)
+            await recorder.settled()
+        assert tables.usage == {"a": used}
+
+    run_virtual(main())
 
 
 def test_a_call_is_stored_in_its_order() -> None:

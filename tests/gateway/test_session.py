@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
+from gateway import metrics
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.session import (
@@ -27,7 +28,7 @@ from jambonz.hooks import CallHook, StatusHook
 from jambonz.listen import Started
 from media.audio import PCM_8K, AudioFormat
 from pipelines.agent import AgentDefinition
-from pipelines.events import ModelNoted, PipelineEvent, UserSaid
+from pipelines.events import ModelNoted, PipelineEvent, UsageReported, UserSaid
 from pipelines.parts import ProviderError
 from store import Owner, Store
 from store.listeners import ListenerForCall, ListenerOptions
@@ -188,6 +189,46 @@ def test_a_call() -> None:
         assert milliseconds == pytest.approx(1100, abs=5)
 
     play(test)
+
+
+def test_what_the_parts_used_is_summed_and_told_at_the_end() -> None:
+    """To the very end: a recogniser tells as it is closed."""
+
+    class Talking(Pipeline):
+        async def close(self) -> None:
+            scenes[0].call.on_event(UsageReported("stt", "deepgram", {"audio_seconds": 4.5}))
+
+    scenes: list[Scene] = []
+
+    async def test(scene: Scene) -> None:
+        scenes.append(scene)
+        scene.connects()
+        await asyncio.sleep(0.1)
+        before = counted("input_tokens")
+        for tokens in (100, 20.0, -5, float("nan"), float("inf")):
+            scene.call.on_event(UsageReported("llm", "openai", {"input_tokens": tokens, "cached_tokens": 0}))
+        scene.call.on_event(UsageReported("stt", "deepgram", {"audio_seconds": 1.0004}))
+        assert counted("input_tokens") == before + 120
+        scene.call.on_closed(1000, "")
+        await scene.over()
+        [*_, (kind, data)] = scene.log()
+        assert (kind, data["usage"]) == (
+            "hangup",
+            [
+                {"part": "llm", "provider": "openai", "units": {"input_tokens": 120}},
+                {"part": "stt", "provider": "deepgram", "units": {"audio_seconds": 5.5}},
+            ],
+        )
+        assert scene.store.usage[scene.call.id] == {
+            ("llm", "openai"): {"input_tokens": 120.0},
+            ("stt", "deepgram"): {"audio_seconds": pytest.approx(5.5004)},
+        }
+
+    play(test, Talking())
+
+
+def counted(unit: str) -> float:
+    return float(metrics.usage.labels("llm", "openai", unit)._value.get())
 
 
 def test_what_the_caller_says_before_the_providers_are_ready_is_kept() -> None:

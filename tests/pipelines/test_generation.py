@@ -15,7 +15,17 @@ from pipelines.agent import Function
 from pipelines.events import PartFailed, PipelineEvent, ToolCalled, ToolReturned, UsageReported
 from pipelines.generation import MAX_STEPS, MODEL_SECONDS, SPEECH_SECONDS, Delivery, Generation, Stage
 from pipelines.history import History
-from pipelines.parts import Message, ModelEvent, ProviderError, SpeechAudio, SpeechEvent, TextDelta, ToolCall, Usage
+from pipelines.parts import (
+    Message,
+    ModelEvent,
+    ProviderError,
+    SpeechAudio,
+    SpeechEvent,
+    SpeechUsed,
+    TextDelta,
+    ToolCall,
+    Usage,
+)
 from pipelines.phrasebook import phrases
 from pipelines.tools import Toolbox
 from tests.clock import run_virtual
@@ -171,6 +181,31 @@ def test_an_answer() -> None:
     play(main)
 
 
+def test_what_an_answer_used_is_told_however_it_ends() -> None:
+    async def main() -> None:
+        def used(scene: Scene) -> list[tuple[str, dict[str, float]]]:
+            return [(event.part, dict(event.units)) for event in scene.events if isinstance(event, UsageReported)]
+
+        # Broken off in the middle of a phrase: the vendor was given all of it.
+        scene = Scene(["One two three four five six seven eight nine ten."])
+        generation = scene.begin()
+        await scene.pass_time(0.6)
+        await scene.cancel(generation)
+        assert used(scene) == [("tts", {"characters": 49})]
+        # Refused: nothing of it was used.
+        scene = Scene(["Hello."], voice=CodewordVoice(fail_after=0))
+        await scene.heard(scene.begin())
+        assert scene.failures == [("tts", "server")]
+        assert used(scene) == []
+        # By the vendor's own count.
+        scene = Scene(model=Counting(), voice=Counting())
+        await scene.heard(scene.begin())
+        tokens = {"input_tokens": 9, "cached_tokens": 4, "cache_write_tokens": 3}
+        assert used(scene) == [("llm", tokens), ("tts", {"characters": 3, "output_audio_tokens": 20})]
+
+    play(main)
+
+
 def test_a_text_is_said_as_it_stands() -> None:
     async def main() -> None:
         scene = Scene(["nobody asks me"])
@@ -278,6 +313,22 @@ class Stalling:
             await asyncio.sleep(1e6)
         finally:
             self.open -= 1
+
+
+class Counting:
+    """A vendor that counts everything, and in its own way."""
+
+    name = "counting"
+    format = PCM_8K
+    open = 0
+
+    async def generate(self, *_: Any) -> AsyncGenerator[ModelEvent, None]:
+        yield TextDelta("Hello.")
+        yield Usage(9, 4, 0, cache_write_tokens=3)
+
+    async def synthesize(self, text: str) -> AsyncGenerator[SpeechEvent, None]:
+        yield SpeechAudio(bytes(3200))
+        yield SpeechUsed({"characters": 3, "output_audio_tokens": 20})
 
 
 def test_a_model_that_does_not_go_on() -> None:

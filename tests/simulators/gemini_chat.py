@@ -16,7 +16,9 @@ _STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_D
 _STATUSES |= {429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
 _FIELDS = {"contents", "systemInstruction", "tools", "generationConfig"}
 _SCHEMA = {"type", "properties", "required", "description", "enum", "items", "format", "nullable", "minimum", "maximum"}
-_USAGE = {"promptTokenCount": 20, "cachedContentTokenCount": 12, "thoughtsTokenCount": 4}
+_SHARES = [{"modality": "TEXT", "tokenCount": 14}, {"modality": "AUDIO", "tokenCount": 6}]
+_USAGE: dict[str, Any] = {"promptTokenCount": 20, "cachedContentTokenCount": 12, "thoughtsTokenCount": 4}
+_USAGE |= {"promptTokensDetails": _SHARES}
 
 
 def text(*words: str, finish: str | None = "STOP") -> list[dict[str, Any]]:

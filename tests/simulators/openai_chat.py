@@ -106,8 +106,8 @@ class ChatServer:
             await response.write(_chunk([{"index": 0, "delta": {}, "finish_reason": reply.finish}]))
         if reply.usage:
             details = {
-                "prompt_tokens_details": {"cached_tokens": 5},
-                "completion_tokens_details": {"reasoning_tokens": 1},
+                "prompt_tokens_details": {"cached_tokens": 5, "audio_tokens": 2, "cache_write_tokens": 4},
+                "completion_tokens_details": {"audio_tokens": 1, "reasoning_tokens": 1},
             }
             usage = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15, **details}
             await response.write(_chunk([], usage=usage))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from pipelines.events import UsageReported
 from store import DEFAULT_OWNER, CallEvent, Page, Period
 from store.calls import ABANDONED, IN_PROGRESS
 from tests.store.opened import at, new_call, opened
@@ -32,6 +33,25 @@ async def test_the_life_of_a_call(tmp_path: Path) -> None:
             at(9),
             9000,
         )
+
+
+async def test_what_a_call_used_is_kept_with_its_first_ending(tmp_path: Path) -> None:
+    usage = [
+        UsageReported("llm", "openai", {"cached_tokens": 512.0, "input_tokens": 2.0**40}),
+        UsageReported("stt", "deepgram", {"audio_seconds": 12.345}),
+        UsageReported("stt", "moonshine", {"audio_seconds": 0.02}),
+    ]
+    async with opened(tmp_path) as store:
+        other = await store.accounts.create_organisation("other")
+        call, silent = [await store.calls.start(new_call(), started_at=at(0)) for _ in range(2)]
+        assert await store.calls.usage(DEFAULT_OWNER, call.id) == []
+        assert await store.calls.end(call.id, "ended normally", "caller", at(9), 9000, usage)
+        # Sent again, because the answer was lost: nothing is counted twice.
+        assert not await store.calls.end(call.id, "ended normally", "caller", at(9), 9000, usage)
+        assert await store.calls.end(silent.id, "ended normally", "caller", at(9), 9000)
+        assert await store.calls.usage(DEFAULT_OWNER, call.id) == usage
+        assert await store.calls.usage(DEFAULT_OWNER, silent.id) == []
+        assert await store.calls.usage(other, call.id) == []
 
 
 async def test_every_organisation_counts_its_own_calls_without_gaps(tmp_path: Path) -> None:

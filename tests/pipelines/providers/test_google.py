@@ -19,7 +19,7 @@ ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
 DAY = {"type": "object", "properties": {"day": {"type": "string"}}, "additionalProperties": False, "required": ["day"]}
 TOOL = ToolSpec("book", "Books", DAY)
 BYE = ToolSpec("bye", "Hangs up", {"type": "object", "properties": {}})
-USAGE = Usage(20, 12, 7, reasoning_tokens=4)
+USAGE = Usage(20, 12, 7, reasoning_tokens=4, input_audio_tokens=6)
 
 
 @pytest.fixture

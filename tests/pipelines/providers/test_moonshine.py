@@ -23,6 +23,7 @@ class Listener:
     def __init__(self) -> None:
         self.transcripts: list[Transcript] = []
         self.errors: list[ProviderError] = []
+        self.used: list[Mapping[str, float]] = []
         self.came = asyncio.Event()
 
     def on_transcript(self, transcript: Transcript) -> None:
@@ -32,7 +33,8 @@ class Listener:
     def on_stt_error(self, error: ProviderError) -> None:
         self.errors.append(error)
 
-    def on_stt_usage(self, units: Mapping[str, float]) -> None: ...
+    def on_stt_usage(self, units: Mapping[str, float]) -> None:
+        self.used.append(units)
 
 
 class Recogniser:
@@ -135,6 +137,29 @@ def test_an_ended_segment_is_not_heard_of_again() -> None:
         await settle()
         assert [(t.segment, t.text) for t in call.listener.transcripts] == [(1, "New.")]
         await call.stream.close()
+
+    run_virtual(main())
+
+
+def test_sound_that_was_speech_is_counted_once_however_often_it_is_transcribed() -> None:
+    async def main() -> None:
+        call = Call()
+        call.push(*range(5))
+        for _ in range(2):
+            call.stream.speech_started()
+            call.push(*[1] * 40)
+            call.stream.speech_paused()
+            await settle()
+        assert call.listener.used == []
+        call.stream.end_segment()
+        assert call.listener.used == [{"audio_seconds": pytest.approx(1.7)}]
+        call.push(*[0] * 500)  # silence
+        call.stream.speech_started()
+        call.push(*[2] * int(LONGEST_SECONDS * 50))  # so long that it is cut
+        await call.stream.close()
+        seconds = [units["audio_seconds"] for units in call.listener.used]
+        assert len(seconds) == 3
+        assert sum(seconds) == pytest.approx(1.7 + 0.3 + LONGEST_SECONDS)
 
     run_virtual(main())
 

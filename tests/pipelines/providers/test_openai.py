@@ -13,7 +13,7 @@ from pipelines.providers.openai import OPTIONAL, OpenAIChatModel, OpenAIConnecti
 from tests.simulators.openai_chat import KEY, ChatServer, Reply, serve_chat, text
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
-USAGE = Usage(12, 5, 3, reasoning_tokens=1)
+USAGE = Usage(12, 5, 3, reasoning_tokens=1, cache_write_tokens=4, input_audio_tokens=2, output_audio_tokens=1)
 TOOL = ToolSpec("book", "Books", {"type": "object", "properties": {"day": {"type": "string"}}})
 
 
