@@ -78,7 +78,9 @@ class ProviderFactory:
             parts = CascadeParts(
                 stt=self._registry.speech_to_text(stt.vendor, model=stt.model),
                 llm=self._registry.language_model(agent.model_name, _model_options(agent)),
-                tts=self._registry.text_to_speech(tts.vendor, tts.language, tts.voice, model=tts.model),
+                tts=self._registry.text_to_speech(
+                    tts.vendor, tts.language, tts.voice, model=tts.model, vendor_specific=options.vendor_specific
+                ),
                 semantic=self._semantic_for(agent),
             )
         except ValueError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pipelines.agent import AgentDefinition
 from pipelines.agent.modelname import ModelName
 from pipelines.parts import ProviderError
-from pipelines.providers.registry import chat_base_url
+from pipelines.providers.compatible import compatible_base_url
 from pipelines.realtime.gemini import GeminiLiveModel
 from pipelines.realtime.gpt_live import GptLiveModel
 from pipelines.realtime.model import RealtimeModel
@@ -58,7 +58,7 @@ class RealtimeModels:
         service."""
         name = agent.model
         if name.provider == "openai":
-            key, base = self._key("openai"), chat_base_url("openai", self._env.get("OPENAI_BASE_URL")) or ""
+            key, base = self._key("openai"), compatible_base_url("openai", self._env.get("OPENAI_BASE_URL")) or ""
             if name.model.startswith("gpt-live"):
                 return GptLiveModel(name.model, api_key=key, base_url=base, wideband=wideband)
             return OpenAIRealtimeModel(name.model, api_key=key, base_url=base, wideband=wideband)

@@ -24,7 +24,9 @@ from pipelines.providers.script import Rule, Script, Slot
 from tests.calls.test_traps import TRAPS
 
 ROOT = Path(__file__).parent.parent
-PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+DOCS = ROOT / "docs"
+PAGES = {"README.md": (ROOT / "README.md").read_text()}
+PAGES |= {path.relative_to(DOCS).as_posix(): path.read_text() for path in sorted(DOCS.rglob("*.md"))}
 
 
 def lacks(page: str, names: Iterator[str] | list[str] | set[str]) -> set[str]:
@@ -44,12 +46,12 @@ def anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_relative_links_lead_somewhere(page: str) -> None:
-    folder = ROOT if page == "README.md" else ROOT / "docs"
+    here = ROOT / page if page == "README.md" else DOCS / page
     for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
         if re.match(r"\w+:", target):
             continue
         path, _, anchor = target.partition("#")
-        file = (folder / path).resolve() if path else folder / page
+        file = (here.parent / path).resolve() if path else here
         assert file.exists(), f"{page} links to {target}"
         assert file.is_relative_to(ROOT)
         if anchor:

@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 
 from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.settings import PROVIDERS, Provider, Settings
-from pipelines.providers.registry import chat_base_url
+from pipelines.providers.compatible import compatible_base_url
 from store.database import Database
 from store.errors import UNREACHABLE
 
@@ -143,7 +143,7 @@ def _offline(settings: Settings) -> list[Finding]:
 
 async def _provider(provider: Provider, http: aiohttp.ClientSession) -> Finding:
     key = provider.api_key.get_secret_value() if provider.api_key else None
-    probe, base = _PROBES.get(provider.name), chat_base_url(provider.name, provider.base_url)
+    probe, base = _PROBES.get(provider.name), compatible_base_url(provider.name, provider.base_url)
     if probe is not None:
         base = provider.base_url or probe.home
         headers = {} if key is None else {probe.header: key}

@@ -6,14 +6,15 @@ imported before an agent needs it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from pipelines.parts import LanguageModel, SpeechToText, TextToSpeech
 from pipelines.providers import anthropic, google
 from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel
+from pipelines.providers.compatible import HOMES, compatible_base_url, speech_account
 from pipelines.providers.deepgram_stt import DeepgramSpeechToText
 from pipelines.providers.deepgram_tts import DeepgramTextToSpeech
 from pipelines.providers.deepgram_tts import voice_for as deepgram_voice_for
@@ -21,34 +22,24 @@ from pipelines.providers.deepgram_wire import HOME as DEEPGRAM_HOME
 from pipelines.providers.deepgram_wire import deepgram_at
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.google import GoogleConnection, GoogleModel
+from pipelines.providers.http_account import HttpAccount
 from pipelines.providers.moonshine import MoonshineSpeechToText
 from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection
+from pipelines.providers.openai_tts import SPEAKERS, SpeechServer, speech_fields
 from pipelines.providers.pico import VOICES, PicoTextToSpeech, voice_for
 from pipelines.providers.script import parse_script
 from pipelines.providers.scripted import ECHO, ScriptedLanguageModel
+from pipelines.providers.transcription import MODELS, TranscriptionServer
 from pipelines.providers.wire import Place
 
 DEFAULT_LANGUAGE = "en-US"
 
-# Where each vendor of chat completions is, and whether it asks for a key.
-_CHAT = {
-    "openai": ("https://api.openai.com/v1", True),
-    "groq": ("https://api.groq.com/openai/v1", True),
-    "ollama": ("http://127.0.0.1:11434/v1", False),
-}
-LANGUAGE_MODELS = (*_CHAT, "anthropic", "google", "scripted")
-SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux")
-TEXT_TO_SPEECH = ("pico", "espeak", "deepgram")
+CHAT = ("openai", "groq", "ollama")
+"""The vendors of chat completions."""
 
-
-def chat_base_url(provider: str, base_url: str | None) -> str | None:
-    """Where ``provider``'s chat completions are; None if it has none. A base URL without a path gets the vendor's."""
-    if provider not in _CHAT:
-        return None
-    home, _ = _CHAT[provider]
-    if not base_url:
-        return home
-    return base_url.rstrip("/") + urlsplit(home).path if urlsplit(base_url).path in ("", "/") else base_url
+LANGUAGE_MODELS = (*CHAT, "anthropic", "google", "scripted")
+SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", *MODELS)
+TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", *SPEAKERS)
 
 
 class _Closeable(Protocol):
@@ -66,8 +57,10 @@ class Registry:
         self._connections: dict[str, OpenAIConnection] = {}
         self._anthropic: AnthropicConnection | None = None
         self._google: GoogleConnection | None = None
+        self._speech: dict[str, HttpAccount] = {}
         self._recognisers: dict[tuple[str, str | None], SpeechToText] = {}  # by vendor and model
-        self._voices: dict[tuple[str, str, str | None], TextToSpeech] = {}  # by vendor, voice and model
+        # By vendor, voice, model, and what else is in its requests.
+        self._voices: dict[tuple[str, str, str | None, str], TextToSpeech] = {}
 
     def language_model(self, model_name: str, options: Mapping[str, Any]) -> LanguageModel:
         """The model that ``[handler:]provider/model`` names."""
@@ -81,7 +74,7 @@ class Registry:
             if "script" not in options:
                 raise ValueError(f"{model_name} needs its script in options.script; scripted/echo needs none")
             return ScriptedLanguageModel(parse_script(options["script"]))
-        if provider in _CHAT:
+        if provider in CHAT:
             return OpenAIChatModel(self._connection(provider), model, temperature=options.get("temperature"))
         if provider == "anthropic":
             if self._anthropic is None:
@@ -108,6 +101,8 @@ class Registry:
                 return MoonshineSpeechToText()
             case "deepgram" | "deepgram-flux":
                 return DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux", model=model)
+            case _ if vendor in MODELS:
+                return TranscriptionServer(self._speech_account(vendor), model or MODELS[vendor])
             case _:
                 raise ValueError(f"there is no stt.vendor {vendor!r}; there are {', '.join(SPEECH_TO_TEXT)}")
 
@@ -118,17 +113,21 @@ class Registry:
         voice: str | None = None,
         *,
         model: str | None = None,
+        vendor_specific: Mapping[str, Any] | None = None,
     ) -> TextToSpeech:
-        """With no vendor named, Pico where it was built and has a voice for the language, else espeak-ng."""
+        """With no vendor named, Pico where it was built and has a voice for the language, else espeak-ng.
+        ``vendor_specific`` are options in vendors' own words, by their names."""
         language = language or DEFAULT_LANGUAGE
         if vendor is None:
             vendor = "pico" if find_spec("ttspico") and (voice in VOICES or voice_for(language)) else "espeak"
         voice = voice or _own_voice(vendor, language)
-        if (vendor, voice, model) not in self._voices:
-            self._voices[vendor, voice, model] = self._make_voice(vendor, voice, model)
-        return self._voices[vendor, voice, model]
+        more = speech_fields(vendor, vendor_specific or {}) if vendor in SPEAKERS else {}
+        key = vendor, voice, model, json.dumps(more, sort_keys=True)
+        if key not in self._voices:
+            self._voices[key] = self._make_voice(vendor, voice, model, more)
+        return self._voices[key]
 
-    def _make_voice(self, vendor: str, voice: str, model: str | None) -> TextToSpeech:
+    def _make_voice(self, vendor: str, voice: str, model: str | None, more: Mapping[str, Any]) -> TextToSpeech:
         match vendor:
             case "pico":
                 _refuse_model("tts", vendor, model)
@@ -139,17 +138,23 @@ class Registry:
             case "deepgram":
                 _refuse_model("tts", vendor, model, "its voices are models: name one in tts.voice")
                 return DeepgramTextToSpeech(self._deepgram(), voice)
+            case _ if vendor in SPEAKERS:
+                speaker = SPEAKERS[vendor]
+                account = self._speech_account(vendor)
+                return SpeechServer(account, model or speaker.model, voice, more={**speaker.more, **more})
             case _:
                 raise ValueError(f"there is no tts.vendor {vendor!r}; there are {', '.join(TEXT_TO_SPEECH)}")
 
     async def close_all(self) -> None:
         """Close what was opened; the registry can be used again afterwards."""
         parts: list[_Closeable] = [*self._recognisers.values(), *self._voices.values(), *self._connections.values()]
+        parts += self._speech.values()
         parts += [connection for connection in (self._anthropic, self._google) if connection is not None]
         self._anthropic = self._google = None
         self._recognisers.clear()
         self._voices.clear()
         self._connections.clear()
+        self._speech.clear()
         for part in parts:
             await part.close()
 
@@ -161,18 +166,27 @@ class Registry:
 
     def _connection(self, provider: str) -> OpenAIConnection:
         if provider not in self._connections:
-            home, wants_key = _CHAT[provider]
-            key, base_url = self._account(provider, home, wants_key=wants_key)
-            url = chat_base_url(provider, base_url) or home
-            self._connections[provider] = OpenAIConnection(provider, api_key=key, base_url=url)
+            key, base_url = self._compatible(provider)
+            self._connections[provider] = OpenAIConnection(provider, api_key=key, base_url=base_url)
         return self._connections[provider]
+
+    def _speech_account(self, vendor: str) -> HttpAccount:
+        if vendor not in self._speech:
+            key, base_url = self._compatible(vendor)
+            self._speech[vendor] = speech_account(vendor, api_key=key, base_url=base_url)
+        return self._speech[vendor]
+
+    def _compatible(self, vendor: str) -> tuple[str, str]:
+        home = HOMES[vendor]
+        key, base_url = self._account(vendor, home.url, wants_key=home.wants_key)
+        return key, compatible_base_url(vendor, base_url) or home.url
 
     def _account(self, vendor: str, home: str, *, wants_key: bool = True) -> tuple[str, str]:
         """The key and the base URL. A base URL alone is enough, for servers without keys."""
         base_url = self._env.get(f"{vendor.upper()}_BASE_URL") or None
         key = self._env.get(f"{vendor.upper()}_API_KEY", "")
         if wants_key and not key and not base_url:
-            raise ValueError(f"models of {vendor} need {vendor.upper()}_API_KEY in the environment")
+            raise ValueError(f"{vendor} needs {vendor.upper()}_API_KEY in the environment")
         return key, base_url or home
 
 
@@ -186,6 +200,10 @@ def _own_voice(vendor: str, language: str) -> str:
         case "deepgram":
             if not (voice := deepgram_voice_for(language)):
                 raise ValueError(f"deepgram has no voice of its own for {language!r} here; name one in tts.voice")
+            return voice
+        case _ if vendor in SPEAKERS:
+            if not (voice := SPEAKERS[vendor].voice_for(language)):
+                raise ValueError(f"{vendor} has no voice of its own for {language!r} here; name one in tts.voice")
             return voice
         case _:
             return language

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
+from typing import Any
 
 from media.audio import FRAME_SECONDS, PCM_8K, PCM_16K
 from pipelines.parts import SpeechAudio, SpeechEvent, TextToSpeech, Transcript, TranscriptListener
@@ -118,6 +119,7 @@ class Parts(Registry):
         voice: str | None = None,
         *,
         model: str | None = None,
+        vendor_specific: Mapping[str, Any] | None = None,
     ) -> Voice:
         return self._voice
 

@@ -71,10 +71,10 @@ def test_models_by_name() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("openai/gpt-4o", {}, "need OPENAI_API_KEY"),
-        ("groq/x", {}, "need GROQ_API_KEY"),
-        ("anthropic/claude", {}, "need ANTHROPIC_API_KEY"),
-        ("google/gemini", {}, "need GEMINI_API_KEY"),
+        ("openai/gpt-4o", {}, "needs OPENAI_API_KEY"),
+        ("groq/x", {}, "needs GROQ_API_KEY"),
+        ("anthropic/claude", {}, "needs ANTHROPIC_API_KEY"),
+        ("google/gemini", {}, "needs GEMINI_API_KEY"),
         ("acme/x", {}, "no provider 'acme' of models; there are openai, groq, ollama, anthropic, google, scripted"),
         ("openai", {}, "write provider/model"),
         ("scripted/dentist", {}, "needs its script in options.script"),
@@ -122,7 +122,7 @@ async def test_the_voice_without_a_vendor_is_pico_where_it_can(monkeypatch: pyte
         ({"vendor": "deepgram", "model": "aura-2"}, r"deepgram takes no tts\.model; its voices are models"),
     ],
 )
-def test_voices_that_do_not_exist(arguments: dict[str, str], sentence: str) -> None:
+def test_voices_that_do_not_exist(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Registry({}).text_to_speech(**arguments)
 
