@@ -12,6 +12,7 @@ from jambonz.simulator.report import (
     AgentSpeech,
     Answered,
     CallEvent,
+    DialProgress,
     Ended,
     Note,
     SocketClosed,
@@ -99,6 +100,8 @@ def telephone_line(event: CallEvent, started: float) -> str | None:
             text = "the agent speaks" if speaking else "the agent is silent"
         case Note(_, text):
             pass
+        case DialProgress(_, dialled, call_status):
+            text = f"{dialled.party}: {call_status}"
         case Ended(_, by, sip_status, reason):
             text = f"over: ended by {by}" if sip_status == 200 else f"over: {sip_status} {reason}"
         case _:

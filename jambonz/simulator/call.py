@@ -11,6 +11,7 @@ from typing import Any
 from jambonz.simulator.call_info import SIP_REASONS, CallInfo, snake_case_keys
 from jambonz.simulator.caller import Caller
 from jambonz.simulator.line import Line
+from jambonz.simulator.outcomes import DialOutcome, Outcomes, ReferOutcome
 from jambonz.simulator.pacing import Pacer
 from jambonz.simulator.report import (
     AgentSpeech,
@@ -36,39 +37,6 @@ ANSWER_SECONDS = 0.02
 
 LAST_HOOKS_SECONDS = 60.0
 """How long the end of a call waits for its last hooks, each of which has its own, shorter limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class DialOutcome:
-    """What becomes of a ``dial``: who is rung answers (``completed``) and talks for a while, or does not."""
-
-    call_status: str = "completed"
-    sip_status: int = 200
-    ring_seconds: float = 1.0
-    talk_seconds: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReferOutcome:
-    """What becomes of a ``sip:refer``: the answer to it, and the referred call's final status (None: no news of it).
-
-    After a final 200 the far end hangs up.
-    """
-
-    status: int = 202
-    final: int | None = 200
-    seconds: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """The scripted fates of verbs that need others than the caller. Lists are used up in order, the last one again
-    and again."""
-
-    dials: tuple[DialOutcome, ...] = (DialOutcome(),)
-    refers: tuple[ReferOutcome, ...] = (ReferOutcome(),)
-    sip_request_status: int = 200
-    play_seconds: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +205,15 @@ class CallSession:
             return False
         return True
 
+    async def until(self, event: asyncio.Event, seconds: float | None = None) -> None:
+        """Let time pass until ``event``, or until the verb was killed."""
+        waits = [asyncio.ensure_future(waited.wait()) for waited in (event, self.killed)]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def action(self, hook: Any, results: dict[str, Any] | None = None, verb_id: Any = None) -> None:
         """Post an action hook, if there is one; a non-empty array in the answer replaces the application.
 
@@ -248,6 +225,13 @@ class CallSession:
         answer = await self.post("verb:hook", hook, self.info.hook_payload(extra))
         if isinstance(answer, list) and answer and not self.gone.is_set():
             self.replace(parse_verbs(answer))
+
+    async def try_action(self, hook: Any, results: dict[str, Any], verb_id: Any = None) -> None:
+        """An action hook whose failure is only logged: the next verb runs."""
+        try:
+            await self.action(hook, results, verb_id)
+        except (HookFailed, Refused) as error:
+            self.note(f"an action hook failed, and the next verb runs: {error}")
 
     async def redirect(self, call_hook: Any) -> None:
         """Live call control (REST: ``PUT /Calls/{sid}`` with ``call_hook``): other verbs instead of all that is left.

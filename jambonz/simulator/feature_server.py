@@ -17,9 +17,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jambonz.simulator.call import CallSession, Outcomes, Settings
+from jambonz.simulator.call import CallSession, Settings
 from jambonz.simulator.call_info import CallInfo
 from jambonz.simulator.caller import Caller
+from jambonz.simulator.outcomes import Outcomes
 from jambonz.simulator.pacing import Pacer
 from jambonz.simulator.report import CallEvent, CallReport
 from jambonz.simulator.running import run_verb

@@ -1,15 +1,22 @@
 """The sound of one call: the caller on one side, the caller's ear on the other, and between them the media module of a
-listen verb, while there is one."""
+listen verb, or somebody else, while there is one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from jambonz.simulator.caller import Caller
 from jambonz.simulator.ear import Ear
 from jambonz.simulator.media_module import MediaModule
 from jambonz.simulator.transport import ServiceSocket
 from media.audio import FRAME_SECONDS
+
+
+class Party(Protocol):
+    """Somebody at the other end of the line."""
+
+    def frame(self, now: float, packet: bytes | None) -> bytes: ...
 
 
 class Line:
@@ -27,6 +34,7 @@ class Line:
         on_hang_up: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
+        self.format = caller.format
         self.ear = Ear(caller.format.rate, keep_audio=keep_audio)
         self.said = bytearray()
         self.now = 0.0
@@ -41,6 +49,7 @@ class Line:
         self._agent_audible = False
         self._module: MediaModule | None = None
         self._socket: ServiceSocket | None = None
+        self._other: Party | None = None
 
     def connect(self, module: MediaModule, socket: ServiceSocket) -> None:
         """From now on the module hears the caller and plays to the ear."""
@@ -48,6 +57,10 @@ class Line:
 
     def disconnect(self) -> None:
         self._module = self._socket = None
+
+    def bridge(self, other: Party | None) -> None:
+        """From now on the caller and ``other`` hear each other; None: not any more."""
+        self._other = other
 
     # For the pacer
 
@@ -57,7 +70,9 @@ class Line:
         if self._keep_audio:
             self.said += packet or self._silence
         module, socket = self._module, self._socket
-        if module is None or socket is None:
+        if self._other is not None:
+            self.ear.hear(now, self._other.frame(now, packet), 0)
+        elif module is None or socket is None:
             self.ear.hear(now, self._silence, 0)
         else:
             if packet is not None:

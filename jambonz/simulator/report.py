@@ -82,6 +82,36 @@ class Note:
     text: str
 
 
+@dataclass(slots=True)
+class Dialled:
+    """Somebody whom ``dial`` rang. ``call_status`` and ``sip_status`` are those of the end."""
+
+    call_sid: str
+    party: str
+    caller_id: str
+    headers: dict[str, str]
+    rang: float
+    answered: float | None = None
+    ended: float | None = None
+    call_status: str = ""
+    sip_status: int = 0
+    ear: Ear | None = None
+    """What was heard there, once there was an answer."""
+
+    @property
+    def heard(self) -> bytes:
+        return self.ear.heard_audio() if self.ear is not None else b""
+
+
+@dataclass(frozen=True, slots=True)
+class DialProgress:
+    """A change of state of somebody who is rung."""
+
+    at: float
+    dialled: Dialled
+    call_status: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     at: float
@@ -100,6 +130,7 @@ CallEvent = (
     | StepStarted
     | AgentSpeech
     | Note
+    | DialProgress
     | Ended
 )
 
@@ -122,6 +153,7 @@ class CallReport:
     steps: list[StepRecord] = field(default_factory=list)
     hooks: list[HookRecord] = field(default_factory=list)
     events: list[CallEvent] = field(default_factory=list)
+    dials: list[Dialled] = field(default_factory=list)
 
     @property
     def format(self) -> AudioFormat:

@@ -7,20 +7,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jambonz.simulator.call import CallSession
-from jambonz.simulator.call_info import SIP_REASONS, CallInfo
+from jambonz.simulator.call_info import SIP_REASONS
+from jambonz.simulator.dialling import dial
 from jambonz.simulator.listening import SETUP_SECONDS, Listening
 from jambonz.simulator.report import SocketClosed, SocketFailed, SocketOpened
 from jambonz.simulator.requestor import HookFailed
-from jambonz.simulator.specs import Properties, Refused
+from jambonz.simulator.specs import Properties
 from jambonz.simulator.transport import SocketRefused
 
 CHARACTERS_PER_SECOND = 15.0
 """The pace of a text-to-speech voice."""
 
 BEEP_SECONDS = 0.5
-TRYING_SECONDS = 0.1
-"""From the INVITE of a ``dial`` to the first sign of ringing."""
-
 NOTIFY_SECONDS = 15.0
 """How long ``sip:refer`` waits for news of the referred call."""
 
@@ -38,14 +36,6 @@ async def run_verb(call: CallSession, name: str, properties: Properties) -> None
         await call.idle()
     else:
         call.note(f"{name} is not simulated: it does nothing")
-
-
-async def _caught(call: CallSession, properties: Properties, results: dict[str, Any]) -> None:
-    """An action hook whose failure is only logged: the next verb runs."""
-    try:
-        await call.action(properties.get("actionHook"), results, properties.get("id"))
-    except (HookFailed, Refused) as error:
-        call.note(f"an action hook failed, and the next verb runs: {error}")
 
 
 async def _answer(call: CallSession, _: Properties) -> None:
@@ -75,19 +65,10 @@ async def _listen(call: CallSession, properties: Properties) -> None:
     else:
         call.emit(SocketOpened(call.now, listening.url))
         try:
-            await _first_of(properties.get("maxLength"), listening.done, call.killed)
+            await call.until(listening.done, properties.get("maxLength"))
         finally:
             listening.close()
-    await _caught(call, properties, listening.results())
-
-
-async def _first_of(seconds: float | None, *events: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+    await call.try_action(properties.get("actionHook"), listening.results(), properties.get("id"))
 
 
 async def _say(call: CallSession, properties: Properties) -> None:
@@ -138,7 +119,7 @@ async def _gather(call: CallSession, properties: Properties) -> None:
 
     call.line.on_key = on_key
     try:
-        await _first_of(properties.get("timeout", 5), finished, call.killed)
+        await call.until(finished, properties.get("timeout", 5))
     finally:
         call.line.on_key = lambda _digit, _ms: None
     results = {"reason": "dtmfDetected", "digits": digits} if digits else {"reason": "timeout"}
@@ -157,49 +138,6 @@ async def _redirect(call: CallSession, properties: Properties) -> None:
     await call.action(properties["actionHook"])
 
 
-async def _dial(call: CallSession, properties: Properties) -> None:
-    outcome = call.next_dial()
-    target = properties["target"][0] if properties["target"] else {}
-    party = target.get("number") or target.get("sipUri") or target.get("name") or ""
-    leg = CallInfo(
-        from_=properties.get("callerId") or call.info.from_,
-        to=party,
-        direction="outbound",
-        account_sid=call.info.account_sid,
-        application_sid=call.info.application_sid,
-        trace_id=call.info.trace_id,
-        parent_call_sid=call.info.call_sid,
-        customer_data=properties.get("tag"),
-    )
-    if not properties.get("answerOnBridge"):
-        await call.ensure_media()
-    leg.set_status("trying", 100)
-    call.send_status(leg)
-    await call.idle(TRYING_SECONDS)
-    leg.set_status("ringing", 180)
-    call.send_status(leg)
-    abandoned = await call.idle(min(outcome.ring_seconds, float(properties.get("timeout") or 60)))
-    if outcome.call_status == "completed" and not abandoned:
-        await call.ensure_media()
-        leg.set_status("in-progress", 200)
-        call.send_status(leg)
-        await call.idle(min(outcome.talk_seconds, float(properties.get("timeLimit") or outcome.talk_seconds)))
-        leg.duration = int(outcome.talk_seconds)
-        leg.set_status("completed", 200)
-    elif abandoned:
-        leg.set_status("no-answer", 487)
-    else:
-        leg.set_status(outcome.call_status, outcome.sip_status)
-    call.send_status(leg)
-    results = {
-        "dialCallStatus": leg.call_status,
-        "dialSipStatus": leg.sip_status,
-        "dialCallSid": leg.call_sid,
-        "dialSbcCallid": leg.sbc_callid,
-    }
-    await _caught(call, properties, results)
-
-
 async def _sip_refer(call: CallSession, properties: Properties) -> None:
     if not call.answered:
         call.note("sip:refer needs an answered call, and does nothing")
@@ -215,7 +153,7 @@ async def _sip_refer(call: CallSession, properties: Properties) -> None:
             results["finalReferredCallStatus"] = outcome.final
             if outcome.final == 200:
                 asyncio.get_running_loop().call_later(BYE_AFTER_REFER_SECONDS, call.hang_up)
-    await _caught(call, properties, results)
+    await call.try_action(properties.get("actionHook"), results, properties.get("id"))
     if results.get("finalReferredCallStatus") == 200:
         await call.gone.wait()
 
@@ -240,7 +178,8 @@ async def _sip_decline(call: CallSession, properties: Properties) -> None:
 
 async def _sip_request(call: CallSession, properties: Properties) -> None:
     status = call.settings.outcomes.sip_request_status
-    await _caught(call, properties, {"result": "success", "sipStatus": status})
+    results = {"result": "success", "sipStatus": status}
+    await call.try_action(properties.get("actionHook"), results, properties.get("id"))
 
 
 async def _hangup(call: CallSession, _: Properties) -> None:
@@ -258,7 +197,7 @@ async def _dtmf(call: CallSession, properties: Properties) -> None:
 
 _RUNNERS: dict[str, Callable[[CallSession, Properties], Awaitable[None]]] = {
     "answer": _answer,
-    "dial": _dial,
+    "dial": dial,
     "dtmf": _dtmf,
     "gather": _gather,
     "hangup": _hangup,

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from jambonz.signature import verify
-from jambonz.simulator.call import DialOutcome, Outcomes, ReferOutcome
-from jambonz.simulator.caller import Caller, Dtmf, HangUp, LosePackets, Phone, Step, Wait
+from jambonz.simulator.caller import Caller, Dtmf, HangUp, LosePackets, Phone, Speak, Step, Wait
 from jambonz.simulator.ear import Ear
 from jambonz.simulator.feature_server import SimulatedJambonz
-from jambonz.simulator.report import CallReport, Note, SocketClosed, SocketFailed
+from jambonz.simulator.outcomes import DialOutcome, Outcomes, ReferOutcome
+from jambonz.simulator.report import CallReport, Dialled, Note, SocketClosed, SocketFailed
 from jambonz.simulator.transport import HookResponse
 from tests.clock import run_virtual
 from tests.jambonz.simulator.service import LISTEN, Leg, Service, tone
@@ -288,6 +288,70 @@ def test_a_caller_who_hangs_up_while_dial_rings() -> None:
     report = call(service, Wait(0.5), HangUp())
     assert service.posted("/next")[0]["dial_call_status"] == "no-answer"
     assert report.ended_by == "caller"
+
+
+DIAL = {"verb": "dial", "target": [{"type": "phone", "number": "+44123"}], "callerId": "+44999", "actionHook": "/next"}
+
+
+def dialled(outcome: DialOutcome, *steps: Step, **properties: Any) -> tuple[Service, CallReport, Dialled]:
+    service = Service([{"verb": "answer"}, DIAL | properties, {"verb": "say", "text": "after"}])
+    report = call(service, *steps, jambonz=service.jambonz(outcomes=Outcomes(dials=(outcome,))))
+    [one] = report.dials
+    assert one.ended is not None, "nobody is left ringing or talking"
+    result = service.posted("/next")[0]
+    assert (result["dial_call_status"], result["dial_sip_status"]) == (one.call_status, one.sip_status)
+    return service, report, one
+
+
+def test_who_is_dialled_and_the_caller_hear_each_other() -> None:
+    talk = DialOutcome(ring_seconds=2.0, talk_seconds=3.0, steps=(Wait(1), Speak(tone(500))))
+    service, report, one = dialled(talk, Wait(4), Speak(tone(600)), headers={"X-Why": "test"})
+    assert (one.party, one.caller_id, one.headers) == ("+44123", "+44999", {"X-Why": "test"})
+    assert one.ear is not None
+    assert one.answered is not None
+    assert one.answered == pytest.approx(2.13, abs=0.05)
+    [theirs] = report.ear.utterances()
+    assert theirs.seconds == pytest.approx(0.5, abs=0.03)
+    assert theirs.start == pytest.approx(one.answered + 1, abs=0.03)
+    [ours] = one.ear.utterances()
+    assert ours.seconds == pytest.approx(0.6, abs=0.03)
+    assert one.ended == pytest.approx(one.answered + 4.5, abs=0.05), "who was dialled hangs up"
+    assert service.posted("/jambonz/status")[-2]["duration"] == 4
+    assert "say: after" in notes(report)
+
+
+@pytest.mark.parametrize("status", [480, 603])
+def test_who_is_dialled_declines(status: int) -> None:
+    _, report, one = dialled(DialOutcome("failed", status, ring_seconds=0.5))
+    assert (one.call_status, one.answered) == ("failed", None)
+    assert "say: after" in notes(report)
+
+
+def test_dial_rings_no_longer_than_its_timeout() -> None:
+    service, report, one = dialled(DialOutcome(ring_seconds=40), timeout=7)
+    assert (one.call_status, one.sip_status, one.answered) == ("no-answer", 487, None)
+    assert one.ended == pytest.approx(one.rang + 7.1, abs=0.05)
+    assert "in-progress" not in [hook["call_status"] for hook in service.posted("/jambonz/status")[2:]]
+    assert "say: after" in notes(report)
+
+
+def test_the_talk_that_dial_began_has_a_time_limit() -> None:
+    _, report, one = dialled(DialOutcome(talk_seconds=30), timeLimit=4)
+    assert one.answered is not None
+    assert one.ended == pytest.approx(one.answered + 4, abs=0.05)
+    assert "say: after" in notes(report)
+
+
+def test_the_caller_hangs_up_on_who_was_dialled() -> None:
+    _, report, one = dialled(DialOutcome(talk_seconds=30), Wait(5), HangUp())
+    assert (one.call_status, one.ended) == ("completed", report.ended)
+    assert report.ended_by == "caller"
+    assert "say: after" not in notes(report)
+
+
+def test_a_caller_who_hangs_up_leaves_nobody_ringing() -> None:
+    _, report, one = dialled(DialOutcome(ring_seconds=20), Wait(5), HangUp())
+    assert (one.call_status, one.sip_status, one.ended) == ("no-answer", 487, report.ended)
 
 
 def test_a_refer_that_succeeds_ends_with_the_far_ends_bye() -> None:

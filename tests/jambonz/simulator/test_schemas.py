@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from jambonz.simulator.call import DialOutcome, Outcomes
 from jambonz.simulator.caller import Caller, Dtmf, HangUp, Wait
+from jambonz.simulator.outcomes import DialOutcome, Outcomes
 from tests.clock import run_virtual
 from tests.jambonz.simulator.service import LISTEN, Service
 
