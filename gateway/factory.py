@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from gateway import metrics
+from gateway.parts import cascade_parts
 from gateway.realtime import RealtimeModels, http_tools, is_realtime
 from gateway.session import CallSession
 from gateway.settings import PROVIDERS, Settings
@@ -16,7 +18,8 @@ from media.echo import EchoGate
 from media.silero import SileroModel, load_model
 from media.vad import VoiceActivity
 from pipelines.agent import AgentDefinition
-from pipelines.cascade import Cascade, CascadeParts
+from pipelines.breaker import OPEN_SECONDS, Breakers
+from pipelines.cascade import Cascade
 from pipelines.parts import ProviderError, TextToSpeech
 from pipelines.pipeline import Pipeline
 from pipelines.providers.registry import Registry
@@ -41,6 +44,7 @@ class ProviderFactory:
         self._registry = registry
         self._realtime = realtime or RealtimeModels({})
         self._silero = silero
+        self._breakers = Breakers(_on_opened)
         self._semantic = semantic
 
     @classmethod
@@ -58,8 +62,7 @@ class ProviderFactory:
         session: CallSession,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> Pipeline:
-        agent, options = listener.agent, listener.agent.options
-        model, stt, tts = agent.model, options.stt, options.tts
+        agent, model = listener.agent, listener.agent.model
         clock, metadata = asyncio.get_running_loop().time, listener.options.metadata
         if is_realtime(model):
             return Realtime(
@@ -74,17 +77,9 @@ class ProviderFactory:
             )
         if model.handler != "jambonz":
             raise ProviderError(model.handler, "bad_request", f"this service has no handler {model.handler!r} yet")
-        try:
-            parts = CascadeParts(
-                stt=self._registry.speech_to_text(stt.vendor, model=stt.model),
-                llm=self._registry.language_model(agent.model_name, _model_options(agent)),
-                tts=self._registry.text_to_speech(
-                    tts.vendor, tts.language, tts.voice, model=tts.model, vendor_specific=options.vendor_specific
-                ),
-                semantic=self._semantic_for(agent),
-            )
-        except ValueError as error:
-            raise ProviderError(model.provider, "bad_request", str(error)) from None
+        parts = cascade_parts(
+            agent, self._registry, session.on_event, breakers=self._breakers, semantic=self._semantic_for(agent)
+        )
         return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=metadata)
 
     def _own_voice(self, agent: AgentDefinition) -> TextToSpeech:
@@ -143,6 +138,7 @@ def provider_environment(settings: Settings) -> dict[str, str]:
     return environment
 
 
-def _model_options(agent: AgentDefinition) -> dict[str, Any]:
-    options = {"temperature": agent.options.temperature, "script": agent.options.script}
-    return {name: value for name, value in options.items() if value is not None}
+def _on_opened(part: str, provider: str) -> None:
+    """A provider fails again and again: for a while the calls of this process go elsewhere, where they can."""
+    metrics.circuits_opened.labels(part, provider).inc()
+    log.warning("a provider is not asked for a while", part=part, provider=provider, seconds=OPEN_SECONDS)

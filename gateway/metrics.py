@@ -47,6 +47,11 @@ guesses = Counter("trunkline_guesses", "Answers prepared before the turn was cer
 underruns = Counter("trunkline_underruns", "Gaps in the middle of a phrase at the caller's ear.", ["cause"])
 underrun_seconds = Counter("trunkline_underrun_seconds", "How long they lasted together.")
 provider_errors = Counter("trunkline_provider_errors", "Failures of providers.", ["part", "provider", "kind"])
+circuits_opened = Counter(
+    "trunkline_circuits_opened",
+    "Providers not asked for a while: they failed again and again.",
+    ["part", "provider"],
+)
 watchdogs = Counter("trunkline_watchdogs", "Silence where there should have been none, by what was missing.", ["what"])
 model_notes = Counter("trunkline_model_notes", "What realtime models did, or was done for them.", ["what"])
 tool_calls = Counter("trunkline_tool_calls", "Tools run.")

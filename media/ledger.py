@@ -5,6 +5,7 @@ Rule 1 of the house: whoever wants to know what the caller heard asks here, and 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,6 +86,19 @@ class Segment:
             rest = len(self.audio) % self._frame_bytes
             if rest:
                 self.audio += bytes(self._frame_bytes - rest)
+
+    def break_off(self) -> str:
+        """No more sound will come, and there is not all of it: keep it to the end of a word, as far as it is not out
+        yet. Returns the words that somebody else has to say; the segment's text is what is left."""
+        if self.closed or self.cancelled:
+            return ""
+        seconds, sent = len(self.audio) / self._frame_bytes * FRAME_SECONDS, self.sent * FRAME_SECONDS
+        end, said, rest = self.spoken.cut(bytes(self.audio[: self.frames * self._frame_bytes]), seconds, sent)
+        del self.audio[max(self.sent, math.ceil(end / FRAME_SECONDS - 0.01)) * self._frame_bytes :]
+        self.spoken.text = said
+        del self.spoken.timings[len(said.split()) :]
+        self.close()
+        return rest
 
     def next_frames(self, count: int) -> bytes:
         """The next frames to send, of which there have to be so many."""

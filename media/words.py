@@ -26,6 +26,9 @@ LOOK_BACK = 0.5
 GAP_SHARE = 0.15
 """Sound below this share of the loudest around it separates words."""
 
+_ROUNDING = 0.011
+"""Vendors' timings are of whole hundredths of a second, and frames of 20 ms end where they end."""
+
 _QUIET = 0.03
 """Sound below this share of the phrase's loudest 20 ms is a pause between words."""
 
@@ -60,6 +63,26 @@ class Spoken:
         voiced_before, voiced = self._voiced_seconds(audio, seconds)
         total = max(voiced, len(self.text) / SPEECH_RATE) if self._unfinished(audio, seconds) else voiced
         return " ".join(words[: _words_in(words, voiced_before / total if total else 0.0)])
+
+    def cut(self, audio: bytes, seconds: float, sent: float) -> tuple[float, str, str]:
+        """The sound stops after ``seconds`` of the phrase, ``sent`` of which are out already: up to where it is of use
+        (never less than ``sent``), the words up to there, and those that are still to be said.
+
+        Where the timings are known this is exact. Else it is an estimate, and rather says a word twice than not at all.
+        """
+        words = self.text.split()
+        if self.timings:
+            count, end = 0, 0.0
+            for timing in self.timings[: len(words)]:
+                if timing.end > seconds + _ROUNDING:
+                    break
+                count, end = count + 1, timing.end
+        else:
+            end = self.word_start(audio, seconds)
+            count = len(self.heard(audio, end).split())
+            if end <= sent:
+                count = len(self.heard(audio, sent).split())
+        return max(end, sent), " ".join(words[:count]), " ".join(words[count:])
 
     def word_start(self, audio: bytes, seconds: float) -> float:
         """Where the word begins that sounds at ``seconds``, at most :data:`LOOK_BACK` before; else ``seconds`` itself.

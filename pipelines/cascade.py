@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from media.audio import AudioFormat
 from media.playout import (
@@ -22,8 +22,10 @@ from media.playout import (
     PlayoutUnderrun,
 )
 from pipelines.agent import AgentDefinition
+from pipelines.breaker import Breakers
 from pipelines.completeness import asks, digits_asked
 from pipelines.digits import DigitCollector
+from pipelines.early import EarlyWords
 from pipelines.ears import Ears, VoiceDetector
 from pipelines.endpointing import Endpointing
 from pipelines.events import (
@@ -45,6 +47,7 @@ from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
 from pipelines.parts import LanguageModel, ProviderError, SpeechToText, TextToSpeech
 from pipelines.phrasebook import phrases
 from pipelines.providers.smart_turn import SemanticDetector
+from pipelines.standby import Standby
 from pipelines.tools import Toolbox
 from pipelines.turn_events import (
     Interrupted,
@@ -65,6 +68,20 @@ MAX_FAILURES = 3
 
 
 RECOGNISER_SECONDS = 10.0
+MODEL_READY_SECONDS = VOICE_READY_SECONDS = 4.0
+"""The longest that each may take to get ready, before the next one is tried."""
+
+HURRY_SECONDS = 1.0
+"""The caller has heard nothing for so long, and an answer is due: a voice that makes no sound is not waited for."""
+
+PATIENCE_SECONDS = 2.2
+"""And is asked for a moment after so long, again and again."""
+
+ESCALATE_AFTER = 2
+"""Fillers, before those of the escalation."""
+
+MAX_DEAF = 3
+"""Turns in a row of which the recogniser heard nothing: after these the call ends."""
 
 CHORES_SECONDS = 0.05
 """Between looks at the clocks of turns without frames, of keys, of silence and of the call's length: there are hundreds
@@ -81,6 +98,14 @@ class CascadeParts:
     tts: TextToSpeech
     semantic: SemanticDetector | None = None
     """Judges by the melody whether a turn is over, where one is installed."""
+    more_stts: Sequence[SpeechToText] = ()
+    more_llms: Sequence[LanguageModel] = ()
+    more_ttss: Sequence[TextToSpeech] = ()
+    """Who steps in, in this order, where the first one fails."""
+    quick: LanguageModel | None = None
+    """Finds the first words of answers."""
+    breakers: Breakers | None = None
+    """The process's."""
 
 
 class Cascade:
@@ -98,6 +123,9 @@ class Cascade:
     ) -> None:
         self._agent = agent
         self._parts = parts
+        self._models = Standby("llm", [parts.llm, *parts.more_llms], breakers=parts.breakers, clock=clock)
+        self._voices = Standby("tts", [parts.tts, *parts.more_ttss], breakers=parts.breakers, clock=clock)
+        self._recognisers = Standby("stt", [parts.stt, *parts.more_stts], breakers=parts.breakers, clock=clock)
         self._host = host
         self._spawn = spawn
         self._clock = clock
@@ -119,6 +147,9 @@ class Cascade:
         self._started_at = 0.0
         self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
+        self._silent_since = 0.0  # the caller has heard nothing since then
+        self._consoled = 0  # times that the caller was asked for a moment, in this silence
+        self._deaf = 0
         self._ending = False
         self._end_by: float | None = None
         self._failures = 0
@@ -136,17 +167,30 @@ class Cascade:
         Returns once the greeting can be spoken; the recogniser may take until it was heard.
         """
         _ = self._spawn(self._prepare_to_hear())  # the call's task group waits for it
-        await asyncio.gather(self._parts.llm.prepare(), self._parts.tts.prepare())
+        await asyncio.gather(
+            self._ready("llm", self._models, MODEL_READY_SECONDS), self._ready("tts", self._voices, VOICE_READY_SECONDS)
+        )
+
+    async def _ready(self, part: Literal["stt", "llm", "tts"], standby: Standby[Any], seconds: float) -> None:
+        """The first of them that gets ready is the one. Raises the last one's :class:`ProviderError`."""
+        for left in reversed(range(standby.count)):
+            name = standby.current.name
+            try:
+                try:
+                    async with asyncio.timeout(seconds):
+                        await standby.current.prepare()
+                except TimeoutError:
+                    raise ProviderError(name, "timeout", f"it was not ready within {seconds:g} s") from None
+            except ProviderError as error:
+                if not standby.failed(error) or not left:
+                    raise
+                self._host.on_event(PartFailed(part, error.provider, error.kind, str(error)))
+            else:
+                return
 
     async def _prepare_to_hear(self) -> None:
-        stt = self._parts.stt
         try:
-            try:
-                async with asyncio.timeout(RECOGNISER_SECONDS):
-                    await stt.prepare()
-            except TimeoutError:
-                message = f"it was not ready within {RECOGNISER_SECONDS:g} s"
-                raise ProviderError(stt.name, "timeout", message) from None
+            await self._ready("stt", self._recognisers, RECOGNISER_SECONDS)
         except ProviderError as error:
             self._on_stt_error(error)
             self.say_and_end(phrases(self._language).cannot_hear, "failed")
@@ -156,9 +200,12 @@ class Cascade:
         options = self._agent.options
         self._started_at = self._clock()
         self._playout = Playout(sink, format, echo=detector.echo)
+        early = None
+        if options.pre_response is not None:
+            early = EarlyWords(options.pre_response, self._parts.quick, self.history, self._host.on_event)
         self._stage = Stage(
-            model=self._parts.llm,
-            voice=self._parts.tts,
+            models=self._models,
+            voices=self._voices,
             history=self.history,
             toolbox=self._toolbox,
             playout=self._playout,
@@ -171,9 +218,10 @@ class Cascade:
             language=self._language,
             farewell=options.ending.farewell,
             notices=options.turns.interruption.notices,
+            early=early,
         )
         self._ears = Ears(
-            self._parts.stt,
+            self._recognisers,
             self._parts.semantic,
             turn_settings(self._agent),
             language=options.stt.language or "en-GB",
@@ -246,11 +294,40 @@ class Cascade:
                 self._end_by = None
                 self._host.end_call(self._end_reason())
             return
+        self._mind_silence(now)
         prompt = self._idle.tick(now)
         if prompt is not None:
             self._on_idle(prompt)
         if now - self._started_at >= self._longest:
             self.say_and_end(self._agent.options.time_exceeded_message, "max_duration")
+
+    # A caller who waits for an answer
+
+    def _mind_silence(self, now: float) -> None:
+        """Nobody waits in silence: first a voice that is stuck is given up, then the caller is asked for a moment."""
+        playout, ears = self._playout, self._ears
+        if playout is None or ears is None:
+            return
+        due = next((g for g in self._live.values() if g.guess is None and g.task and not g.task.done()), None)
+        if due is None or due.delivery is None or playout.speaking(now) or ears.caller_speaking or playout.paused:
+            self._silent_since = now if due is not None else self._silent_since
+            return
+        silent = now - self._silent_since
+        if silent >= HURRY_SECONDS:
+            due.delivery.hurry()
+        fillers = self._agent.options.fillers
+        if silent < (fillers.delay if due.acting else PATIENCE_SECONDS):
+            return
+        words = phrases(self._language)
+        text = words.one_moment if self._consoled == 0 else words.still_here
+        if due.acting:
+            own = fillers.phrases if self._consoled < ESCALATE_AFTER else fillers.escalation or fillers.phrases
+            text = own[self._consoled % len(own)] if own else text
+        if due.delivery.console(text):
+            self._consoled += 1
+            self._silent_since = now  # until the voice has made it
+            if not due.acting:
+                self._host.on_event(WatchdogFired("audio"))
 
     # Turns
 
@@ -284,7 +361,7 @@ class Cascade:
                 self._prepare_answer(text, now)
             case TurnEnded(text):
                 self._idle.reset()
-                self._talked_over, self._unheard = False, ""
+                self._talked_over, self._unheard, self._deaf = False, "", 0
                 self._host.on_event(UserSaid(text))
                 self._take_turn(event, now)
             case _:
@@ -301,6 +378,10 @@ class Cascade:
         unheard, self._unheard, self._talked_over = self._unheard, "", False
         if deaf:
             self._host.on_event(WatchdogFired("transcript"))
+            self._deaf += 1
+            if self._deaf >= MAX_DEAF:
+                self.say_and_end(phrases(self._language).cannot_hear, "failed")
+                return
             if self._ears is not None:
                 self._ears.renew()
             if not self._live and not self._ending:
@@ -335,6 +416,7 @@ class Cascade:
         self._host.on_event(Guessed(right=True))
         self.history.user(turn.text)
         guess.guess, guess.turn = None, turn
+        self._silent_since = turn.speech_ended
         self._floor(protected=turn.cut)
         for text in guess.withheld:
             self._host.on_saying(text)
@@ -361,6 +443,7 @@ class Cascade:
             self._waiting_turn = turn if waiting is None else replace(turn, text=f"{waiting.text} {turn.text}")
             return
         self._waiting_turn = None
+        self._silent_since = turn.speech_ended
         self.history.user(turn.text)
         self._begin(Generation(self._next(), turn=turn, protected=turn.cut))
 
@@ -386,6 +469,9 @@ class Cascade:
         if self._stage is None:
             return
         self._live[generation.number] = generation
+        self._consoled = 0
+        if generation.turn is None:
+            self._silent_since = self._clock()
         self._idle.stop()
         self._stage.playout.begin(generation.number)
         self._host.wake()

@@ -55,6 +55,10 @@ class TranscriptListener(Protocol):
 
     def on_stt_error(self, error: ProviderError) -> None: ...
 
+    def on_stt_over(self) -> None:
+        """The stream has given up, after errors that were told: nothing more comes of it."""
+        ...
+
     def on_stt_usage(self, units: Mapping[str, float]) -> None:
         """What recognition cost, as the vendor reports it: at any time, at the latest as the stream is closed. What was
         told before is not told again."""

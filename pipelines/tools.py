@@ -37,6 +37,10 @@ class Toolbox:
         self.unavailable = [function.name for function in functions if not _runs(function)]
         """Functions of kinds that this service does not run yet: the model is not offered them."""
 
+    async def run(self, call: ToolCall) -> ToolResult:
+        """Run one call, which may take its time."""
+        return self.call(call)
+
     def call(self, call: ToolCall) -> ToolResult:
         """Run one call. Never raises: what went wrong is said to the model in words that it can use."""
         function = self._functions.get(call.name)

@@ -44,7 +44,7 @@ COUGH_SECONDS = 0.16
 COUGH_SILENCE = 0.3
 """Silence after so little voice, before it is taken to be over."""
 
-TRANSCRIPT_SECONDS = 3.0
+TRANSCRIPT_SECONDS = 2.4
 """Silence without a transcript of what was said: the recogniser is deaf, and what there are of words must do."""
 
 _EPSILON = 0.001

@@ -126,10 +126,14 @@ def options(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]
             yield here, default
 
 
+OPTIONS = PAGES["agents.md"] + PAGES["turn-taking.md"] + PAGES["going-on.md"]
+"""The pages that tell of options."""
+
+
 def test_every_option_is_named() -> None:
     """By its path, or, where the whole group has no effect yet, by the group."""
     assert lacks("agents.md", {field.alias or name for name, field in AgentOptions.model_fields.items()}) == set()
-    code = set(re.findall(r"`([^`\n]+)`", PAGES["agents.md"] + PAGES["turn-taking.md"]))
+    code = set(re.findall(r"`([^`\n]+)`", OPTIONS))
     not_yet = set(re.findall(r"^\| `(\w+)` \| [^|]+ \| not yet", PAGES["agents.md"], re.MULTILINE))
     assert not_yet
     for path, _ in options(AgentOptions):
@@ -137,7 +141,7 @@ def test_every_option_is_named() -> None:
 
 
 def test_defaults_of_options() -> None:
-    rows = dict(re.findall(r"^\| `([\w.]+)` \| ([^|]+) \|", PAGES["agents.md"] + PAGES["turn-taking.md"], re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| ([^|]+) \|", OPTIONS, re.MULTILINE))
     checked = 0
     for path, default in options(AgentOptions):
         told = rows.get(path.removeprefix("turns."), "").strip().strip("`")

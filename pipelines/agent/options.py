@@ -199,10 +199,30 @@ class Turns(Strict):
 
 
 class PreResponse(Strict):
-    """A word that bridges the wait: one of ``phrases`` is said when nothing was after ``delay``."""
+    """First words, at once, while the model thinks: found by ``model``, a small fast one, which is told ``prompt``
+    instead of the built-in instructions; or, without it or where it is too slow, one of ``phrases`` in turn. The
+    agent's model is told what was said and goes on from it. With a ``delay`` it is asked at once instead, and first
+    words are said where it has not begun to answer by then."""
 
-    delay: Seconds = 1.5
-    phrases: list[Text] = Field(min_length=1, max_length=50)
+    delay: Seconds = 0.0
+    model: Model | None = None
+    prompt: Text | None = None
+    phrases: list[Text] = Field(default=[], max_length=50)
+
+    @model_validator(mode="after")
+    def _has_words(self) -> Self:
+        if self.model is None and not self.phrases:
+            raise refuse("needs a model that finds the first words, or phrases to choose from")
+        return self
+
+
+class Fillers(Strict):
+    """What the caller hears while a tool runs: one of ``phrases`` in turn after ``delay`` seconds of silence, and one
+    of ``escalation`` where it still runs after two of them. Empty lists are the service's own words."""
+
+    delay: Annotated[float, Field(ge=0.5, le=2.2)] = 1.5
+    phrases: list[Text] = Field(default=[], max_length=50)
+    escalation: list[Text] = Field(default=[], max_length=50)
 
 
 class Idle(Strict):
@@ -259,6 +279,7 @@ class AgentOptions(Strict):
     greeting: text_or(Greeting) | None = None  # type: ignore[valid-type]
     turns: Turns = Turns()
     pre_response: PreResponse | None = None
+    fillers: Fillers = Fillers()
     idle: Idle = Idle()
     ending: Ending = Ending()
     dtmf: Dtmf = Dtmf()

@@ -121,7 +121,8 @@ class SocketStream:
                 self._fruitless = 0
             self._listener.on_stt_error(error)
             if error.kind in ("auth", "bad_request"):
-                return
+                break
+        self._listener.on_stt_over()
 
     async def _one_socket(self) -> ProviderError:
         """From its opening to its loss; returns what went wrong."""

@@ -39,6 +39,7 @@ CHAT = ("openai", "groq", "ollama")
 
 LANGUAGE_MODELS = (*CHAT, "anthropic", "google", "scripted")
 SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", *MODELS)
+OFFLINE_VOICES = ("pico", "espeak")
 TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", *SPEAKERS)
 
 
@@ -144,6 +145,14 @@ class Registry:
                 return SpeechServer(account, model or speaker.model, voice, more={**speaker.more, **more})
             case _:
                 raise ValueError(f"there is no tts.vendor {vendor!r}; there are {', '.join(TEXT_TO_SPEECH)}")
+
+    def offline_voice(self, language: str | None = None) -> TextToSpeech | None:
+        """A voice that needs nobody: Pico's where it was built and has the language, else espeak-ng's, where it is
+        installed."""
+        language = language or DEFAULT_LANGUAGE
+        if find_spec("ttspico") and voice_for(language):
+            return self.text_to_speech("pico", language)
+        return self.text_to_speech("espeak", language) if find_spec("espeakng_loader") else None
 
     async def close_all(self) -> None:
         """Close what was opened; the registry can be used again afterwards."""

@@ -9,6 +9,7 @@ from pipelines.events import PipelineHost
 from pipelines.generation import Delivery, Generation, Stage
 from pipelines.history import History
 from pipelines.parts import Message, ModelEvent, ProviderError, TextToSpeech, ToolSpec
+from pipelines.standby import Standby
 from pipelines.tools import Toolbox
 
 
@@ -27,8 +28,8 @@ class OwnVoice:
         language: str,
     ) -> None:
         self._stage = Stage(
-            model=_NoModel(),
-            voice=voice,
+            models=Standby("llm", [_NoModel()]),
+            voices=Standby("tts", [voice]),
             history=history,
             toolbox=toolbox,
             playout=playout,

@@ -19,6 +19,7 @@ from media.silero import load_model
 from media.vad import VoiceActivity
 from pipelines.ears import Ears
 from pipelines.parts import ProviderError, TextToSpeech, Transcript, TranscriptListener
+from pipelines.standby import Standby
 from pipelines.turn_events import TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
 from tests.bench.parts import HEARD
@@ -85,7 +86,7 @@ class _Call:
         self._said = len(answer)
         self._gate = EchoGate(PCM_8K)
         self.ears = Ears(
-            _Recogniser(),
+            Standby("stt", [_Recogniser()]),
             None,
             TurnSettings(),
             language="en",

@@ -27,6 +27,7 @@ from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
 from pipelines.ears import VoiceDetector
 from pipelines.events import UsageReported
+from pipelines.parts import LanguageModel
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall, ListenerOptions
@@ -122,7 +123,8 @@ class MemoryStore:
 
 
 class Office:
-    """One agent on one number. Open it with ``async with``."""
+    """One agent on one number. Open it with ``async with``. ``voices``, ``models`` and ``recognisers`` step in for
+    those that fail; ``quick`` finds first words."""
 
     def __init__(
         self,
@@ -131,6 +133,10 @@ class Office:
         *,
         voice: CodewordVoice | None = None,
         recogniser: CodewordRecogniser | None = None,
+        voices: Sequence[CodewordVoice] = (),
+        models: Sequence[LanguageModel] = (),
+        recognisers: Sequence[CodewordRecogniser] = (),
+        quick: LanguageModel | None = None,
         max_calls: int = 1000,
         latency: float = 0.01,
         agent_limit: int | None = None,
@@ -141,6 +147,15 @@ class Office:
         self.model = model
         self.voice = voice or CodewordVoice()
         self.recogniser = recogniser or CodewordRecogniser()
+        self.parts = CascadeParts(
+            self.recogniser,
+            self.model,
+            self.voice,
+            more_stts=recognisers,
+            more_llms=models,
+            more_ttss=voices,
+            quick=quick,
+        )
         owner = Owner("organisation", "user")
         options = ListenerOptions(agent_limit=agent_limit)
         listener = ListenerForCall("listener", "agent", owner, self.agent, NUMBER, options)
@@ -216,9 +231,8 @@ class Office:
         session: CallSession,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> Cascade:
-        parts = CascadeParts(self.recogniser, self.model, self.voice)
         loop = asyncio.get_running_loop()
-        cascade = Cascade(listener.agent, parts, session, spawn=spawn, clock=loop.time)
+        cascade = Cascade(listener.agent, self.parts, session, spawn=spawn, clock=loop.time)
         self.pipelines.append(cascade)
         return cascade
 

@@ -17,6 +17,7 @@ from pipelines.parts import (
     ProviderError,
     SpeechAudio,
     SpeechEvent,
+    SttStream,
     Transcript,
     TranscriptListener,
     WordTiming,
@@ -156,7 +157,7 @@ class CodewordRecogniser:
 
     async def prepare(self) -> None: ...
 
-    def open(self, listener: TranscriptListener, *, language: str, hints: Sequence[str] = ()) -> CodewordStream:
+    def open(self, listener: TranscriptListener, *, language: str, hints: Sequence[str] = ()) -> SttStream:
         self.open_streams += 1
         return CodewordStream(self, listener)
 

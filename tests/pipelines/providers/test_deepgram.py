@@ -20,6 +20,7 @@ from pipelines.providers.deepgram_tts import DeepgramTextToSpeech, pieces
 from pipelines.providers.deepgram_wire import deepgram_at
 from pipelines.providers.registry import Registry
 from pipelines.providers.wire import Failed, Strange
+from pipelines.standby import Standby
 from pipelines.turn_events import SpeechDropped, TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
 from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram, voice
@@ -195,6 +196,7 @@ class Ear:
     def __init__(self) -> None:
         self.transcripts: list[Transcript] = []
         self.errors: list[ProviderError] = []
+        self.over = 0
         self.used: list[Mapping[str, float]] = []
         self._news = asyncio.Event()
 
@@ -204,6 +206,10 @@ class Ear:
 
     def on_stt_error(self, error: ProviderError) -> None:
         self.errors.append(error)
+        self._news.set()
+
+    def on_stt_over(self) -> None:
+        self.over += 1
         self._news.set()
 
     def on_stt_usage(self, units: Mapping[str, float]) -> None:
@@ -426,7 +432,7 @@ async def test_turns_end_by_what_is_heard(flux: bool) -> None:
     async with serve_deepgram(texts=[*texts, "Thank you."]) as server:
         stt = DeepgramSpeechToText(deepgram_at(KEY, server.base_url), flux=flux)
         ears = Ears(
-            stt,
+            Standby("stt", [stt]),
             None,
             TurnSettings(),
             language="en-GB",

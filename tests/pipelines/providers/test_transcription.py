@@ -14,6 +14,7 @@ from pipelines.parts import ProviderError, SttStream
 from pipelines.providers.compatible import speech_account, transcription_units
 from pipelines.providers.registry import Registry
 from pipelines.providers.transcription import MOST_PROMPT, TranscriptionServer
+from pipelines.standby import Standby
 from pipelines.turn_events import TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
 from tests.pipelines.providers.ear import Ear
@@ -239,7 +240,7 @@ async def test_turns_end_by_what_is_heard(server: SpeechSimulation) -> None:
     now, turns, errors = [0.0], list[TurnEvent](), list[ProviderError]()
     account = speech_account("speaches", api_key=KEY, base_url=f"{server.base_url}/v1")
     ears = Ears(
-        TranscriptionServer(account, "whisper"),
+        Standby("stt", [TranscriptionServer(account, "whisper")]),
         None,
         TurnSettings(),
         language="en-GB",

@@ -1,0 +1,125 @@
+"""Phrases of one generation on their way to the ear: synthesised, written to the playout, by another voice if need be.
+
+A voice that dies in the middle of a phrase has said some of it: another one says the rest, from the first word that
+was not made any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from media.convert import Converter
+from media.framer import Framer
+from media.ledger import Segment
+from media.words import TimedWord
+from pipelines.bounded import Patience
+from pipelines.events import PartFailed, UsageReported
+from pipelines.parts import ProviderError, SpeechAudio, SpeechUsed, TextToSpeech, WordTiming
+from pipelines.spoken import spoken
+
+if TYPE_CHECKING:
+    from pipelines.generation import Generation, Stage
+
+SPEECH_SECONDS = 10.0
+"""The longest wait for the synthesiser's next sound, where nobody else could speak."""
+
+FIRST_SOUND_SECONDS = 1.5
+NEXT_SOUND_SECONDS = 2.0
+"""Where somebody else can: from the request to the first sound, and between sounds."""
+
+STUCK_SECONDS = 0.6
+"""A caller sits in silence, and the voice has sent nothing for so long: it is not waited for any more, if there is
+another."""
+
+
+class Speaker:
+    """``on_sound`` is told of each piece of sound that was made."""
+
+    def __init__(self, generation: Generation, stage: Stage, on_sound: Callable[[], None]) -> None:
+        self._generation = generation
+        self._stage = stage
+        self._on_sound = on_sound
+        self._patience: Patience | None = None
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a phrase is being made."""
+        return self._patience is not None
+
+    def hurry(self) -> None:
+        """The caller hears nothing: a voice that makes nothing is not waited for."""
+        if self._patience is not None and self._stage.voices.count > 1:
+            self._patience.end(STUCK_SECONDS)
+
+    async def say(self, text: str, step: int) -> None:
+        """Synthesise one phrase: what is said, counted as heard and remembered is one text. Raises
+        :class:`ProviderError` where nobody can say it."""
+        stage, generation = self._stage, self._generation
+        text = spoken(text)
+        if not text:
+            return
+        if any(notice in text for notice in stage.notices):
+            stage.on_protected(generation)
+        if generation.guess is None:
+            stage.host.on_saying(text)
+        else:
+            generation.withheld.append(text)
+        rest: str = text
+        for attempt in range(1, stage.voices.count + 1):
+            segment = stage.playout.segment(generation.number, rest, step)
+            voice = stage.voices.current
+            try:
+                await self._synthesize(voice, rest, segment)
+            except ProviderError as error:
+                rest = segment.break_off()
+                stage.host.on_event(PartFailed("tts", error.provider, error.kind, str(error)))
+                if not stage.voices.failed(error) or attempt == stage.voices.count:
+                    raise
+                if not rest:
+                    return
+            else:
+                stage.voices.worked()
+                return
+            finally:
+                segment.close(broken=True)  # unless it is closed already: cancelled, or failed, in the middle
+
+    async def _synthesize(self, voice: TextToSpeech, text: str, segment: Segment) -> None:
+        stage = self._stage
+        alone = stage.voices.count == 1
+        first, then = (SPEECH_SECONDS, SPEECH_SECONDS) if alone else (FIRST_SOUND_SECONDS, NEXT_SOUND_SECONDS)
+        self._patience = Patience(first, then)
+        framer, converter = Framer(voice.format), Converter(voice.format, stage.format)
+        heard_of = False
+        used: dict[str, float] = {"characters": len(text)}
+        try:
+            sound = self._patience.of(voice.synthesize(text), voice.name, "the voice did not go on")
+            async with aclosing(sound) as events:
+                async for event in events:
+                    match event:
+                        case SpeechAudio(data):
+                            heard_of = self._write(segment, converter, framer.push(data)) or heard_of
+                        case WordTiming(word, start, end):
+                            segment.add_word(TimedWord(word, start, end))
+                        case SpeechUsed(units):
+                            used.update(units)
+            heard_of = self._write(segment, converter, framer.flush()) or heard_of
+        except ProviderError:
+            if not segment.frames:
+                used.clear()  # nobody pays for what was refused
+            raise
+        finally:
+            self._patience = None
+            if used:
+                stage.host.on_event(UsageReported("tts", voice.name, used))
+        if not heard_of and not segment.cancelled and any(character.isalnum() for character in text):
+            raise ProviderError(voice.name, "protocol", "the voice made no sound of a phrase")
+        segment.close()
+
+    def _write(self, segment: Segment, converter: Converter, frames: list[bytes]) -> bool:
+        """Whether there was sound to write, and somebody to hear it."""
+        if not frames or not segment.write(converter.process(b"".join(frames))):
+            return False
+        self._on_sound()
+        return True
