@@ -60,6 +60,7 @@ from pipelines.turn_events import (
     TurnEnded,
     TurnEvent,
     TurnLikely,
+    TurnUnlikely,
 )
 from pipelines.turns import TurnSettings
 
@@ -218,7 +219,6 @@ class Cascade:
             language=self._language,
             farewell=options.ending.farewell,
             notices=options.turns.interruption.notices,
-            on_first_sound=self._play_now,
             early=early,
         )
         self._ears = Ears(
@@ -287,11 +287,6 @@ class Cascade:
             self._do_chores(now)
         return min(self._chores_at, playout.due) if playout.active else self._chores_at
 
-    def _play_now(self) -> None:
-        """The caller waits: the first sound of an answer goes out at once, and not at the next tick."""
-        if self._playout is not None:
-            self._on_playout(self._playout.tick(self._clock()))
-
     def _do_chores(self, now: float) -> None:
         """What is not heard if it is a little late."""
         self._on_digits(self._digits.tick(now))
@@ -347,7 +342,7 @@ class Cascade:
                 self._idle.stop()
             case SpeechPaused():
                 pass
-            case SpeechResumed():
+            case SpeechResumed() | TurnUnlikely():
                 self._drop_guess(now)
             case SpeechDropped(deaf):
                 self._drop_guess(now)
@@ -428,7 +423,6 @@ class Cascade:
             self._host.on_saying(text)
         self._decided.set()
         self._playout.resume(now)
-        self._play_now()
 
     def _settle(self, *, confirmed: bool) -> None:
         if self._paused_since is not None:

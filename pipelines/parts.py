@@ -37,7 +37,8 @@ class Transcript:
 
     A later transcript with the same ``segment`` replaces an earlier one. ``final`` ones are not revised any more.
     ``audio_seconds`` is how much sound it covers, ``took`` how long the recogniser worked after the sound ended.
-    ``over``: the recogniser itself, by its own turn detection, holds the caller's turn to be over.
+    ``over``: the recogniser itself, by its own turn detection, holds the caller's turn to be over. ``likely``: it holds
+    that for likely; a transcript of the segment that says neither takes it back.
     """
 
     segment: int
@@ -46,6 +47,7 @@ class Transcript:
     audio_seconds: float = 0.0
     took: float = 0.0
     over: bool = False
+    likely: bool = False
 
 
 class TranscriptListener(Protocol):

@@ -57,6 +57,11 @@ class TurnLikely:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnUnlikely:
+    """It is not over after all, or not with those words: what was prepared is void."""
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnded:
     """The caller has said ``text``, and the agent is to answer. Times: when the speech ended, when its transcript came,
     when it was decided. ``cut``: the caller talks on, and has talked for long enough."""
@@ -77,5 +82,6 @@ TurnEvent = (
     | ResumeAgent
     | Interrupted
     | TurnLikely
+    | TurnUnlikely
     | TurnEnded
 )

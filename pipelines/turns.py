@@ -29,6 +29,7 @@ from pipelines.turn_events import (
     TurnEnded,
     TurnEvent,
     TurnLikely,
+    TurnUnlikely,
 )
 
 ONSET_WINDOW = 0b11111
@@ -99,7 +100,8 @@ class TurnMachine:
         self._transcribed: float | None = None  # when a transcript of all that was said came
         self._semantic: float | None = None  # what the detector thinks of this pause
         self._outlook: Outlook = "uncertain"
-        self._likely: str | None = None  # the text that was told to be likely all
+        self._likely: str | None = None  # the latest text that was told to be likely all
+        self._prepared = False  # it was, and nothing has made that void
         self._expects: Expects = "free"
         self._digits: int | None = None
         self._question = False  # the agent's last words asked something
@@ -173,8 +175,12 @@ class TurnMachine:
         """The recogniser's words. One for sound that ended before the latest speech counts, but not as all of it."""
         if self._caller is _Caller.SILENT or self._closed or transcript.segment <= self._done:
             return _NOTHING
+        before = self._transcripts.get(transcript.segment)
         self._transcripts[transcript.segment] = transcript
-        if self._caller is _Caller.TRAILING and self._whole():
+        if before is not None and before.likely and not (transcript.likely or transcript.over):
+            self._transcribed = None  # the recogniser hears the caller go on
+            self._withdraw()
+        elif self._caller is _Caller.TRAILING and self._whole():
             self._transcribed = now
             self._look()
         self._decide(now)
@@ -220,7 +226,7 @@ class TurnMachine:
         self._skipped += max(0.0, now - self._last_voice - 2 * PAUSE_SECONDS)
         self._caller = _Caller.SPEAKING
         self._transcribed = self._semantic = self._likely = None
-        self._cutting = False
+        self._cutting = self._prepared = False
 
     # Decisions
 
@@ -298,10 +304,25 @@ class TurnMachine:
                 self._end(text, now, now)
             else:
                 self._drop(deaf=not self._doubtful)
-        elif self._transcribed is not None and self._outlook in ("likely", "over") and self._likely != text:
-            self._likely = text
-            if not self._floor:
-                self._events.append(TurnLikely(text))
+        elif self._transcribed is not None:
+            self._suppose(text)
+
+    def _suppose(self, text: str) -> None:
+        """An answer may be prepared: once for a text, and again where the recogniser says again that it is all."""
+        if self._likely != text:
+            self._withdraw()
+        by_recogniser = self._transcripts[max(self._transcripts)].likely
+        by_outlook = self._outlook in ("likely", "over") and self._likely != text
+        if self._floor or self._prepared or not (by_recogniser or by_outlook):
+            return
+        self._likely = text
+        self._prepared = True
+        self._events.append(TurnLikely(text))
+
+    def _withdraw(self) -> None:
+        if self._prepared:
+            self._prepared = False
+            self._events.append(TurnUnlikely())
 
     def _look(self) -> None:
         """How likely is it that the turn is over, by all that is known of this pause?"""
@@ -354,7 +375,7 @@ class TurnMachine:
         self._transcripts.clear()
         self._transcribed = self._semantic = self._likely = None
         self._outlook = "uncertain"
-        self._cutting = self._doubtful = self._unheard_out = False
+        self._cutting = self._doubtful = self._unheard_out = self._prepared = False
 
     # Words
 

@@ -19,17 +19,24 @@ NOVA = "nova-3"
 
 class DeepgramSpeechToText:
     """Shared by the calls of a process. ``flux``: which of the two; ``model``: which of its models, if not the usual
-    one for the language."""
+    one for the language; ``eager``: Flux tells of likely ends of turns."""
 
     format = MULAW_8K
 
     def __init__(
-        self, place: Place, *, flux: bool = False, model: str | None = None, keep_alive: float = KEEP_ALIVE_SECONDS
+        self,
+        place: Place,
+        *,
+        flux: bool = False,
+        model: str | None = None,
+        eager: bool = False,
+        keep_alive: float = KEEP_ALIVE_SECONDS,
     ) -> None:
         self.name = "deepgram-flux" if flux else "deepgram"
         self._place = place
         self._flux = flux
         self._model = model
+        self._eager = eager
         self._keep_alive = keep_alive
         self._opened = 0
         self._streams: set[SocketStream] = set()
@@ -42,7 +49,7 @@ class DeepgramSpeechToText:
         first = self._opened * SEGMENTS
         self._opened += 1
         protocol: HearingProtocol = (
-            FluxProtocol(language, hints, first=first, model=self._model)
+            FluxProtocol(language, hints, first=first, model=self._model, eager=self._eager)
             if self._flux
             else NovaProtocol(self._model or NOVA, language, hints, first=first)
         )

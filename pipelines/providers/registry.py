@@ -41,6 +41,8 @@ LANGUAGE_MODELS = (*CHAT, "anthropic", "google", "scripted")
 SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", *MODELS)
 OFFLINE_VOICES = ("pico", "espeak")
 TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", *SPEAKERS)
+EAGER = ("deepgram-flux",)
+"""Recognisers that tell of likely ends of turns, if they are asked to."""
 
 
 class _Closeable(Protocol):
@@ -59,7 +61,7 @@ class Registry:
         self._anthropic: AnthropicConnection | None = None
         self._google: GoogleConnection | None = None
         self._speech: dict[str, HttpAccount] = {}
-        self._recognisers: dict[tuple[str, str | None], SpeechToText] = {}  # by vendor and model
+        self._recognisers: dict[tuple[str, str | None, bool], SpeechToText] = {}  # by vendor, model and eagerness
         # By vendor, voice, model, and what else is in its requests.
         self._voices: dict[tuple[str, str, str | None, str], TextToSpeech] = {}
 
@@ -89,19 +91,23 @@ class Registry:
             return GoogleModel(self._google, model, temperature=options.get("temperature"))
         raise ValueError(f"there is no provider {provider!r} of models; there are {', '.join(LANGUAGE_MODELS)}")
 
-    def speech_to_text(self, vendor: str | None = None, *, model: str | None = None) -> SpeechToText:
+    def speech_to_text(
+        self, vendor: str | None = None, *, model: str | None = None, eager: bool = False
+    ) -> SpeechToText:
+        """``eager``: one that detects turns is asked for likely ends of them, too."""
         vendor = vendor or "moonshine"
-        if (vendor, model) not in self._recognisers:
-            self._recognisers[vendor, model] = self._make_recogniser(vendor, model)
-        return self._recognisers[vendor, model]
+        which = vendor, model, eager and vendor in EAGER
+        if which not in self._recognisers:
+            self._recognisers[which] = self._make_recogniser(*which)
+        return self._recognisers[which]
 
-    def _make_recogniser(self, vendor: str, model: str | None) -> SpeechToText:
+    def _make_recogniser(self, vendor: str, model: str | None, eager: bool) -> SpeechToText:
         match vendor:
             case "moonshine":
                 _refuse_model("stt", vendor, model)
                 return MoonshineSpeechToText()
             case "deepgram" | "deepgram-flux":
-                return DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux", model=model)
+                return DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux", model=model, eager=eager)
             case _ if vendor in MODELS:
                 return TranscriptionServer(self._speech_account(vendor), model or MODELS[vendor])
             case _:

@@ -65,9 +65,10 @@ class Segment:
     def text(self) -> str:
         return " ".join([*(piece for _, piece in self._pieces), *([self._tentative] if self._tentative else [])])
 
-    def transcript(self, covered: float, *, took: float = 0.0, over: bool = False) -> Transcript:
+    def transcript(self, covered: float, *, took: float = 0.0, over: bool = False, likely: bool = False) -> Transcript:
         """``covered``: the position up to which the text holds all that was said. Pauses are no sound that was said:
         the turn machine leaves them out, too."""
         onset = self.begins if self.onset is None else self.onset
         silent = sum(min(end, covered) - start for start, end in self._pauses if start < covered)
-        return Transcript(self.number, self.text, False, max(covered - onset - silent, 0.001), max(took, 0.0), over)
+        seconds = max(covered - onset - silent, 0.001)
+        return Transcript(self.number, self.text, False, seconds, max(took, 0.0), over, likely)

@@ -10,6 +10,8 @@ The script's lines, or parts between semicolons, one after the other:
 ``says hello you``    a transcript of all that was said so far
 ``says#1 and you``    the same, of the recogniser's second segment
 ``says@300 hello``    a transcript that covers 300 ms of sound
+``likely hello``      a transcript of all, and the recogniser holds the turn for likely over
+``over hello``        the same, and it holds it for over
 ``thinks 90``         the semantic detector holds it for 90 % likely that the turn is over
 ``expects digits``    the agent's question asks for digits
 ``agent``             the agent takes the floor; ``protected``: so that nobody may interrupt; ``quiet``: gives it back
@@ -38,6 +40,7 @@ from pipelines.turn_events import (
     TurnEnded,
     TurnEvent,
     TurnLikely,
+    TurnUnlikely,
 )
 from pipelines.turns import TurnMachine, TurnSettings
 
@@ -80,8 +83,10 @@ class Scene:
                 for _ in range(int(rest) // FRAME_MS):
                     self.ms += FRAME_MS
                     self._tell(self.machine.tick(self.ms / 1000))
-            case "says":
-                transcript = Transcript(int(segment or 0), rest, False, int(covered or 0) / 1000)
+            case "says" | "likely" | "over":
+                seconds = int(covered or 0) / 1000
+                opinion = {what: True} if what != "says" else {}
+                transcript = Transcript(int(segment or 0), rest, False, seconds, **opinion)
                 self._tell(self.machine.transcript(transcript, self.ms / 1000))
             case "agent" | "protected" | "quiet":
                 self.machine.floor(what != "quiet", protected=what == "protected")
@@ -102,7 +107,7 @@ class Scene:
 
     def _tell(self, events: object) -> None:
         for event in events:  # type: ignore[attr-defined]
-            if isinstance(event, TurnLikely) and not self.guessing:
+            if isinstance(event, TurnLikely | TurnUnlikely) and not self.guessing:
                 continue
             self.raw.append(event)
             self.told.append(f"{self.ms} {_word(event)}")
@@ -126,5 +131,7 @@ def _word(event: TurnEvent) -> str:
             return f"interrupted@{round(since * 1000)}"
         case TurnLikely(text):
             return f"likely({text})"
+        case TurnUnlikely():
+            return "unlikely"
         case TurnEnded(text, ended, transcribed, _, cut):
             return f"{'cut ' if cut else ''}turn({text}) of {round(ended * 1000)}, known at {round(transcribed * 1000)}"

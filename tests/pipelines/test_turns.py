@@ -19,6 +19,7 @@ from pipelines.turn_events import (
     TurnEnded,
     TurnEvent,
     TurnLikely,
+    TurnUnlikely,
 )
 from pipelines.turns import TurnMachine, TurnSettings
 from tests.pipelines.scene import Scene
@@ -319,6 +320,76 @@ def test_the_ladder(script: str, expected: list[str]) -> None:
     assert Scene(guessing=True).play(script) == expected
 
 
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param(
+            "speech 300; silence 220; likely so maybe; silence 300; over so maybe",
+            [STARTS, "500 paused", "520 likely(so maybe)", "820 turn(so maybe) of 300, known at 820"],
+            id="the recogniser holds for likely what the words leave uncertain, and confirms it",
+        ),
+        pytest.param(
+            "speech 300; silence 220; likely it is open; silence 300; over it is open",
+            [STARTS, "500 paused", "520 likely(it is open)", "820 turn(it is open) of 300, known at 820"],
+            id="and what they hold for open: it hears the melody",
+        ),
+        pytest.param(
+            "speech 300; silence 220; likely so maybe; silence 900",
+            [STARTS, "500 paused", "520 likely(so maybe)", "1300 turn(so maybe) of 300, known at 520"],
+            id="what is likely ends no turn sooner",
+        ),
+        pytest.param(
+            "speech 300; silence 120; likely@300 so maybe; silence 700",
+            [STARTS, "500 paused", "500 likely(so maybe)"],
+            id="likely before the pause is one",
+        ),
+        pytest.param(
+            "speech 300; silence 220; likely so maybe; silence 80; says so maybe; silence 180; says so maybe; "
+            "silence 520",
+            [STARTS, "500 paused", "520 likely(so maybe)", "600 unlikely", "1300 turn(so maybe) of 300, known at 780"],
+            id="it takes it back: what it tells next counts",
+        ),
+        pytest.param(
+            "speech 300; silence 220; likely hello; silence 80; says hello; silence 400",
+            [STARTS, "500 paused", "520 likely(hello)", "600 unlikely"],
+            id="after which the words alone end nothing",
+        ),
+        pytest.param(
+            "speech 300; silence 220; likely hello; silence 80; says hello; silence 80; says hello; silence 40; "
+            "likely hello; silence 80",
+            [STARTS, "500 paused", "520 likely(hello)", "600 unlikely", "720 likely(hello)",
+             "800 turn(hello) of 300, known at 720"],
+            id="and says it again: the words alone did not",
+        ),
+        pytest.param(
+            "speech 300; silence 220; likely so maybe; silence 80; likely so maybe you; silence 80; over so maybe you",
+            [STARTS, "500 paused", "520 likely(so maybe)", "600 unlikely", "600 likely(so maybe you)",
+             "680 turn(so maybe you) of 300, known at 680"],
+            id="other words make the guess void, and another is made",
+        ),
+        pytest.param(
+            "speech 300; silence 220; says hello; silence 60; says hello open; silence 40",
+            [STARTS, "500 paused", "520 likely(hello)", "580 unlikely"],
+            id="whoever guessed",
+        ),
+        pytest.param(
+            "speech 300; silence 220; likely so maybe; speech 100; likely so maybe; says so maybe; silence 220; "
+            "likely so maybe you; silence 40; over so maybe you",
+            [STARTS, "500 paused", "520 likely(so maybe)", "560 resumed", "820 paused", "840 likely(so maybe you)",
+             "880 turn(so maybe you) of 620, known at 880"],
+            id="the voice activity is quicker",
+        ),
+        pytest.param(
+            "protected; speech 300; silence 220; likely so maybe; silence 40; quiet; silence 40; over so maybe",
+            [STARTS, "500 paused", "580 likely(so maybe)", "600 turn(so maybe) of 300, known at 600"],
+            id="nothing is prepared while the agent has the floor",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_recogniser_holds_for_likely(script: str, expected: list[str]) -> None:
+    assert Scene(guessing=True).play(script) == expected
+
+
 def test_a_turn_without_end_is_cut() -> None:
     scene = Scene(TurnSettings(longest=2.0))
     told = scene.play("speech 2000; says and so on; speech 1000; silence 600")
@@ -337,7 +408,10 @@ _actions = st.one_of(
     st.tuples(
         st.just("says"),
         st.tuples(
-            st.integers(0, 3), st.sampled_from(["", "hello you", "stop", "uh-huh"]), st.sampled_from([0, 0.3, 2])
+            st.integers(0, 3),
+            st.sampled_from(["", "hello you", "stop", "uh-huh"]),
+            st.sampled_from([0, 0.3, 2]),
+            st.sampled_from(["", "likely", "over"]),
         ),
     ),
     st.tuples(st.just("floor"), st.sampled_from([(True, False), (True, True), (False, False)])),
@@ -362,6 +436,7 @@ class _Watch:
         self.paused = False
         self.doubted = False  # the agent went on, and words that come late may still interrupt it
         self.closed = False
+        self.guess: str | None = None
 
     def floor(self, agent: bool, protected: bool) -> None:
         self.machine.floor(agent, protected=protected)
@@ -386,18 +461,26 @@ class _Watch:
                     assert self.speech
                     assert self.asked
                     self.asked = False
+                    self.guess = None
                 case TurnEnded(text, ended, transcribed, decided):
+                    self.guess = None
                     assert self.speech
                     assert text.strip()
                     assert ended <= transcribed <= decided
                     self.speech = False
                 case SpeechDropped():
                     assert self.speech
-                    self.speech = False
+                    self.speech, self.guess = False, None
                 case TurnLikely(text):
                     assert self.speech
                     assert self.asked
                     assert text.strip()
+                    assert self.guess is None
+                    self.guess = text
+                case TurnUnlikely():
+                    assert self.speech
+                    assert self.guess is not None
+                    self.guess = None
                 case PauseAgent():
                     assert not self.paused
                     assert self.speech
@@ -416,7 +499,7 @@ class _Watch:
 @given(settings=_settings, actions=st.lists(_actions, max_size=30), close=st.booleans())
 @example(
     settings=TurnSettings(false_interruption_timeout=0.0),
-    actions=[("floor", (True, False)), ("hear", [True] * 8), ("hear", [False] * 10), ("says", (0, "hello you", 0))],
+    actions=[("floor", (True, False)), ("hear", [True] * 8), ("hear", [False] * 10), ("says", (0, "hello you", 0, ""))],
     close=False,
 )
 def test_whatever_happens_it_holds_together(
@@ -437,8 +520,10 @@ def test_whatever_happens_it_holds_together(
                     for _ in range(count):
                         frame += 1
                         watch.see(machine.tick(frame * 0.02))
-                case ("says", (int(segment), str(text), float() | int() as seconds)):
-                    watch.see(machine.transcript(Transcript(segment, text, False, float(seconds)), frame * 0.02))
+                case ("says", (int(segment), str(text), float() | int() as seconds, str(opinion))):
+                    opinions = {opinion: True} if opinion else {}
+                    transcript = Transcript(segment, text, False, float(seconds), **opinions)
+                    watch.see(machine.transcript(transcript, frame * 0.02))
                 case ("floor", (bool(agent), bool(protected))):
                     watch.floor(agent, protected)
                 case _:

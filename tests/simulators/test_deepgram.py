@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram, voice
+from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram
+from tests.simulators.deepgram_voices import voice
 
 NOVA = "/v1/listen?model=nova-3&encoding=mulaw&sample_rate=8000&interim_results=true"
 FLUX = "/v2/listen?model=flux-general-en&encoding=mulaw&sample_rate=8000"
@@ -98,6 +99,9 @@ async def test_aura_speaks_and_forgets() -> None:
         (NOVA.replace("true", "True"), "interim_results is 'True'"),
         (NOVA.replace("model=nova-3&", ""), "the query has no model"),
         (FLUX + "&interim_results=true", "there is no parameter interim_results"),
+        (FLUX + "&eager_eot_threshold=0.1", "eager_eot_threshold is '0.1'"),
+        (FLUX + "&eager_eot_threshold=high", "eager_eot_threshold is 'high'"),
+        (FLUX + "&eager_eot_threshold=0.8", "eager_eot_threshold is above eot_threshold"),
         (FLUX.replace("flux-general-en", "nova-3"), "model is 'nova-3'"),
         (AURA + "&container=none", "there is no parameter container"),
     ],

@@ -23,7 +23,8 @@ from pipelines.providers.wire import Failed, Strange
 from pipelines.standby import Standby
 from pipelines.turn_events import SpeechDropped, TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
-from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram, voice
+from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram
+from tests.simulators.deepgram_voices import voice
 from tests.simulators.live_wire import GARBAGE
 
 LOUD = b"\x10" * 160
@@ -161,6 +162,7 @@ def test_the_end_of_a_turn_is_over_until_the_caller_goes_on() -> None:
     assert only(flux.receive(turn_info("Update", 0, 1.0, "I want"), 0)).text == "I want"
     ended = only(flux.receive(turn_info("EndOfTurn", 0, 2.0, "I want a table."), 0))
     assert (ended.text, ended.over, ended.audio_seconds) == ("I want a table.", True, 2.0)
+    assert only(flux.receive(turn_info("Update", 1, 2.25, ""), 0)).over, "silence takes nothing back"
     more = only(flux.receive(turn_info("StartOfTurn", 1, 3.0, "For"), 0))
     assert (more.text, more.over, more.segment) == ("I want a table. For", False, 0)
     assert only(flux.receive(turn_info("EndOfTurn", 1, 4.0, "For two."), 0)).over is True
@@ -187,6 +189,40 @@ def test_silence_is_told_once_it_is_sure() -> None:
     flux.speech_paused(1.0, 0)
     assert flux.receive(turn_info("Update", 0, 1.2, ""), 0) == ()
     assert only(flux.receive(turn_info("Update", 0, 1.6, ""), 0)).text == ""
+
+
+def test_a_likely_end_stands_until_it_is_taken_back_or_confirmed() -> None:
+    flux = FluxProtocol("en", (), eager=True)
+    assert ("eager_eot_threshold", "0.5") in flux.query()
+    flux.speech_started(0.1)
+
+    def told(event: str, end: float, text: str, turn: int = 0) -> tuple[str, bool, bool]:
+        transcript = only(flux.receive(turn_info(event, turn, end, text), 0))
+        return transcript.text, transcript.likely, transcript.over
+
+    assert told("Update", 1.0, "I want") == ("I want", False, False)
+    assert told("EagerEndOfTurn", 1.2, "I want a table") == ("I want a table", True, False)
+    assert told("Update", 1.4, "I want a table") == ("I want a table", True, False)
+    assert told("TurnResumed", 1.6, "I want a table") == ("I want a table", False, False)
+    assert told("Update", 1.8, "I want a table") == ("I want a table", False, False)
+    assert told("EagerEndOfTurn", 2.0, "I want a table for two") == ("I want a table for two", True, False)
+    assert told("EndOfTurn", 2.2, "I want a table for two") == ("I want a table for two", False, True)
+    assert told("StartOfTurn", 3.0, "Please", 1) == ("I want a table for two Please", False, False)
+    assert told("EagerEndOfTurn", 3.2, "Please", 1)[1]
+    assert not told("Update", 3.4, "Please do", 1)[1], "other words, though it did not say so"
+
+
+def test_a_likely_end_is_of_its_socket_and_its_segment() -> None:
+    flux = FluxProtocol("en", (), eager=True)
+    flux.speech_started(0.1)
+    flux.receive(turn_info("EagerEndOfTurn", 0, 1.0, "Yes"), 0)
+    flux.connected(0.0)
+    assert not only(flux.receive(turn_info("Update", 0, 1.0, "Yes"), 0)).likely
+    flux.receive(turn_info("EagerEndOfTurn", 0, 1.2, "Yes"), 0)
+    flux.speech_paused(1.0, 0)
+    assert flux.end_segment(1.3) == (FORCE_END_TURN,)
+    flux.speech_started(1.5)
+    assert not only(flux.receive(turn_info("Update", 1, 2.0, "Yes"), 0)).likely
 
 
 # Over a socket
@@ -237,9 +273,9 @@ async def wait_until(met: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def listening(
-    server: DeepgramServer, *, flux: bool = False, keep_alive: float = 4.0, hints: tuple[str, ...] = (), key: str = KEY
+    server: DeepgramServer, *, hints: tuple[str, ...] = (), key: str = KEY, **settings: Any
 ) -> AsyncGenerator[tuple[SttStream, Ear], None]:
-    stt = DeepgramSpeechToText(deepgram_at(key, server.base_url), flux=flux, keep_alive=keep_alive)
+    stt = DeepgramSpeechToText(deepgram_at(key, server.base_url), **settings)
     ear = Ear()
     stream = stt.open(ear, language="en-GB", hints=hints)
     try:
@@ -290,12 +326,28 @@ async def test_a_turn_over_flux() -> None:
                 stream.push(QUIET)
             await ear.until(lambda: ear.transcripts and ear.transcripts[-1].over)
             assert ear.texts[-1] == "I want a table."
-            assert not any(transcript.over for transcript in ear.transcripts[:-1])
+            told = [transcript.over for transcript in ear.transcripts]
+            assert told == sorted(told), "and it stays over"
+            assert not told[0]
             stream.end_segment()
         assert server.queries[0][0] == "/v2/listen"
         assert dict(server.queries[0][1])["model"] == "flux-general-en"
         assert server.messages == ["CloseStream"]
         assert ear.errors == []
+        assert server.mistakes == []
+
+
+@pytest.mark.parametrize("eager", [True, False])
+async def test_likely_ends_of_turns_are_told_if_they_are_asked_for(eager: bool) -> None:
+    async with serve_deepgram(texts=["I want a table | for two."]) as server:
+        async with listening(server, flux=True, eager=eager) as (stream, ear):
+            say(stream)
+            for frame in [QUIET] * 5 + [LOUD] * 20 + [QUIET] * 25:
+                stream.push(frame)
+            await ear.until(lambda: ear.transcripts and ear.transcripts[-1].over)
+        likely = dict.fromkeys(transcript.text for transcript in ear.transcripts if transcript.likely)
+        assert list(likely) == (["I want a table", "I want a table for two."] if eager else [])
+        assert ear.texts[-1] == "I want a table for two."
         assert server.mistakes == []
 
 
@@ -637,6 +689,13 @@ async def test_a_model_that_the_agent_names(vendor: str, usual: str) -> None:
         assert (first["model"], second["model"]) == (named, usual)
         assert ("language_hint" in first, "language_hint" in second) == ("multi" in named, False)
         assert server.mistakes == []
+
+
+async def test_eager_recognisers_are_others() -> None:
+    providers = Registry({"DEEPGRAM_API_KEY": KEY})
+    assert providers.speech_to_text("deepgram-flux", eager=True) is not providers.speech_to_text("deepgram-flux")
+    assert providers.speech_to_text("deepgram", eager=True) is providers.speech_to_text("deepgram")
+    await providers.close_all()
 
 
 def test_deepgram_without_a_key_or_a_voice() -> None:
