@@ -10,7 +10,7 @@ import structlog
 
 from gateway import metrics
 from gateway.parts import cascade_parts
-from gateway.realtime import RealtimeModels, http_tools, is_realtime
+from gateway.realtime import RealtimeModels, http_tools
 from gateway.session import CallSession
 from gateway.settings import PROVIDERS, Settings
 from media.audio import PCM_8K, AudioFormat
@@ -64,7 +64,7 @@ class ProviderFactory:
     ) -> Pipeline:
         agent, model = listener.agent, listener.agent.model
         clock, metadata = asyncio.get_running_loop().time, listener.options.metadata
-        if is_realtime(model):
+        if model.is_realtime:
             return Realtime(
                 agent,
                 self._realtime.model(agent, wideband=session.format.rate > PCM_8K.rate),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.catalogue import Catalogue
 from gateway.progress import Progress
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
@@ -11,6 +12,7 @@ from store import Owner, Store
 
 SETTINGS = web.AppKey("settings", Settings)
 STORE = web.AppKey("store", Store)
+CATALOGUE = web.AppKey("catalogue", Catalogue)
 PROGRESS = web.AppKey("progress", Progress)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipelines.agent import AgentDefinition
-from pipelines.agent.modelname import ModelName
 from pipelines.parts import ProviderError
 from pipelines.providers.compatible import compatible_base_url
 from pipelines.realtime.gemini import GeminiLiveModel
@@ -15,19 +14,6 @@ from pipelines.realtime.openai import OpenAIRealtimeModel
 from ultravox.calls import HttpTool
 from ultravox.model import UltravoxModel, Webhook
 from ultravox.rest import BASE_URL, UltravoxRest
-
-
-def is_realtime(model: ModelName) -> bool:
-    """Whether the model hears and speaks by itself. Ids are data: any that looks like one of a known kind is one."""
-    match model.provider:
-        case "ultravox" | "fixie-ai":
-            return True
-        case "openai":
-            return model.model.startswith(("gpt-realtime", "gpt-live"))
-        case "google":
-            return "-live" in model.model
-        case _:
-            return model.handler == "ultravox"
 
 
 def http_tools(agent: AgentDefinition) -> dict[str, HttpTool]:

@@ -219,6 +219,7 @@ class Cascade:
             language=self._language,
             farewell=options.ending.farewell,
             notices=options.turns.interruption.notices,
+            on_first_sound=self._play_now,
             early=early,
         )
         self._ears = Ears(
@@ -286,6 +287,11 @@ class Cascade:
             ears.tick(now)
             self._do_chores(now)
         return min(self._chores_at, playout.due) if playout.active else self._chores_at
+
+    def _play_now(self) -> None:
+        """The caller waits: the first sound of an answer goes out at once, and not at the next tick."""
+        if self._playout is not None:
+            self._on_playout(self._playout.tick(self._clock()))
 
     def _do_chores(self, now: float) -> None:
         """What is not heard if it is a little late."""
@@ -423,6 +429,7 @@ class Cascade:
             self._host.on_saying(text)
         self._decided.set()
         self._playout.resume(now)
+        self._play_now()
 
     def _settle(self, *, confirmed: bool) -> None:
         if self._paused_since is not None:

@@ -59,6 +59,8 @@ class Stage:
     """Said before the agent hangs up without a word."""
     notices: Sequence[str] = ()
     """Texts that have to be heard: who says one of them cannot be interrupted."""
+    on_first_sound: Callable[[], None] = lambda: None
+    """There is something to play, now rather than at the next tick."""
     early: EarlyWords | None = None
     """Says the first words of answers at once."""
 
@@ -228,3 +230,4 @@ class Delivery:
     def _on_sound(self) -> None:
         if self._generation.first_audio is None:
             self._generation.first_audio = self._stage.clock()
+            self._stage.on_first_sound()

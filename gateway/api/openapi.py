@@ -119,7 +119,10 @@ def _query(model: Any) -> list[dict[str, Any]]:
 def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     fine: dict[str, Any] = {"description": "Done."}
     if operation.answer is not None:
-        fine["content"] = {"application/json": {"schema": schemas[operation.id, "answer"]}}
+        content = {"schema": schemas[operation.id, "answer"]}
+        if operation.example is not None:
+            content["example"] = operation.example
+        fine["content"] = {"application/json": content}
     responses = {str(operation.status): fine}
     body_errors = (400, 413) if operation.body else ()
     for status in sorted({*operation.errors, *_ALWAYS, *body_errors}):

@@ -24,8 +24,8 @@ H = TypeVar("H", bound=Handler)
 @dataclass(frozen=True, slots=True)
 class Operation:
     """``body`` are the models of which the request's JSON is one; ``partial`` says that each of their fields may be
-    left out; ``answer`` is the type of the answer's JSON, None for an empty one; ``errors`` the statuses beyond those
-    that every operation has."""
+    left out; ``answer`` is the type of the answer's JSON, None for an empty one, and ``example`` an example of it;
+    ``errors`` are the statuses beyond those that every operation has."""
 
     method: str
     path: str
@@ -38,6 +38,7 @@ class Operation:
     status: int = 200
     errors: tuple[int, ...] = ()
     deprecated: bool = False
+    example: Any = field(default=None, hash=False)
 
     @property
     def summary(self) -> str:

@@ -11,6 +11,7 @@ from pipelines.agent.functions import Function, Key, cross_check
 from pipelines.agent.modelname import ModelName
 from pipelines.agent.options import AgentOptions, Model
 from pipelines.agent.strict import Strict, refuse
+from pipelines.agent.voices import missing_voices
 
 
 class AgentDefinition(Strict):
@@ -27,6 +28,8 @@ class AgentDefinition(Strict):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         found = cross_check(self.functions, self.keys)
+        if not self.model.is_realtime:  # whose tts.voice is its own
+            found += missing_voices(self.options)
         if found:
             raise refuse("; ".join(map(str, found)))
         return self

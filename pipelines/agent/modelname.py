@@ -37,6 +37,19 @@ class ModelName:
         return cls(handler, provider, match["model"])
 
     @property
+    def is_realtime(self) -> bool:
+        """Whether the model hears and speaks by itself. Ids are data: any that looks like one of a kind is one."""
+        match self.provider:
+            case "ultravox" | "fixie-ai":
+                return True
+            case "openai":
+                return self.model.startswith(("gpt-realtime", "gpt-live"))
+            case "google":
+                return "-live" in self.model
+            case _:
+                return self.handler == "ultravox"
+
+    @property
     def number_pool(self) -> str:
         """Whose numbers can ring this agent: Ultravox has none of its own and takes calls through Jambonz."""
         return number_pool(self.handler)

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.factory import ultravox_webhook
-from gateway.realtime import RealtimeModels, http_tools, is_realtime
+from gateway.realtime import RealtimeModels, http_tools
 from gateway.settings import Settings
 from media.audio import MULAW_8K, PCM_8K, PCM_16K, PCM_24K, AudioFormat
 from pipelines.agent import AgentDefinition
@@ -55,7 +55,7 @@ def agent(model: str, ultravox: Any = None) -> AgentDefinition:
     ],
 )
 def test_which_models_hear_and_speak_by_themselves(name: str, realtime: bool) -> None:
-    assert is_realtime(ModelName.parse(name)) is realtime
+    assert ModelName.parse(name).is_realtime is realtime
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,21 @@ def test_everything_at_once_comes_back_as_it_was_sent_without_its_keys() -> None
     assert agent.secrets() == FULL["keys"]
 
 
+@pytest.mark.parametrize(
+    ("model", "tts"),
+    [
+        ("openai/gpt-6-astra", {"vendor": "pico", "voice": "de-DE"}),
+        ("openai/gpt-6-astra", {"vendor": "espeak", "voice": "en-us+f3"}),
+        ("openai/gpt-6-astra", {"vendor": "espeak", "voice": "pt-BR"}),
+        ("openai/gpt-6-astra", {"vendor": "elevenlabs", "voice": "made this morning"}),
+        ("openai/gpt-6-astra", {"voice": "whoever speaks it"}),
+        ("openai/gpt-realtime-2.1", {"vendor": "pico", "voice": "marin"}),  # the model's; Pico is the service's
+    ],
+)
+def test_voices_are_taken_where_not_all_are_known(model: str, tts: dict[str, str]) -> None:
+    AgentDefinition.model_validate({"modelName": model, "prompt": "", "options": {"tts": tts}})
+
+
 def test_snake_case_is_taken_too_and_comes_back_in_camel_case() -> None:
     agent = AgentDefinition.model_validate(snake(FULL))
     assert agent.as_stored() == {name: value for name, value in FULL.items() if name != "keys"}
@@ -217,6 +232,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"callHook": {}}}, "options.callHook.url is missing"),
     ({"options": {"callHook": {"url": "http://x", "events": ["middle"]}}}, "options.callHook.events[0] has to be "
      "'start' or 'end'"),
+    ({"options": {"tts": {"vendor": "pico", "voice": "en-UK"}}}, "options.tts.voice is 'en-UK', which pico does not "
+     "have; did you mean en-US?"),
+    ({"options": {"fallback": {"tts": {"vendor": "espeak", "voice": "marin"}}}}, "options.fallback.tts.voice is "
+     "'marin', which espeak does not have; "),
     ({"options": {"fallback": {"model": "gpt-4o"}}}, "options.fallback.model is 'gpt-4o'; write [handler:]provider/"),
     ({"options": {"fallback": {"model": ["openai/a", "opnai/b"]}}}, "options.fallback.model[1] names an unknown "
      "provider 'opnai'; did you mean openai?"),

@@ -1,0 +1,72 @@
+"""``/models`` and ``/voices``: what an agent can be made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from aiohttp import web
+from typing_extensions import TypedDict
+
+from gateway.api.operations import Operations
+from gateway.keys import CATALOGUE
+
+operations = Operations("Catalogue")
+
+
+class ModelView(TypedDict):
+    """``supportsFunctions``: it can call tools; ``audioModel``: it hears and speaks by itself, without ``stt`` and
+    ``tts``; ``hasTelephony`` and ``hasWebRTC``: where its agents can be reached."""
+
+    description: str
+    supportsFunctions: bool
+    audioModel: bool
+    hasTelephony: bool
+    hasWebRTC: bool
+
+
+class VoiceView(TypedDict):
+    """``name`` is what an agent has as ``tts.voice``."""
+
+    name: str
+    description: str
+    gender: Literal["male", "female", "neutral", "unknown"]
+
+
+_MODELS = {
+    "jambonz:anthropic/claude-haiku-5-5": {
+        "description": "Claude Haiku 5.5: small and fast",
+        "supportsFunctions": True,
+        "audioModel": False,
+        "hasTelephony": True,
+        "hasWebRTC": False,
+    },
+    "jambonz:openai/gpt-realtime-2.1": {
+        "description": "OpenAI Realtime",
+        "supportsFunctions": True,
+        "audioModel": True,
+        "hasTelephony": True,
+        "hasWebRTC": False,
+    },
+}
+_VOICES = {
+    "jambonz": {
+        "deepgram": {
+            "en": [{"name": "aura-2-thalia-en", "description": "Thalia, of Aura 2", "gender": "female"}],
+            "de": [{"name": "aura-2-julius-de", "description": "Julius, of Aura 2", "gender": "male"}],
+        },
+        "openai": {"any": [{"name": "marin", "description": "Marin", "gender": "female"}]},
+    },
+    "ultravox": {"ultravox": {"en": [{"name": "Mark", "description": "Mark", "gender": "male"}]}},
+}
+
+
+@operations.add("GET", "/models", answer=dict[str, ModelView], example=_MODELS)
+async def list_models(request: web.Request) -> web.Response:
+    """List the models that agents can name, by handler:provider/model."""
+    return web.json_response(await request.config_dict[CATALOGUE].models())
+
+
+@operations.add("GET", "/voices", answer=dict[str, dict[str, dict[str, list[VoiceView]]]], example=_VOICES)
+async def list_voices(request: web.Request) -> web.Response:
+    """List the voices that agents can speak with, by handler, vendor and language ("any": whatever it is given)."""
+    return web.json_response(await request.config_dict[CATALOGUE].voices())
