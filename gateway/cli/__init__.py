@@ -15,6 +15,10 @@ _COMMANDS = {
     "demo": "Hear one real call, offline: talk, an interruption, a goodbye.",
     "call": "Ring a running service as Jambonz would.",
     "check": "Tell what is configured and reachable.",
+    "agents": "List, make, change and delete agents.",
+    "numbers": "List, add and delete telephone numbers.",
+    "listeners": "List and end what agents listen on.",
+    "calls": "List calls and read them back.",
     "keys": "Make API keys.",
 }
 

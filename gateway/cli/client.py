@@ -35,6 +35,12 @@ class Client:
     async def post(self, path: str, body: Any) -> Any:
         return await self._request("POST", path, body)
 
+    async def put(self, path: str, body: Any) -> Any:
+        return await self._request("PUT", path, body)
+
+    async def delete(self, path: str) -> Any:
+        return await self._request("DELETE", path)
+
     async def log(self, call_id: str) -> list[dict[str, Any]]:
         """The log of a call that is over, once all of it was stored."""
         deadline = asyncio.get_running_loop().time() + LOG_SECONDS
@@ -68,7 +74,7 @@ class Client:
     async def _request(self, method: str, path: str, body: Any = None) -> Any:
         try:
             async with self._session.request(method, path, json=body) as answer:
-                given = await answer.json(content_type=None)
+                given = await answer.json(content_type=None) if await answer.read() else None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ServiceRefused(f"The service did not answer {method} {path}: {_reason(error)}") from error
         if answer.status >= 400:

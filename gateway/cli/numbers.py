@@ -1,0 +1,52 @@
+"""``trunkline numbers``: the pool of telephone numbers, over the REST API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gateway.cli.rest import Service, pages, service_flags
+
+_COLUMNS = [
+    ("NUMBER", "number"), ("NAME", "name"), ("HANDLER", "handler"), ("TRUNK", "trunkId"), ("OUTBOUND", "outbound"),
+    ("PROVISIONED", "provisioned"), ("AGENT", "agentName"),
+]  # fmt: skip
+
+
+@click.group(short_help="List, add and delete telephone numbers.")
+def numbers() -> None:
+    """Telephone numbers that agents can listen on."""
+
+
+@numbers.command("list")
+@click.option("--limit", default=200, show_default=True, type=click.IntRange(1, 100_000))
+@service_flags
+def list_numbers(service: Service, limit: int) -> None:
+    """List numbers, and who listens on them."""
+    path = "/api/phone-endpoints?type=e164-ddi"
+    rows = service.run(lambda api: pages(api, path, "items", "nextOffset", "offset", limit))
+    service.show(rows, _COLUMNS, nothing="There are no numbers; add one with: trunkline numbers add NUMBER")
+
+
+@numbers.command()
+@click.argument("number")
+@click.option("--trunk", "trunk_id", help="The trunk that it comes in on.")
+@click.option("--name", help="For people.")
+@click.option("--outbound", is_flag=True, help="Calls may be placed from it.")
+@service_flags
+def add(service: Service, number: str, trunk_id: str | None, name: str | None, outbound: bool) -> None:
+    """Add a number (E.164) to the pool."""
+    body: dict[str, Any] = {"type": "e164-ddi", "number": number, "outbound": outbound}
+    body |= {key: value for key, value in {"trunkId": trunk_id, "name": name}.items() if value is not None}
+    made = service.run(lambda api: api.post("/api/phone-endpoints", body))
+    service.done(f"{made['number']} is in the pool", made)
+
+
+@numbers.command()
+@click.argument("number")
+@service_flags
+def delete(service: Service, number: str) -> None:
+    """Take a number out of the pool."""
+    answer = service.run(lambda api: api.delete(f"/api/phone-endpoints/{number}"))
+    service.done(f"{number} is no longer in the pool", answer)

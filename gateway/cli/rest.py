@@ -1,0 +1,152 @@
+"""What the commands over the REST API have in common: where the service is, tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from yarl import URL
+
+from gateway.cli.client import Client, ServiceRefused, client
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Column = tuple[str, str]
+"""The heading of a column, and the field that stands in it (``a.b`` for a field of a field)."""
+
+HOME = "http://127.0.0.1:8080"
+_WIDEST = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service, and how its answers are shown."""
+
+    url: URL
+    key: str
+    as_json: bool
+
+    def run(self, work: Callable[[Client], Awaitable[Any]]) -> Any:
+        """What ``work`` comes to; a refusal ends the process with the service's sentence."""
+
+        async def inside() -> Any:
+            async with client(self.url, self.key) as api:
+                return await work(api)
+
+        try:
+            return asyncio.run(inside())
+        except ServiceRefused as refused:
+            click.echo(str(refused), err=True)
+            sys.exit(1)
+
+    def show(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, nothing: str) -> None:
+        if self.as_json:
+            click.echo(json.dumps(list(rows), indent=2, ensure_ascii=False))
+        elif not rows:
+            click.echo(nothing)
+        else:
+            for line in table(rows, columns):
+                click.echo(line)
+
+    def show_one(self, row: Mapping[str, Any]) -> None:
+        """All of one thing: as it is for programs, and with a line for each field for people."""
+        if self.as_json:
+            click.echo(json.dumps(row, indent=2, ensure_ascii=False))
+            return
+        width = max(map(len, row), default=0)
+        for name, value in row.items():
+            shown = json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict | list) else text(value)
+            click.echo(f"{name:<{width}}  {shown.replace(chr(10), chr(10) + ' ' * (width + 2))}")
+
+    def done(self, sentence: str, answer: Any = None) -> None:
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False) if self.as_json else sentence)
+
+
+def service_flags(command: F) -> F:
+    """Add ``--url``, ``--key`` and ``--json``, which come to the command as its ``service``."""
+
+    def wrapped(url: str, key: str | None, as_json: bool, **rest: Any) -> Any:
+        parsed = URL(url)
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise click.BadParameter("write a URL such as http://127.0.0.1:8080", param_hint="--url")
+        return command(service=Service(parsed, key or "", as_json), **rest)
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    key_help = "An API key. [TRUNKLINE_KEY, TRUNKLINE_ADMIN_KEY]"
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON, as the service gave it."),
+        click.option("--key", envvar=["TRUNKLINE_KEY", "TRUNKLINE_ADMIN_KEY"], help=key_help),
+        click.option("--url", envvar="TRUNKLINE_URL", default=HOME, show_default=True, help="The running service."),
+    ):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+async def pages(api: Client, path: str, items: str, following: str, parameter: str, most: int) -> list[Any]:
+    """Up to ``most`` things of a list that comes in pages; ``following`` names the field with the next page's
+    ``parameter``."""
+    found: list[Any] = []
+    at: Any = 0
+    while at is not None and at is not False and len(found) < most:
+        url = URL(path).update_query({parameter: at} if at else {})
+        page = await api.get(str(url))
+        found += page[items]
+        at = page[following]
+    return found[:most]
+
+
+def read_json(file: str) -> Any:
+    """The JSON in a file, or on standard input (``-``). Ends with a sentence where it is none."""
+    raw = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise click.BadParameter(f"{file} is not JSON: {error}", param_hint="FILE") from None
+    if not isinstance(value, dict):
+        raise click.BadParameter(f"{file} has to hold a JSON object", param_hint="FILE")
+    return value
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[str]:
+    """Lines: a heading and a line for each row."""
+    cells = [[heading for heading, _ in columns], *([text(field(row, name)) for _, name in columns] for row in rows)]
+    widths = [min(max(len(line[at]) for line in cells), _WIDEST) for at in range(len(columns))]
+    return [
+        "  ".join(f"{_short(cell):<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+
+
+def field(row: Mapping[str, Any], name: str) -> Any:
+    value: Any = row
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def text(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case True | False:
+            return "yes" if value else "no"
+        case str():
+            return value
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{_short(cell):<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _short(cell: str) -> str:
+    one_line = " ".join(cell.split())
+    return one_line if len(one_line) <= _WIDEST else f"{one_line[: _WIDEST - 1]}…"

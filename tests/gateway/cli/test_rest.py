@@ -1,0 +1,143 @@
+"""The commands over the REST API, against the API itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from click.testing import CliRunner, Result
+
+from gateway.cli import trunkline
+from gateway.cli.rest import table
+from store.calls import CallEvent, NewCall
+from tests.gateway.api_service import AGENT, KEY, Api, serving
+
+
+@pytest_asyncio.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(tmp_path) as api:
+        yield api
+
+
+async def invoke(api: Api, *arguments: str, key: str = KEY, input: str | None = None) -> Result:
+    environment = {"TRUNKLINE_URL": str(api.client.make_url("/")), "TRUNKLINE_KEY": key}
+    return await asyncio.to_thread(CliRunner(env=environment).invoke, trunkline, list(arguments), input=input)
+
+
+async def run(api: Api, *arguments: str, **rest: Any) -> str:
+    result = await invoke(api, *arguments, **rest)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+async def as_json(api: Api, *arguments: str) -> Any:
+    return json.loads(await run(api, *arguments, "--json"))
+
+
+async def test_an_agent_from_its_making_to_its_end(api: Api, tmp_path: Path) -> None:
+    assert "agents create FILE" in await run(api, "agents", "list")
+    file = tmp_path / "agent.json"
+    await asyncio.to_thread(file.write_text, json.dumps(AGENT | {"name": "Desk"}))
+    made = (await run(api, "agents", "create", str(file))).strip()
+    assert [agent["id"] for agent in await as_json(api, "agents", "list")] == [made]
+    [heading, row] = (await run(api, "agents", "list")).splitlines()
+    assert heading.split() == ["ID", "NAME", "MODEL", "CHANGED"]
+    assert row.split()[:3] == [made, "Desk", "scripted/echo"]
+    await run(api, "agents", "update", made, "-", input=json.dumps({"name": "Reception"}))
+    assert (await as_json(api, "agents", "show", made))["name"] == "Reception"
+    assert "Reception" in await run(api, "agents", "show", made)
+    await run(api, "agents", "delete", made)
+    assert await as_json(api, "agents", "list") == []
+
+
+async def test_a_number_is_added_listened_on_and_free_again(api: Api) -> None:
+    agent = await api.agent(name="Desk")
+    await run(api, "numbers", "add", "+442080996945", "--name", "Main")
+    said = await run(api, "agents", "listen", agent["id"], "--number", "*", "--limit", "3")
+    listener = said.split()[0]
+    assert said.split()[-1] == "442080996945"
+    [row] = (await run(api, "numbers", "list")).splitlines()[1:]
+    assert row.split()[0] == "442080996945"
+    assert row.split()[-1] == "Desk"
+    assert [one["listenerId"] for one in await as_json(api, "listeners", "list", "--agent", agent["id"])] == [listener]
+    await run(api, "listeners", "delete", listener)
+    assert "Nobody listens" in await run(api, "listeners", "list")
+    await run(api, "numbers", "delete", "442080996945")
+    assert await as_json(api, "numbers", "list") == []
+
+
+async def test_calls_are_read_back(api: Api) -> None:
+    agent = await api.agent()
+    call = NewCall(api.owner, agent["id"], None, "scripted/echo", "jambonz", "+447700900123", "+442080996945")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    await api.store.calls.start(call, started_at=at)
+    events = [CallEvent(0, "user", "Hello.", at), CallEvent(1, "status", {"latency": {}}, at)]
+    await api.store.calls.append_events(call.id, events)
+    assert [row["id"] for row in await as_json(api, "calls", "list")] == [call.id]
+    assert [row["id"] for row in await as_json(api, "calls", "list", "--agent", agent["id"])] == [call.id]
+    assert await as_json(api, "calls", "list", "--after", "1") == []
+    assert (await as_json(api, "calls", "show", call.id))["status"] == "in progress"
+    [line] = (await run(api, "calls", "log", call.id)).splitlines()
+    assert line.split()[1:] == ["user", "Hello."]
+    assert len((await run(api, "calls", "log", call.id, "--all")).splitlines()) == 2
+    assert len(await as_json(api, "calls", "log", call.id)) == 2
+
+
+async def test_all_pages_are_read(api: Api) -> None:
+    for n in range(55):
+        await api.agent(name=f"agent {n}")
+    assert len(await as_json(api, "agents", "list")) == 55
+    assert len(await as_json(api, "agents", "list", "--limit", "52")) == 52
+    assert len(await as_json(api, "agents", "list", "--search", "agent 5")) == 6
+
+
+async def test_what_is_refused_is_said_in_the_words_of_the_service(api: Api) -> None:
+    for arguments, words in [
+        (("agents", "show", "nobody"), "404"),
+        (("agents", "delete", "nobody"), "404"),
+        (("numbers", "add", "abc"), "400"),
+        (("calls", "log", "none"), "404"),
+    ]:
+        result = await invoke(api, *arguments)
+        assert result.exit_code == 1, result.output
+        assert words in result.output
+    result = await invoke(api, "agents", "create", "-", input=json.dumps({"modelName": "scripted/echo"}))
+    assert result.exit_code == 1
+    assert "Prompt is missing" in result.output
+    result = await invoke(api, "agents", "list", key="wrong")
+    assert result.exit_code == 1
+    assert "401" in result.output
+    assert "wrong" not in result.output.replace("was refused", "")
+
+
+async def test_nobody_is_there(unused_tcp_port: int) -> None:
+    arguments = ["agents", "list", "--url", f"http://127.0.0.1:{unused_tcp_port}"]
+    result = await asyncio.to_thread(CliRunner().invoke, trunkline, arguments)
+    assert result.exit_code == 1
+    assert "did not answer" in result.output
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", "nonsense"])
+async def test_a_file_that_is_no_definition(body: str) -> None:
+    result = await asyncio.to_thread(CliRunner().invoke, trunkline, ["agents", "create", "-"], input=body)
+    assert result.exit_code == 2
+    assert "JSON" in result.output
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://"])
+def test_a_url_that_is_none(url: str) -> None:
+    result = CliRunner().invoke(trunkline, ["calls", "list", "--url", url])
+    assert result.exit_code == 2
+    assert "http://127.0.0.1:8080" in result.output
+
+
+def test_a_table_is_as_wide_as_it_has_to_be() -> None:
+    rows: list[dict[str, Any]] = [{"a": "x" * 60, "b": {"c": None}}, {"a": "two\nlines", "b": {"c": True}}, {"a": 3}]
+    lines = table(rows, [("A", "a"), ("C", "b.c")])
+    assert lines == [f"{'A':<48}  C", f"{'x' * 47}…  -", f"{'two lines':<48}  yes", f"{'3':<48}  -"]
