@@ -79,11 +79,13 @@ def service_flags(command: F) -> F:
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-    key_help = "An API key. [TRUNKLINE_KEY, TRUNKLINE_ADMIN_KEY]"
+    key_help = "An API key. [TRUNKLINE_ADMIN_KEY]"
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON, as the service gave it."),
-        click.option("--key", envvar=["TRUNKLINE_KEY", "TRUNKLINE_ADMIN_KEY"], help=key_help),
-        click.option("--url", envvar="TRUNKLINE_URL", default=HOME, show_default=True, help="The running service."),
+        click.option("--key", envvar="TRUNKLINE_ADMIN_KEY", help=key_help),
+        click.option(
+            "--url", envvar="TRUNKLINE_PUBLIC_URL", default=HOME, show_default=True, help="The running service."
+        ),
     ):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]

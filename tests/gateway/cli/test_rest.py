@@ -26,7 +26,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def invoke(api: Api, *arguments: str, key: str = KEY, input: str | None = None) -> Result:
-    environment = {"TRUNKLINE_URL": str(api.client.make_url("/")), "TRUNKLINE_KEY": key}
+    environment = {"TRUNKLINE_PUBLIC_URL": str(api.client.make_url("/")), "TRUNKLINE_ADMIN_KEY": key}
     return await asyncio.to_thread(CliRunner(env=environment).invoke, trunkline, list(arguments), input=input)
 
 
