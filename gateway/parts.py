@@ -36,7 +36,12 @@ def cascade_parts(
     fallback, early = options.fallback or Fallback(), options.pre_response
 
     def recogniser(stt: Stt) -> SpeechToText:
-        return registry.speech_to_text(stt.vendor, model=stt.model, eager=options.turns.preemptive_generation)
+        return registry.speech_to_text(
+            stt.vendor,
+            model=stt.model,
+            eager=options.turns.preemptive_generation,
+            vendor_specific=options.vendor_specific,
+        )
 
     def model(name: str) -> LanguageModel:
         return registry.language_model(name, _model_options(agent))

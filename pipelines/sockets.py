@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from picows import WSError, WSInvalidStatusError
+from picows import WSError, WSInvalidStatusError, WSTransport
 
 from pipelines.parts import ProviderError, ProviderFault
 
@@ -19,6 +19,17 @@ async def trusted() -> ssl.SSLContext:
     if not _trusted:
         _trusted.append(await asyncio.to_thread(ssl.create_default_context))
     return _trusted[0]
+
+
+def look_at_end(transport: WSTransport) -> None:
+    """Of a socket that is disconnected: picows keeps why in a future, about which asyncio complains if nobody looks."""
+    end = transport.wait_disconnected()
+    try:
+        end.send(None)
+    except (StopIteration, WSError):
+        pass
+    finally:
+        end.close()
 
 
 def opening_fault(name: str, error: BaseException, *, what: str, seconds: float) -> ProviderError | None:

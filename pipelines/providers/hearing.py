@@ -13,7 +13,7 @@ from typing import assert_never
 from media.audio import AudioFormat
 from pipelines.parts import ProviderError, ProviderFault, Transcript, TranscriptListener
 from pipelines.providers.socket import ProviderSocket
-from pipelines.providers.wire import Consumed, Failed, HearingProtocol, Place, Strange, failure, kind_of_close
+from pipelines.providers.wire import Consumed, Failed, HearingProtocol, Place, Renew, Strange, failure, kind_of_close
 
 KEPT_SECONDS = 5.0
 """Sound that waits for a socket, or may be heard again by another."""
@@ -68,6 +68,7 @@ class SocketStream:
         self._most = int(KEPT_SECONDS * self._rate)
         self._fruitless = 0
         self._wondered = False
+        self._renewing = False
         self._sent_at = 0.0
         self._closed = False
         self._task: asyncio.Task[None] = self._loop.create_task(self._run(), name=f"{name} stream")
@@ -117,8 +118,12 @@ class SocketStream:
             self._fruitless += 1
             began = self._loop.time()
             error = await self._one_socket()
-            if self._loop.time() - began > STEADY_SECONDS:
+            steady = self._loop.time() - began > STEADY_SECONDS
+            renewed, self._renewing = steady and self._renewing, False
+            if steady:
                 self._fruitless = 0
+            if renewed:
+                continue
             self._listener.on_stt_error(error)
             if error.kind in ("auth", "bad_request"):
                 break
@@ -181,8 +186,10 @@ class SocketStream:
             self._kept_from += count
 
     def _send_sound(self, socket: ProviderSocket, pcm: bytes) -> None:
-        self._sent += len(pcm)
-        socket.send(self._protocol.audio(pcm))
+        message = self._protocol.audio(pcm)
+        if message:
+            self._sent += len(pcm)
+            socket.send(message)
 
     def _report_sound(self) -> None:
         if self._sent and not self._protocol.reports_usage:
@@ -204,6 +211,9 @@ class SocketStream:
                     self._listener.on_stt_usage(units)
                 case Failed():
                     self._on_lost(failure(event, self._place, self._name))
+                case Renew():
+                    self._renewing = True
+                    self._on_lost(ProviderError(self._name, "unavailable", "its session was over as soon as it began"))
                 case Strange(what):
                     if not self._wondered:
                         self._wondered = True

@@ -25,6 +25,8 @@ from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.http_account import HttpAccount
 from pipelines.providers.moonshine import MoonshineSpeechToText
 from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection
+from pipelines.providers.openai_stt import MODEL as OPENAI_HEARS
+from pipelines.providers.openai_stt import OpenAISpeechToText, transcription_options
 from pipelines.providers.openai_tts import SPEAKERS, SpeechServer, speech_fields
 from pipelines.providers.pico import VOICES, PicoTextToSpeech, voice_for
 from pipelines.providers.script import parse_script
@@ -38,7 +40,7 @@ CHAT = ("openai", "groq", "ollama")
 """The vendors of chat completions."""
 
 LANGUAGE_MODELS = (*CHAT, "anthropic", "google", "scripted")
-SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", *MODELS)
+SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", "openai", *MODELS)
 OFFLINE_VOICES = ("pico", "espeak")
 TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", *SPEAKERS)
 EAGER = ("deepgram-flux",)
@@ -61,7 +63,8 @@ class Registry:
         self._anthropic: AnthropicConnection | None = None
         self._google: GoogleConnection | None = None
         self._speech: dict[str, HttpAccount] = {}
-        self._recognisers: dict[tuple[str, str | None, bool], SpeechToText] = {}  # by vendor, model and eagerness
+        # By vendor, model, eagerness, and what else they are told.
+        self._recognisers: dict[tuple[str, str | None, bool, str], SpeechToText] = {}
         # By vendor, voice, model, and what else is in its requests.
         self._voices: dict[tuple[str, str, str | None, str], TextToSpeech] = {}
 
@@ -92,22 +95,32 @@ class Registry:
         raise ValueError(f"there is no provider {provider!r} of models; there are {', '.join(LANGUAGE_MODELS)}")
 
     def speech_to_text(
-        self, vendor: str | None = None, *, model: str | None = None, eager: bool = False
+        self,
+        vendor: str | None = None,
+        *,
+        model: str | None = None,
+        eager: bool = False,
+        vendor_specific: Mapping[str, Any] | None = None,
     ) -> SpeechToText:
-        """``eager``: one that detects turns is asked for likely ends of them, too."""
+        """``eager``: one that detects turns is asked for likely ends of them, too. ``vendor_specific`` are options in
+        vendors' own words, by their names."""
         vendor = vendor or "moonshine"
-        which = vendor, model, eager and vendor in EAGER
+        eager = eager and vendor in EAGER
+        more = transcription_options(vendor_specific or {}) if vendor == "openai" else {}
+        which = vendor, model, eager, json.dumps(more, sort_keys=True)
         if which not in self._recognisers:
-            self._recognisers[which] = self._make_recogniser(*which)
+            self._recognisers[which] = self._make_recogniser(vendor, model, eager, more)
         return self._recognisers[which]
 
-    def _make_recogniser(self, vendor: str, model: str | None, eager: bool) -> SpeechToText:
+    def _make_recogniser(self, vendor: str, model: str | None, eager: bool, more: Mapping[str, Any]) -> SpeechToText:
         match vendor:
             case "moonshine":
                 _refuse_model("stt", vendor, model)
                 return MoonshineSpeechToText()
             case "deepgram" | "deepgram-flux":
                 return DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux", model=model, eager=eager)
+            case "openai":
+                return OpenAISpeechToText(Place(*self._compatible(vendor)), model or OPENAI_HEARS, options=more)
             case _ if vendor in MODELS:
                 return TranscriptionServer(self._speech_account(vendor), model or MODELS[vendor])
             case _:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
+from operator import itemgetter
 
 from pipelines.parts import Transcript
 
@@ -56,7 +58,7 @@ class Segment:
     def settle(self, said: str, end: float) -> None:
         self._tentative = ""
         if said:
-            self._pieces.append((end, said))
+            insort(self._pieces, (end, said), key=itemgetter(0))
 
     def suppose(self, said: str) -> None:
         self._tentative = said

@@ -9,7 +9,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_
 
 from pipelines.parts import ProviderError, ProviderFault
 from pipelines.providers.wire import Failed, Place, failure, kind_of_close
-from pipelines.sockets import opening_fault, trusted
+from pipelines.sockets import look_at_end, opening_fault, trusted
 
 CONNECT_SECONDS = 3.0
 IDLE_SECONDS, PONG_SECONDS = 3.0, 3.0
@@ -123,6 +123,7 @@ class ProviderSocket(WSListener):
         self._transport = transport
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        asyncio.get_running_loop().call_soon(look_at_end, transport)  # it is known as soon as this returns
         self._lose(Failed("unavailable", "the connection was lost"))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

@@ -139,6 +139,7 @@ class UtteranceStream:
             except ProviderError as error:
                 self._requests.popleft()
                 self._listener.on_stt_error(error)
+                self._listener.on_stt_over()  # whoever else can hear it need not wait until it is missed
                 continue
             self._requests.popleft()
             took = self._loop.time() - request.at

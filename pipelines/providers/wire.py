@@ -69,7 +69,12 @@ class Consumed:
     units: Mapping[str, float]
 
 
-HearingEvent = Transcript | Failed | Strange | Consumed
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Another socket is wanted, for this one will not last: no fault."""
+
+
+HearingEvent = Transcript | Failed | Strange | Consumed | Renew
 
 
 class HearingProtocol(Protocol):
@@ -93,7 +98,7 @@ class HearingProtocol(Protocol):
         ...
 
     def audio(self, pcm: bytes) -> str | bytes:
-        """The message that carries this sound. On the audio path."""
+        """The message that carries this sound; an empty one is not sent. On the audio path."""
         ...
 
     def replayed(self) -> Sequence[str]:

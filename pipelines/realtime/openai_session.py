@@ -73,7 +73,7 @@ def session_fields(setup: Setup, input: AudioFormat, output: AudioFormat, transc
         audio["output"]["voice"] = setup.voice
     asked = options.get("audio", {}).get("input", {}).get("transcription", {})
     model = asked.get("model", transcription) if isinstance(asked, Mapping) else transcription
-    audio["input"]["transcription"] = _transcription(setup, str(model))
+    audio["input"]["transcription"] = transcription_settings(str(model), setup.language or "", setup.hints)
     session: dict[str, Any] = {
         "type": "realtime",
         "instructions": setup.instructions,
@@ -104,14 +104,15 @@ def _turn_detection(setup: Setup) -> dict[str, Any] | None:
             return None
 
 
-def _transcription(setup: Setup, model: str) -> dict[str, Any]:
+def transcription_settings(model: str, language: str, hints: Sequence[str]) -> dict[str, Any]:
+    """How the caller is transcribed; ``language`` is a tag, or empty."""
     settings: dict[str, Any] = {"model": model}
-    if setup.language:
-        settings["language"] = setup.language.replace("_", "-").split("-")[0].lower()
-    if setup.hints and model.startswith(_TAKES_KEYWORDS):
-        settings["keywords"] = list(setup.hints)
-    elif setup.hints and not model.startswith(_TAKES_NO_PROMPT):
-        settings["prompt"] = ", ".join(setup.hints)
+    if language:
+        settings["language"] = language.replace("_", "-").split("-")[0].lower()
+    if hints and model.startswith(_TAKES_KEYWORDS):
+        settings["keywords"] = list(hints)
+    elif hints and not model.startswith(_TAKES_NO_PROMPT):
+        settings["prompt"] = ", ".join(hints)
     return settings
 
 

@@ -109,7 +109,14 @@ class Parts(Registry):
         self._recogniser = Recogniser()
         self._voice = Voice()
 
-    def speech_to_text(self, vendor: str | None = None, *, model: str | None = None, eager: bool = False) -> Recogniser:
+    def speech_to_text(
+        self,
+        vendor: str | None = None,
+        *,
+        model: str | None = None,
+        eager: bool = False,
+        vendor_specific: Mapping[str, Any] | None = None,
+    ) -> Recogniser:
         return self._recogniser
 
     def text_to_speech(

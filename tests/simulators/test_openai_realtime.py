@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
+import platform
 import typing
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -35,6 +36,8 @@ from tests.simulators.openai_realtime import (
     tones,
 )
 from tests.simulators.openai_realtime_scene import Sent
+
+platform.processor()  # asked by the SDK, too, which would start a process for it in the middle of a test
 
 QUICK = Behaviour(speed=math.inf, think=0.0, transcribe=0.0)
 SPEECH = pcm_to_mulaw(bytes(range(1, 255, 2)) * 160)  # 1.27 s, loud

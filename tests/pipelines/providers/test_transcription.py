@@ -235,40 +235,71 @@ async def test_marks_for_noises_are_no_words(server: SpeechSimulation) -> None:
         await ear.hears("Hello, there")
 
 
-async def test_turns_end_by_what_is_heard(server: SpeechSimulation) -> None:
-    """With the turn machine: three turns, the second of them with a pause in it."""
-    now, turns, errors = [0.0], list[TurnEvent](), list[ProviderError]()
-    account = speech_account("speaches", api_key=KEY, base_url=f"{server.base_url}/v1")
-    ears = Ears(
-        Standby("stt", [TranscriptionServer(account, "whisper")]),
-        None,
-        TurnSettings(),
-        language="en-GB",
-        hints=(),
-        format=PCM_8K,
-        detector=PeakDetector(),
-        on_turn=lambda event, _: turns.append(event),
-        on_error=errors.append,
-        on_usage=lambda provider, units: None,
-        spawn=asyncio.get_running_loop().create_task,
-        clock=lambda: now[0],
-    )
+@asynccontextmanager
+async def conversing(*servers: SpeechSimulation) -> AsyncGenerator[Conversation, None]:
+    """With the turn machine, and a recogniser at each of ``servers``."""
+    accounts = [
+        speech_account(f"server{number}", api_key=KEY, base_url=f"{server.base_url}/v1")
+        for number, server in enumerate(servers)
+    ]
+    conversation = Conversation([TranscriptionServer(account, "whisper") for account in accounts])
+    yield conversation
+    await conversation.ears.close()
+    for account in accounts:
+        await account.close()
 
-    async def hear(sound: bytes) -> None:
+
+class Conversation:
+    def __init__(self, recognisers: Sequence[TranscriptionServer]) -> None:
+        self.now = 0.0
+        self.turns: list[TurnEvent] = []
+        self.errors: list[ProviderError] = []
+        self.ears = Ears(
+            Standby("stt", recognisers),
+            None,
+            TurnSettings(),
+            language="en-GB",
+            hints=(),
+            format=PCM_8K,
+            detector=PeakDetector(),
+            on_turn=lambda event, _: self.turns.append(event),
+            on_error=self.errors.append,
+            on_usage=lambda provider, units: None,
+            spawn=asyncio.get_running_loop().create_task,
+            clock=lambda: self.now,
+        )
+
+    async def hear(self, sound: bytes) -> None:
         for at in range(0, len(sound), PCM_8K.frame_bytes):
-            now[0] += 0.02
-            ears.hear(sound[at : at + PCM_8K.frame_bytes])
+            self.now += 0.02
+            self.ears.hear(sound[at : at + PCM_8K.frame_bytes])
             await asyncio.sleep(0.001)
 
-    for text in ("I want a table.", "my number is _ five six", "Thank you."):
-        for number, part in enumerate(text.split("_")):
-            await hear(QUIET * 15 * number + speak(part))
-        await hear(QUIET * 120)
-    await ears.close()
-    await account.close()
-    ended = [event.text for event in turns if isinstance(event, TurnEnded)]
-    assert ended == ["i want a table", "my number is five six", "thank you"]
-    assert errors == []
+    @property
+    def ended(self) -> list[str]:
+        return [event.text for event in self.turns if isinstance(event, TurnEnded)]
+
+
+async def test_turns_end_by_what_is_heard(server: SpeechSimulation) -> None:
+    """Three turns, the second of them with a pause in it."""
+    async with conversing(server) as conversation:
+        for text in ("I want a table.", "my number is _ five six", "Thank you."):
+            for number, part in enumerate(text.split("_")):
+                await conversation.hear(QUIET * 15 * number + speak(part))
+            await conversation.hear(QUIET * 120)
+    assert conversation.ended == ["i want a table", "my number is five six", "thank you"]
+    assert conversation.errors == []
+
+
+@pytest.mark.parametrize("reply", [Reply(401), Reply(429), Reply(503), Reply(400)], ids=str)
+async def test_another_recogniser_hears_what_one_could_not(server: SpeechSimulation, reply: Reply) -> None:
+    server.replies = [reply]
+    async with serve_speech(vendor="speaches") as other, conversing(server, other) as conversation:
+        for text in ("I want a table.", "Thank you."):
+            await conversation.hear(speak(text) + QUIET * 120)
+        assert conversation.ended == ["i want a table", "thank you"]
+        assert len(conversation.errors) == 1
+        assert len(other.requests) == 2
 
 
 @pytest.mark.parametrize(
