@@ -83,8 +83,11 @@ class ProviderFactory:
         return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=metadata)
 
     def _own_voice(self, agent: AgentDefinition) -> TextToSpeech:
-        """The service's, for what a realtime model cannot say: in the agent's language where it has one."""
+        """The service's, for what a realtime model cannot say: in the agent's language where it has one. Unless the
+        agent names a vendor it is one that needs nobody: it speaks where vendors fail."""
         tts = agent.options.tts
+        if tts.vendor is None and (own := self._registry.offline_voice(tts.language)) is not None:
+            return own
         try:
             return self._registry.text_to_speech(tts.vendor, tts.language, model=tts.model)
         except ValueError:

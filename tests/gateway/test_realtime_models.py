@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from gateway.factory import ultravox_webhook
+from gateway.factory import ProviderFactory, ultravox_webhook
 from gateway.realtime import RealtimeModels, http_tools
 from gateway.settings import Settings
 from media.audio import MULAW_8K, PCM_8K, PCM_16K, PCM_24K, AudioFormat
 from pipelines.agent import AgentDefinition
 from pipelines.agent.modelname import ModelName
 from pipelines.parts import ProviderError
+from pipelines.providers.registry import OFFLINE_VOICES, Registry
 from pipelines.realtime.model import Setup
 from tests.simulators.ultravox import KEY, serve_ultravox
 
@@ -121,3 +122,12 @@ async def test_ultravox_is_told_of_tools_that_it_runs_and_where_to_report(tmp_pa
 def test_without_a_secret_or_an_address_no_report_is_asked_for(tmp_path: Path) -> None:
     assert ultravox_webhook(Settings(data_dir=tmp_path, public_url="https://voice.example")) is None
     assert ultravox_webhook(Settings(data_dir=tmp_path, ultravox_webhook_secret=SecretStr("a secret"))) is None
+
+
+async def test_the_services_own_voice_needs_nobody_unless_a_vendor_is_named() -> None:
+    registry = Registry({"DEEPGRAM_API_KEY": KEY})
+    factory = ProviderFactory(registry, None)
+    for tts, name in (({"voice": "marin"}, OFFLINE_VOICES), ({"vendor": "deepgram", "voice": "marin"}, ("deepgram",))):
+        body = {"modelName": "openai/gpt-realtime-2.1", "prompt": "", "options": {"tts": tts}}
+        assert factory._own_voice(AgentDefinition.model_validate(body)).name in name
+    await factory.close()

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from gateway.cli import check as command
 from gateway.cli import trunkline
 from gateway.cli.check import Finding, findings
-from gateway.settings import load
+from gateway.settings import PROVIDERS, load
 from store import Store
 
 SECRET = "s3cr3t-key-of-a-vendor"
@@ -124,42 +124,79 @@ async def test_who_does_not_answer_in_time_is_a_fault(tmp_path: Path, monkeypatc
     assert finding == Finding("no", "jambonz", f"{url}: no answer within 0.05 s")
 
 
-async def test_who_serves_chat_completions_is_asked_for_models_and_others_are_taken_as_given(tmp_path: Path) -> None:
-    async with vendor() as (url, asked):
-        every = await found(
-            tmp_path, openai_api_key=SECRET, openai_base_url=f"{url}/v1", deepgram_api_key=SECRET, ollama_base_url=url
-        )
-    assert every["openai"] == Finding("ok", "openai", f"{url}/v1 answers")
-    assert sorted(asked) == [f"/v1/models Bearer {SECRET}", "/v1/models None"]
-    assert every["deepgram"] == Finding("-", "deepgram", "key set, not checked in this version")
-    assert every["ollama"] == Finding("ok", "ollama", f"{url}/v1 answers")
+PROBED = {
+    "openai": ("/v1/models", "Authorization", "Bearer "),
+    "groq": ("/openai/v1/models", "Authorization", "Bearer "),
+    "ollama": ("/v1/models", "Authorization", "Bearer "),
+    "anthropic": ("/v1/models?limit=1", "Authorization", "Bearer "),
+    "gemini": ("/v1beta/models?pageSize=1", "x-goog-api-key", ""),
+    "ultravox": ("/api/accounts/me", "X-API-Key", ""),
+    "deepgram": ("/v1/projects", "Authorization", "Token "),
+    "elevenlabs": ("/v1/voices", "xi-api-key", ""),
+    "cartesia": ("/voices?limit=1", "Authorization", "Bearer "),
+    "speaches": ("/v1/models", "Authorization", "Bearer "),
+    "kokoro": ("/v1/models", "Authorization", "Bearer "),
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "path", "header"),
-    [("gemini", "/v1beta/models?pageSize=1", "x-goog-api-key"), ("ultravox", "/api/accounts/me", "X-API-Key")],
-)
-@pytest.mark.parametrize(
-    ("status", "mark", "text"),
-    [(200, "ok", "answers"), (403, "no", "the key is refused (403)"), (404, "no", "it answered 404")],
-)
-async def test_vendors_of_realtime_models_are_asked_for_what_costs_nothing(
-    tmp_path: Path, name: str, path: str, header: str, status: int, mark: str, text: str
-) -> None:
+@asynccontextmanager
+async def asked_by(header: str, status: int, text: str = "{}") -> AsyncIterator[tuple[str, list[Any]]]:
     asked: list[tuple[str, str | None]] = []
 
     async def answer(request: web.Request) -> web.Response:
         asked.append((request.path_qs, request.headers.get(header)))
-        return web.json_response({}, status=status)
+        return web.Response(text=text, status=status)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
     async with TestServer(app) as server:
-        url = str(server.make_url("")).rstrip("/")
-        finding = (await found(tmp_path, **{f"{name}_api_key": SECRET, f"{name}_base_url": url}))[name]
-    assert finding.mark == mark
-    assert text in finding.text
-    assert asked == [(path, SECRET)]
+        yield str(server.make_url("")).rstrip("/"), asked
+
+
+def test_every_provider_is_asked() -> None:
+    assert set(PROBED) == set(PROVIDERS)
+
+
+@pytest.mark.parametrize("name", PROBED)
+@pytest.mark.parametrize(
+    ("status", "mark", "text"),
+    [(200, "ok", "answers"), (401, "no", "the key is refused (401)"), (404, "no", "it answered 404")],
+)
+async def test_vendors_are_asked_for_what_costs_nothing(
+    tmp_path: Path, name: str, status: int, mark: str, text: str
+) -> None:
+    path, header, scheme = PROBED[name]
+    async with asked_by(header, status) as (url, asked):
+        every = await found(tmp_path, **{f"{name}_api_key": SECRET, f"{name}_base_url": url})
+    assert every[name].mark == mark
+    assert text in every[name].text
+    assert asked == [(path, scheme + SECRET)]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "text"),
+    [("deepgram", 403, "{}"), ("elevenlabs", 401, '{"detail": {"status": "missing_permissions"}}')],
+)
+async def test_a_key_that_may_not_do_just_this_is_a_key(tmp_path: Path, name: str, status: int, text: str) -> None:
+    async with asked_by("x", status, text) as (url, _):
+        every = await found(tmp_path, **{f"{name}_api_key": SECRET, f"{name}_base_url": url})
+    assert every[name].mark == "ok"
+
+
+async def test_servers_without_keys_are_asked_without_one(tmp_path: Path) -> None:
+    for name in ("ollama", "speaches", "kokoro", "openai"):
+        async with asked_by("Authorization", 200) as (url, asked):
+            assert (await found(tmp_path, **{f"{name}_base_url": url}))[name].mark == "ok"
+        assert asked == [(PROBED[name][0].replace("openai/", ""), None)]
+
+
+async def test_who_hears_and_who_speaks_by_default_is_told(tmp_path: Path) -> None:
+    text = "where an agent names no vendor, {} hears and {} speaks (English)"
+    assert (await found(tmp_path))["speech"] == Finding("ok", "speech", text.format("moonshine", "pico"))
+    async with asked_by("x", 200) as (url, _):
+        settings = {"deepgram_api_key": SECRET, "deepgram_base_url": url, "kokoro_base_url": url}
+        every = await found(tmp_path, **settings, groq_api_key=SECRET, groq_base_url=url)
+    assert every["speech"].text == text.format("deepgram", "deepgram")
 
 
 async def test_google_calls_a_wrong_key_a_bad_request(tmp_path: Path) -> None:
@@ -188,7 +225,7 @@ async def test_a_server_like_openai_needs_no_key(tmp_path: Path) -> None:
         ({"moonshine_voice"}, True, {"moonshine": "-", "pico": "ok", "espeak": "ok", "silero": "ok"}),
     ],
 )
-async def test_offline_speech_is_needed_while_no_provider_has_a_key(
+async def test_offline_speech_is_needed_where_agents_have_it_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: set[str], key: bool, marks: dict[str, str]
 ) -> None:
     spec = importlib.util.find_spec("click")

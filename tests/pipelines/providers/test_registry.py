@@ -9,10 +9,11 @@ import pytest
 
 from pipelines.parts import Message, TextDelta
 from pipelines.providers import registry
+from pipelines.providers.defaults import ORDER, with_account
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.openai import OpenAIChatModel
 from pipelines.providers.pico import PicoTextToSpeech
-from pipelines.providers.registry import Registry
+from pipelines.providers.registry import SPEECH_TO_TEXT, TEXT_TO_SPEECH, Registry
 from pipelines.providers.scripted import ScriptedLanguageModel
 from tests.simulators import anthropic_messages, gemini_chat
 from tests.simulators.anthropic_messages import serve_messages
@@ -109,6 +110,43 @@ async def test_the_voice_without_a_vendor_is_pico_where_it_can(monkeypatch: pyte
     monkeypatch.setattr(registry, "find_spec", lambda name: None)
     assert isinstance(providers.text_to_speech(language="en-GB"), EspeakTextToSpeech)
     await providers.close_all()
+
+
+@pytest.mark.parametrize(
+    ("env", "recogniser", "voice"),
+    [
+        ({}, "moonshine", "pico"),
+        ({"ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k", "ULTRAVOX_API_KEY": "k"}, "moonshine", "pico"),
+        ({"DEEPGRAM_API_KEY": "k"}, "deepgram", "deepgram"),
+        ({"GROQ_API_KEY": "k"}, "groq", "pico"),
+        ({"KOKORO_BASE_URL": "http://k"}, "moonshine", "kokoro"),
+        ({"SPEACHES_BASE_URL": "http://s", "KOKORO_BASE_URL": "http://k"}, "speaches", "speaches"),
+        ({"KOKORO_BASE_URL": "http://k", "GROQ_API_KEY": "k"}, "groq", "kokoro"),
+        # The address of a vendor that wants a key may be that of a server that only answers in text.
+        ({"OPENAI_BASE_URL": "http://llm", "DEEPGRAM_BASE_URL": "http://d"}, "moonshine", "pico"),
+        ({"DEEPGRAM_API_KEY": ""}, "moonshine", "pico"),
+    ],
+)
+async def test_who_hears_and_speaks_by_default(env: dict[str, str], recogniser: str, voice: str) -> None:
+    providers = Registry(env)
+    assert (providers.default_recogniser(), providers.default_voice()) == (recogniser, voice)
+    assert (providers.speech_to_text().name, providers.text_to_speech().name) == (recogniser, voice)
+    await providers.close_all()
+
+
+def test_the_first_with_an_account_is_the_default() -> None:
+    env = {f"{vendor.upper()}_API_KEY": "k" for vendor in ORDER} | {"GOOGLE_APPLICATION_CREDENTIALS": "file.json"}
+    assert tuple(with_account(env)) == ORDER
+    hears, speaks = ([v for v in ORDER if v in vendors] for vendors in (SPEECH_TO_TEXT, TEXT_TO_SPEECH))
+    providers = Registry(env)
+    assert (providers.default_recogniser(), providers.default_voice()) == (hears[0], speaks[0])
+
+
+def test_a_vendor_without_a_voice_for_the_language_is_passed_over() -> None:
+    providers = Registry({"DEEPGRAM_API_KEY": "k", "KOKORO_BASE_URL": "http://k"})
+    assert [providers.default_voice(language) for language in ("en-AU", "hi", "xh")] == ["deepgram", "kokoro", "espeak"]
+    # A voice that the agent names is the first vendor's, unless it is one of Pico's.
+    assert [providers.default_voice("hi", voice) for voice in ("my-own", "en-GB")] == ["deepgram", "pico"]
 
 
 @pytest.mark.parametrize(
