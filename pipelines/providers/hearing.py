@@ -18,6 +18,10 @@ from pipelines.providers.wire import Consumed, Failed, HearingProtocol, Place, R
 KEPT_SECONDS = 5.0
 """Sound that waits for a socket, or may be heard again by another."""
 
+TOGETHER_SECONDS = 0.06
+"""Sound goes out in messages of so much, or sooner where something is asked of it: a message costs as much as the
+sound in it, and what is said at a pause never waits."""
+
 KEEP_ALIVE_SECONDS = 4.0
 """Vendors close sockets that are silent for some 10 s."""
 
@@ -65,6 +69,8 @@ class SocketStream:
         self._lost: asyncio.Future[ProviderError] = self._loop.create_future()
         self._kept = bytearray()
         self._kept_from = 0  # bytes of the caller's sound before what is kept
+        self._waiting = 0  # bytes at the end of what is kept that go out with what comes next
+        self._together = int(TOGETHER_SECONDS * self._rate)
         self._most = int(KEPT_SECONDS * self._rate)
         self._fruitless = 0
         self._wondered = False
@@ -80,9 +86,9 @@ class SocketStream:
         kept += pcm
         if len(kept) > 2 * self._most:
             self._forget(self._position - KEPT_SECONDS)
-        if self._socket is not None:
-            self._send_sound(self._socket, pcm)
-            self._sent_at = self._loop.time()
+        self._waiting += len(pcm)
+        if self._waiting >= self._together:
+            self._flush()
 
     def speech_started(self) -> None:
         self._send(self._protocol.speech_started(self._position))
@@ -167,6 +173,7 @@ class SocketStream:
         for start in range(0, len(self._kept), step):
             self._send_sound(socket, bytes(self._kept[start : start + step]))
         self._sent_at = self._loop.time()
+        self._waiting = 0
         self._socket = socket
         self._send(self._protocol.replayed())
 
@@ -177,6 +184,7 @@ class SocketStream:
             socket.send(idle)
         elif idle is not None:
             self.push(idle)  # it is part of the sound, and of its time
+            self._flush()
 
     def _forget(self, position: float) -> None:
         """Sound before ``position`` will not be needed."""
@@ -184,6 +192,13 @@ class SocketStream:
         if count > 0:
             del self._kept[:count]
             self._kept_from += count
+
+    def _flush(self) -> None:
+        """What waits goes out, in one message."""
+        if self._socket is not None and self._waiting:
+            self._send_sound(self._socket, bytes(self._kept[-self._waiting :]))
+            self._sent_at = self._loop.time()
+            self._waiting = 0
 
     def _send_sound(self, socket: ProviderSocket, pcm: bytes) -> None:
         message = self._protocol.audio(pcm)
@@ -197,6 +212,8 @@ class SocketStream:
         self._sent = 0
 
     def _send(self, messages: Sequence[str]) -> None:
+        if messages:
+            self._flush()
         if self._socket is not None:
             for message in messages:
                 self._socket.send(message)
