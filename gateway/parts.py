@@ -108,4 +108,5 @@ def _failure(part: Part, provider: str, error: ValueError) -> PartFailed:
 
 def _model_options(agent: AgentDefinition) -> dict[str, Any]:
     options = {"temperature": agent.options.temperature, "script": agent.options.script}
+    options["vendorSpecific"] = agent.options.vendor_specific
     return {name: value for name, value in options.items() if value is not None}

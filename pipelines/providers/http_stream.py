@@ -23,6 +23,7 @@ NEXT_TOKEN_SECONDS = 10.0
 LAST_BYTE_SECONDS = 0.25
 """The wait for the end of a stream whose answer is complete: a connection that was read to its end serves again."""
 
+_DONE = "[DONE]"  # with which OpenAI ends streams of its older kind, and compatible servers those of the newer
 _HEADERS = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}  # a compressed stream comes in lumps
 
 
@@ -119,6 +120,8 @@ class VendorConnection(HttpAccount):
                 with self._faults():
                     received = reader.push(data)
                 for event in received:
+                    if event.data == _DONE:
+                        continue
                     with self._faults():
                         made = answer.read(_json(event))
                     for item in made:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 from pipelines.parts import Message, ModelEvent, ProviderError, ProviderFault, TextDelta, ToolSpec
@@ -16,8 +16,23 @@ CONNECT_SECONDS = 3.0
 FIRST_TOKEN_SECONDS = 10.0
 NEXT_TOKEN_SECONDS = 10.0
 
-OPTIONAL = ("temperature", "stream_options", "reasoning_effort")
+OPTIONAL = frozenset({"temperature", "stream_options", "reasoning_effort"})
 """Fields that a model or a server may refuse, and that it is then asked without."""
+
+_REQUIRED = ("model", "messages", "stream")
+_OURS = frozenset({*_REQUIRED, "stream_options", "tools"})
+
+
+def chat_settings(vendor: str, vendor_specific: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Further fields of requests that the agent wants, under the name of a compatible ``vendor``. Raises ValueError for
+    what cannot be set."""
+    where = f"options.vendorSpecific.{vendor}"
+    fields = vendor_specific.get(vendor, {})
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"{where} is no object; it takes fields of requests for chat completions")  # noqa: TRY004
+    if unknown := sorted(set(fields) & _OURS):
+        raise ValueError(f"{where} has no {', '.join(unknown)}; it is set otherwise")
+    return fields
 
 
 class OpenAIConnection:
@@ -98,7 +113,7 @@ class OpenAIConnection:
 
 class OpenAIChatModel:
     """One model, as an agent is set up: ``temperature`` is 0 to 1, which is 0 to 2 in OpenAI's scale; ``more`` are
-    further fields of its requests.
+    further fields of its requests, ``optional`` those that are left out where the model refuses them.
 
     A request that fails before its first token is sent once more where that can help; afterwards never, for the caller
     has heard the beginning.
@@ -111,6 +126,7 @@ class OpenAIChatModel:
         *,
         temperature: float | None = None,
         more: Mapping[str, Any] | None = None,
+        optional: Collection[str] = OPTIONAL,
         first_token_seconds: float = FIRST_TOKEN_SECONDS,
     ) -> None:
         if temperature is not None and not 0 <= temperature <= 1:
@@ -121,6 +137,7 @@ class OpenAIChatModel:
         self._request |= more or {}
         if temperature is not None:
             self._request["temperature"] = 2 * temperature
+        self._optional = optional
         self._first_token_seconds = first_token_seconds
 
     async def prepare(self) -> None:
@@ -166,7 +183,9 @@ class OpenAIChatModel:
             try:
                 return await self._attempt(client, asked)
             except ProviderError as error:
-                if isinstance(error, RefusedError) and unwelcome.learn(asked, OPTIONAL, error.status, error.error):
+                if isinstance(error, RefusedError) and unwelcome.learn(
+                    asked, self._optional, error.status, error.error
+                ):
                     continue
                 if retried or error.kind not in RETRIED:
                     raise
@@ -177,7 +196,10 @@ class OpenAIChatModel:
         stream = None
         try:
             async with asyncio.timeout(self._first_token_seconds):
-                stream = await client.chat.completions.create(**request)
+                # Fields go past the SDK as they are: servers have some that it does not know.
+                fields = {name: value for name, value in request.items() if name not in _REQUIRED}
+                required = {name: request[name] for name in _REQUIRED}
+                stream = await client.chat.completions.create(**required, extra_body=fields)
                 return stream, await anext(aiter(stream), None)
         except BaseException as error:
             if stream is not None:

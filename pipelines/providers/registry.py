@@ -25,7 +25,11 @@ from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.http_account import HttpAccount
 from pipelines.providers.moonshine import MoonshineSpeechToText
-from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection
+from pipelines.providers.openai import OPTIONAL as CHAT_OPTIONAL
+from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection, chat_settings
+from pipelines.providers.openai_models import api_for, chat_fields, model_settings, responses_fields
+from pipelines.providers.openai_responses import OPTIONAL as RESPONSES_OPTIONAL
+from pipelines.providers.openai_responses import ResponsesConnection, ResponsesModel
 from pipelines.providers.openai_stt import MODEL as OPENAI_HEARS
 from pipelines.providers.openai_stt import OpenAISpeechToText, transcription_options
 from pipelines.providers.openai_tts import SPEAKERS, SpeechServer, speech_fields
@@ -61,6 +65,7 @@ class Registry:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._connections: dict[str, OpenAIConnection] = {}
+        self._responses: ResponsesConnection | None = None
         self._anthropic: AnthropicConnection | None = None
         self._google: GoogleConnection | None = None
         self._speech: dict[str, HttpAccount] = {}
@@ -81,8 +86,12 @@ class Registry:
             if "script" not in options:
                 raise ValueError(f"{model_name} needs its script in options.script; scripted/echo needs none")
             return ScriptedLanguageModel(parse_script(options["script"]))
+        specific = options.get("vendorSpecific", {})
+        if provider == "openai":
+            return self._openai_model(model, options.get("temperature"), model_settings(specific))
         if provider in CHAT:
-            return OpenAIChatModel(self._connection(provider), model, temperature=options.get("temperature"))
+            more = chat_settings(provider, specific)
+            return OpenAIChatModel(self._connection(provider), model, temperature=options.get("temperature"), more=more)
         if provider == "anthropic":
             if self._anthropic is None:
                 key, base_url = self._account("anthropic", anthropic.BASE_URL)
@@ -108,6 +117,30 @@ class Registry:
                 if vendor in TEXT_TO_SPEECH and (voice or _has_voice(vendor, language)):
                     return vendor
         return "pico" if find_spec("ttspico") and (voice in VOICES or voice_for(language)) else "espeak"
+
+    def _openai_model(self, model: str, temperature: float | None, settings: Mapping[str, Any]) -> LanguageModel:
+        # What the agent itself asks for is not left out in silence.
+        named = {"reasoning", "reasoning_effort"} if "reasoning" in settings else set[str]()
+        chat = OpenAIChatModel(
+            self._connection("openai"),
+            model,
+            temperature=temperature,
+            more=chat_fields(model, settings),
+            optional=CHAT_OPTIONAL - named,
+        )
+        if settings.get("api", api_for(model)) == "chat":
+            return chat
+        if self._responses is None:
+            key, base_url = self._compatible("openai")
+            self._responses = ResponsesConnection(api_key=key, base_url=base_url)
+        return ResponsesModel(
+            self._responses,
+            model,
+            temperature=temperature,
+            fields=responses_fields(model, settings),
+            optional=RESPONSES_OPTIONAL - named,
+            instead=None if "api" in settings else chat,
+        )
 
     def speech_to_text(
         self,
@@ -190,8 +223,9 @@ class Registry:
         """Close what was opened; the registry can be used again afterwards."""
         parts: list[_Closeable] = [*self._recognisers.values(), *self._voices.values(), *self._connections.values()]
         parts += self._speech.values()
-        parts += [connection for connection in (self._anthropic, self._google) if connection is not None]
-        self._anthropic = self._google = None
+        vendors = (self._responses, self._anthropic, self._google)
+        parts += [connection for connection in vendors if connection is not None]
+        self._responses = self._anthropic = self._google = None
         self._recognisers.clear()
         self._voices.clear()
         self._connections.clear()

@@ -49,6 +49,8 @@ class ChatServer:
     refused: frozenset[str] = frozenset()
     replies: list[Reply] = field(default_factory=lambda: [Reply(text("Hello", " there", "."))])
     requests: list[dict[str, Any]] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    """What was asked for that is not here."""
     mistakes: list[str] = field(default_factory=list)
     """What was wrong with the requests."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,6 +76,10 @@ class ChatServer:
         except (asyncio.CancelledError, ConnectionResetError):
             self.left.set()
             raise
+
+    async def missing(self, request: web.Request) -> web.Response:
+        self.elsewhere.append(request.path)
+        return web.json_response({"detail": "Not Found"}, status=404)
 
     def _unwelcome(self, body: dict[str, Any]) -> web.Response | None:
         for name in sorted(self.refused & body.keys()):
@@ -121,6 +127,7 @@ async def serve_chat() -> AsyncGenerator[ChatServer, None]:
     app = web.Application()
     for place in ("/v1/chat/completions", "/openai/v1/chat/completions"):  # the second is Groq's
         app.router.add_post(place, server.answer)
+    app.router.add_route("*", "/{rest:.*}", server.missing)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:

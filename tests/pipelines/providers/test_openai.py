@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.parts import Message, ModelEvent, ProviderError, TextDelta, ToolCall, ToolSpec, Usage
 from pipelines.providers.openai import OPTIONAL, OpenAIChatModel, OpenAIConnection
+from pipelines.providers.registry import Registry
 from tests.simulators.openai_chat import KEY, ChatServer, Reply, serve_chat, text
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
@@ -184,6 +185,19 @@ async def test_fields_that_a_model_refuses_are_left_out_from_then_on(
     assert set(server.requests[0]) - set(server.requests[-1]) == missing
     assert connection.retries == 0
     server.mistakes.clear()  # it wants usage to be asked for
+
+
+async def test_further_fields_of_compatible_servers_go_through(server: ChatServer) -> None:
+    providers = Registry({"GROQ_API_KEY": KEY, "GROQ_BASE_URL": server.base_url})
+    options = {"temperature": 0.5, "vendorSpecific": {"groq": {"reasoning_format": "hidden"}, "openai": {}}}
+    model = providers.language_model("groq/qwen3", options)
+    assert TextDelta("Hello") in [event async for event in model.generate(ASKED)]
+    assert (server.requests[0]["reasoning_format"], server.requests[0]["temperature"]) == ("hidden", 1.0)
+    await providers.close_all()
+    wrongs: tuple[dict[str, Any], ...] = ({"groq": {"messages": []}}, {"groq": "hidden"})
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match=r"options\.vendorSpecific\.groq (has no messages|is no object)"):
+            providers.language_model("groq/qwen3", {"vendorSpecific": wrong})
 
 
 async def test_a_field_that_cannot_be_left_out_is_an_error(server: ChatServer, connection: OpenAIConnection) -> None:
