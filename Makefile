@@ -7,7 +7,7 @@ NODE_STAMP := tests/node/node_modules/.package-lock.json
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit bench bench-turns lock clean
+.PHONY: help setup demo test test-live lint types imports unit bench bench-turns lock clean
 
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,6 +47,9 @@ imports: setup
 
 unit: setup $(NODE_STAMP)
 	$(BIN)/pytest $(ARGS)
+
+test-live: setup  ## the same short conversation with each service that the environment has a key for
+	@$(BIN)/python -m tests.live $(ARGS)
 
 bench: setup  ## the audio path against a bare echo server, in one run
 	@$(BIN)/python -m tests.bench $(ARGS)
