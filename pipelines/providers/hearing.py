@@ -91,12 +91,15 @@ class SocketStream:
             self._flush()
 
     def speech_started(self) -> None:
+        self._flush()  # first: what the protocol says is of all the sound so far
         self._send(self._protocol.speech_started(self._position))
 
     def speech_paused(self) -> None:
+        self._flush()
         self._send(self._protocol.speech_paused(self._position, self._loop.time()))
 
     def end_segment(self) -> None:
+        self._flush()
         self._send(self._protocol.end_segment(self._position))
 
     async def close(self) -> None:
@@ -212,8 +215,6 @@ class SocketStream:
         self._sent = 0
 
     def _send(self, messages: Sequence[str]) -> None:
-        if messages:
-            self._flush()
         if self._socket is not None:
             for message in messages:
                 self._socket.send(message)

@@ -16,6 +16,8 @@ from tests.simulators.live_wire import Hangup, Out, Stall
 LATENCY = 0.015
 """One way."""
 
+_APART = 1e-9  # timers of one moment have no order
+
 
 class Session(Protocol):
     """A vendor's end of one socket. Where it goes on by itself it does so by ``go_on``, while ``speaking``."""
@@ -41,12 +43,14 @@ class MemorySocket:
         self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._going_on: asyncio.TimerHandle | None = None
+        self._there = self._back = 0.0  # when the latest message arrives
         self.is_open = True
         self._answer(session.opened())
 
     def send(self, message: str | bytes) -> None:
         if self.is_open:
-            self._loop.call_later(LATENCY, self._arrive, message)
+            self._there = max(self._loop.time() + LATENCY, self._there + _APART)
+            self._loop.call_at(self._there, self._arrive, message)
 
     def drop(self) -> None:
         self.is_open = False
@@ -71,7 +75,8 @@ class MemorySocket:
     def _answer(self, outs: Sequence[Out]) -> None:
         for out in outs:
             if not isinstance(out, Stall):
-                self._loop.call_later(LATENCY, self._deliver, out)
+                self._back = max(self._loop.time() + LATENCY, self._back + _APART)
+                self._loop.call_at(self._back, self._deliver, out)
         if self._going_on is None and getattr(self._session, "speaking", False):
             self._going_on = self._loop.call_later(self._pace, self._go_on)
 
