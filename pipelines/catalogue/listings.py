@@ -14,6 +14,8 @@ from pipelines.catalogue import model_lists, voice_lists
 from pipelines.catalogue.entries import Model, Voice
 from pipelines.catalogue.reading import cursor_of
 from pipelines.providers import anthropic, google
+from pipelines.providers.cartesia_wire import HOME as CARTESIA_HOME
+from pipelines.providers.cartesia_wire import VERSION as CARTESIA_VERSION
 from pipelines.providers.compatible import HOMES, bearer, compatible_base_url
 from pipelines.providers.deepgram_wire import HOME as DEEPGRAM_HOME
 
@@ -51,8 +53,6 @@ def _header(name: str, scheme: str = "") -> Callable[[str], Mapping[str, str]]:
 
 ULTRAVOX_HOME = "https://api.ultravox.ai"
 _ULTRAVOX_MODELS, _ULTRAVOX_VOICES = "/api/models?pageSize=100", "/api/voices?pageSize=100"
-CARTESIA_HOME = "https://api.cartesia.ai"
-CARTESIA_VERSION = "2026-08-14"
 
 LISTINGS: tuple[Listing, ...] = (
     *(

@@ -14,6 +14,11 @@ from typing import Any, Protocol
 from pipelines.parts import LanguageModel, SpeechToText, TextToSpeech
 from pipelines.providers import anthropic, google
 from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel
+from pipelines.providers.cartesia_tts import MODEL as CARTESIA_MODEL
+from pipelines.providers.cartesia_tts import CartesiaTextToSpeech, cartesia_lines, speech_settings
+from pipelines.providers.cartesia_tts import voice_for as cartesia_voice_for
+from pipelines.providers.cartesia_wire import HOME as CARTESIA_HOME
+from pipelines.providers.cartesia_wire import cartesia_at
 from pipelines.providers.compatible import HOMES, compatible_base_url, speech_account
 from pipelines.providers.deepgram_stt import DeepgramSpeechToText
 from pipelines.providers.deepgram_tts import DeepgramTextToSpeech
@@ -24,6 +29,7 @@ from pipelines.providers.defaults import with_account
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.http_account import HttpAccount
+from pipelines.providers.lines import Lines
 from pipelines.providers.moonshine import MoonshineSpeechToText
 from pipelines.providers.openai import OPTIONAL as CHAT_OPTIONAL
 from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection, chat_settings
@@ -47,7 +53,7 @@ CHAT = ("openai", "groq", "ollama")
 LANGUAGE_MODELS = (*CHAT, "anthropic", "google", "scripted")
 SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", "openai", *MODELS)
 OFFLINE_VOICES = ("pico", "espeak")
-TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", *SPEAKERS)
+TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", "cartesia", *SPEAKERS)
 EAGER = ("deepgram-flux",)
 """Recognisers that tell of likely ends of turns, if they are asked to."""
 
@@ -69,6 +75,7 @@ class Registry:
         self._anthropic: AnthropicConnection | None = None
         self._google: GoogleConnection | None = None
         self._speech: dict[str, HttpAccount] = {}
+        self._cartesia: Lines | None = None
         # By vendor, model, eagerness, and what else they are told.
         self._recognisers: dict[tuple[str, str | None, bool, str], SpeechToText] = {}
         # By vendor, voice, model, and what else is in its requests.
@@ -187,7 +194,7 @@ class Registry:
         language = language or DEFAULT_LANGUAGE
         vendor = vendor or self.default_voice(language, voice)
         voice = voice or _own_voice(vendor, language)
-        more = speech_fields(vendor, vendor_specific or {}) if vendor in SPEAKERS else {}
+        more = _speech_options(vendor, language, vendor_specific or {})
         key = vendor, voice, model, json.dumps(more, sort_keys=True)
         if key not in self._voices:
             self._voices[key] = self._make_voice(vendor, voice, model, more)
@@ -204,6 +211,8 @@ class Registry:
             case "deepgram":
                 _refuse_model("tts", vendor, model, "its voices are models: name one in tts.voice")
                 return DeepgramTextToSpeech(self._deepgram(), voice)
+            case "cartesia":
+                return CartesiaTextToSpeech(self._cartesia_lines(), voice, model or CARTESIA_MODEL, more=more)
             case _ if vendor in SPEAKERS:
                 speaker = SPEAKERS[vendor]
                 account = self._speech_account(vendor)
@@ -223,15 +232,20 @@ class Registry:
         """Close what was opened; the registry can be used again afterwards."""
         parts: list[_Closeable] = [*self._recognisers.values(), *self._voices.values(), *self._connections.values()]
         parts += self._speech.values()
-        vendors = (self._responses, self._anthropic, self._google)
+        vendors = (self._responses, self._anthropic, self._google, self._cartesia)
         parts += [connection for connection in vendors if connection is not None]
-        self._responses = self._anthropic = self._google = None
+        self._responses = self._anthropic = self._google = self._cartesia = None
         self._recognisers.clear()
         self._voices.clear()
         self._connections.clear()
         self._speech.clear()
         for part in parts:
             await part.close()
+
+    def _cartesia_lines(self) -> Lines:
+        if self._cartesia is None:
+            self._cartesia = cartesia_lines(cartesia_at(*self._account("cartesia", CARTESIA_HOME)))
+        return self._cartesia
 
     def _deepgram(self) -> Place:
         key, base_url = self._env.get("DEEPGRAM_API_KEY", ""), self._env.get("DEEPGRAM_BASE_URL")
@@ -283,12 +297,23 @@ def _own_voice(vendor: str, language: str) -> str:
             if not (voice := deepgram_voice_for(language)):
                 raise ValueError(f"deepgram has no voice of its own for {language!r} here; name one in tts.voice")
             return voice
+        case "cartesia":
+            if not (voice := cartesia_voice_for(language)):
+                raise ValueError(f"cartesia has no voice of its own for {language!r} here; name one in tts.voice")
+            return voice
         case _ if vendor in SPEAKERS:
             if not (voice := SPEAKERS[vendor].voice_for(language)):
                 raise ValueError(f"{vendor} has no voice of its own for {language!r} here; name one in tts.voice")
             return voice
         case _:
             return language
+
+
+def _speech_options(vendor: str, language: str, vendor_specific: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is in a voice's requests besides the voice and its model."""
+    if vendor == "cartesia":
+        return speech_settings(language, vendor_specific)
+    return speech_fields(vendor, vendor_specific) if vendor in SPEAKERS else {}
 
 
 def _refuse_model(part: str, vendor: str, model: str | None, why: str = "it has one only") -> None:

@@ -7,12 +7,14 @@ of each. No part of it takes time that the clock does not see.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
 from media.audio import PCM_8K
+from media.g711 import mulaw_to_pcm
 from pipelines.parts import (
     ProviderError,
     SpeechAudio,
@@ -28,8 +30,33 @@ WORD_FRAMES = 15
 
 _FIRST = 400
 _STEP = 8
-_vocabulary: dict[str, int] = {}
-_words: dict[int, str] = {}
+
+
+class Code:
+    """Which word is which sample value: in the order in which they are first spoken."""
+
+    def __init__(self, values: Iterable[int]) -> None:
+        self._left = iter(values)
+        self._values: dict[str, int] = {}
+        self._words: dict[int, str] = {}
+
+    def value(self, word: str) -> int:
+        if word not in self._values:
+            self._values[word] = next(self._left)
+            self._words[self._values[word]] = word
+        return self._values[word]
+
+    def word(self, value: int) -> str | None:
+        return self._words.get(value)
+
+
+CODE = Code(count(_FIRST, _STEP))
+
+
+def mulaw_code() -> Code:
+    """A code of values that mu-law leaves as they are: of some hundred words."""
+    values = np.frombuffer(mulaw_to_pcm(bytes(range(256))), np.int16)
+    return Code(sorted(int(value) for value in values if value >= _FIRST))
 
 
 def plain(word: str) -> str:
@@ -40,11 +67,11 @@ def plain_words(text: str) -> list[str]:
     return [plain(word) for word in text.split() if plain(word)]
 
 
-def speak(text: str, frames: int = WORD_FRAMES) -> bytes:
+def speak(text: str, frames: int = WORD_FRAMES, *, code: Code = CODE) -> bytes:
     """``text`` as sound: PCM16 at 8 kHz."""
     sound = bytearray()
     for word in plain_words(text):
-        value = _value(word)
+        value = code.value(word)
         samples = np.full(160 * frames, value, np.int16)
         samples[:160] = -value
         sound += samples.tobytes()
@@ -65,7 +92,7 @@ class HeardWord:
     """The frame after it."""
 
 
-def read(audio: bytes) -> list[HeardWord]:
+def read(audio: bytes, *, code: Code = CODE) -> list[HeardWord]:
     """The words in a piece of sound, in order; noise and silence are none."""
     usable = np.frombuffer(audio[: len(audio) // 320 * 320], np.int16).reshape(-1, 160)
     words: list[HeardWord] = []
@@ -73,10 +100,10 @@ def read(audio: bytes) -> list[HeardWord]:
     for index, frame in enumerate(usable):
         # A mark's sentinel may shift the frames by a few samples, so only the middle is looked at.
         middle = int(frame[80])
-        if abs(middle) not in _words or not (frame[70:90] == middle).all():
+        word = code.word(abs(middle))
+        if word is None or not (frame[70:90] == middle).all():
             last = 0
             continue
-        word = _words[abs(middle)]
         if last and words and (middle == last or middle == -last > 0):
             words[-1] = HeardWord(word, words[-1].frames + 1, words[-1].whole, index + 1)
         else:
@@ -85,12 +112,12 @@ def read(audio: bytes) -> list[HeardWord]:
     return words
 
 
-def heard_words(audio: bytes, share: float = 0.6, frames: int = WORD_FRAMES) -> list[str]:
+def heard_words(audio: bytes, share: float = 0.6, frames: int = WORD_FRAMES, *, code: Code = CODE) -> list[str]:
     """The words of which at least ``share`` was heard. A word that is taken up again after a pause, from its middle or
     from its beginning, counts once."""
     found: list[str] = []
     broken: HeardWord | None = None  # the latest word, if it was not heard to its end
-    for heard in read(audio):
+    for heard in read(audio, code=code):
         before = 0
         if broken is not None and broken.word == heard.word:
             before = broken.frames if heard.end - heard.frames - broken.end <= RESUMED_WITHIN else 0
@@ -99,13 +126,6 @@ def heard_words(audio: bytes, share: float = 0.6, frames: int = WORD_FRAMES) -> 
             found.append(heard.word)
         broken = HeardWord(heard.word, max(before, count), heard.whole, heard.end) if count < frames else None
     return found
-
-
-def _value(word: str) -> int:
-    if word not in _vocabulary:
-        _vocabulary[word] = _FIRST + _STEP * len(_vocabulary)
-        _words[_vocabulary[word]] = word
-    return _vocabulary[word]
 
 
 class CodewordVoice:

@@ -16,7 +16,10 @@ from media.audio import MULAW_8K
 from media.g711 import mulaw_to_pcm
 from tests.simulators.live_wire import Hangup, Out
 
+KEY = "simulated-deepgram-key"
 RATE = MULAW_8K.bytes_per_second
+LUCK = f"no luck, {KEY}"
+"""Vendors may quote a key."""
 REQUEST_ID = "5c0e9ad2-4a43-4a3b-a5b2-8c3e1d2f4a6b"
 MODEL_UUID = "0d8a2f2e-6f5f-4d2c-9d7e-1a2b3c4d5e6f"
 
@@ -83,6 +86,15 @@ class _Hearing:
     def seconds(self) -> float:
         return len(self.sound) / RATE
 
+    def idle(self) -> Hangup:
+        return Hangup(1011, "NET-0001 no audio or KeepAlive in time")
+
+    def ends_phrase(self, out: Out) -> bool:
+        return False
+
+    def answers_break(self, out: Out) -> bool:
+        return False
+
     def check(self, data: bytes) -> None:
         if not data or len(data) > RATE:
             self.server.wrong(f"{len(data)} bytes of sound in one message")
@@ -124,8 +136,8 @@ class NovaSession(_Hearing):
     def opened(self) -> list[Out]:
         return []
 
-    def error(self, code: str, description: str) -> str:
-        return json.dumps({"type": "Error", "variant": code, "code": code, "description": description})
+    def error(self) -> str:
+        return json.dumps({"type": "Error", "variant": "V", "code": "NET-0002", "description": LUCK})
 
     def receive(self, message: str | bytes) -> list[Out]:
         if isinstance(message, bytes):
@@ -206,8 +218,8 @@ class FluxSession(_Hearing):
     def opened(self) -> list[Out]:
         return [self._message("Connected")]
 
-    def error(self, code: str, description: str) -> str:
-        return self._message("Error", request_id=None, code=code, description=description)
+    def error(self) -> str:
+        return self._message("Error", request_id=None, code="NET-0002", description=LUCK)
 
     def receive(self, message: str | bytes) -> list[Out]:
         if isinstance(message, bytes):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
-from tests.simulators.deepgram_ears import MODEL_UUID, RATE, REQUEST_ID, Heard
+from tests.simulators.deepgram_ears import LUCK, MODEL_UUID, RATE, REQUEST_ID, Heard
 from tests.simulators.live_wire import Hangup, Out
 
 WORD_SECONDS = 0.3
@@ -21,16 +20,6 @@ class Spoken(Heard):
     """``spoken``: the phrases that were flushed."""
 
     spoken: list[str] = field(default_factory=list)
-
-
-@runtime_checkable
-class Mouth(Protocol):
-    """A session that goes on by itself, a word for each 10 ms, so that it can be interrupted."""
-
-    @property
-    def speaking(self) -> bool: ...
-
-    def go_on(self) -> list[Out]: ...
 
 
 def voice(text: str) -> bytes:
@@ -54,8 +43,17 @@ class AuraSession:
         about = {"model_name": self._model, "model_version": "2026-01-01.0", "model_uuid": MODEL_UUID}
         return [json.dumps({"type": "Metadata", "request_id": REQUEST_ID} | about)]
 
-    def error(self, code: str, description: str) -> str:
-        return json.dumps({"type": "Error", "code": code, "description": description})
+    def error(self) -> str:
+        return json.dumps({"type": "Error", "code": "NET-0002", "description": LUCK})
+
+    def idle(self) -> Hangup:
+        return Hangup(1011, "NET-0001 nothing to say in time")
+
+    def ends_phrase(self, out: Out) -> bool:
+        return isinstance(out, str) and '"Flushed"' in out
+
+    def answers_break(self, out: Out) -> bool:
+        return isinstance(out, str) and '"Cleared"' in out
 
     def receive(self, message: str | bytes) -> list[Out]:
         if isinstance(message, bytes):

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram
+from tests.simulators.deepgram import DeepgramServer, serve_deepgram
+from tests.simulators.deepgram_ears import KEY
 from tests.simulators.deepgram_voices import voice
+from tests.simulators.speech_wire import Fault
 
 NOVA = "/v1/listen?model=nova-3&encoding=mulaw&sample_rate=8000&interim_results=true"
 FLUX = "/v2/listen?model=flux-general-en&encoding=mulaw&sample_rate=8000"

@@ -27,8 +27,10 @@ with warnings.catch_warnings():
     _sdk = AsyncDeepgramClient(api_key="")
     _ = _sdk.listen.v1, _sdk.listen.v2, _sdk.speak.v1, _sdk.speak.v2  # what these import
 
-from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram
+from tests.simulators.deepgram import DeepgramServer, serve_deepgram
+from tests.simulators.deepgram_ears import KEY
 from tests.simulators.deepgram_voices import voice
+from tests.simulators.speech_wire import Fault
 
 LOUD, QUIET = b"\x10" * 160, b"\xff" * 160
 MULAW: Any = {"encoding": "mulaw", "sample_rate": "8000"}

@@ -47,3 +47,9 @@ class Ear:
     @property
     def texts(self) -> list[str]:
         return [transcript.text for transcript in self.transcripts]
+
+
+async def wait_until(met: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not met():  # noqa: ASYNC110 - what another task does
+            await asyncio.sleep(0.005)

@@ -23,9 +23,11 @@ from pipelines.providers.wire import Failed, Strange
 from pipelines.standby import Standby
 from pipelines.turn_events import SpeechDropped, TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
-from tests.simulators.deepgram import KEY, DeepgramServer, Fault, serve_deepgram
+from tests.simulators.deepgram import DeepgramServer, serve_deepgram
+from tests.simulators.deepgram_ears import KEY
 from tests.simulators.deepgram_voices import voice
 from tests.simulators.live_wire import GARBAGE
+from tests.simulators.speech_wire import Fault
 
 LOUD = b"\x10" * 160
 QUIET = MULAW_8K.silence(20)
