@@ -13,7 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.simulators.deepgram_ears import KEY, FluxSession, NovaSession
+from tests.simulators.deepgram_ears import KEY as KEY
+from tests.simulators.deepgram_ears import FluxSession, NovaSession
 from tests.simulators.deepgram_voices import AuraSession, Spoken
 from tests.simulators.speech_wire import Session, Sockets, drive, serving
 
