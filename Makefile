@@ -51,7 +51,7 @@ unit: setup $(NODE_STAMP)
 test-live: setup  ## the same short conversation with each service that the environment has a key for
 	@$(BIN)/python -m tests.live $(ARGS)
 
-bench: setup  ## the audio path against a bare echo server, in one run
+bench: setup  ## the audio path against a bare echo server, in one run (ARGS=--realtime: against a bare relay)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 bench-turns: setup  ## turn-taking on telephone audio, against webrtcvad and Silero alone

@@ -119,6 +119,7 @@ class VoiceActivity:
         "_gate",
         "_quiet",
         "_rate",
+        "_raw",
         "_recent",
         "_resampler",
         "_samples",
@@ -145,6 +146,7 @@ class VoiceActivity:
         self._recent: deque[bytes] = deque(maxlen=_PRE_ROLL_FRAMES)
         self._samples: Floats = np.zeros(_LONGEST_WAIT + 2 * WINDOW_SAMPLES, np.float32)
         self._fill = 0
+        self._raw: list[bytes] = []  # the latest of them, at another rate
         self._age = 0
         self._quiet = 0
         self._awake = False
@@ -205,16 +207,18 @@ class VoiceActivity:
         silero.reset()
         if self._resampler is not None:
             self._resampler.reset()
+            self._raw.clear()
         self._fill = self._age = 0
         for earlier in self._recent:
             self._listen(earlier)
         self._listen(frame)
 
     def _listen(self, frame: bytes) -> None:
-        if self._resampler is not None:
-            frame = self._resampler.process(frame)
         end = self._fill + RATE // 50
-        self._samples[self._fill : end] = np.frombuffer(frame, np.int16)
+        if self._resampler is None:
+            self._samples[self._fill : end] = np.frombuffer(frame, np.int16)
+        else:
+            self._raw.append(frame)
         self._fill = end
 
     def _judge(self, silero: SileroStream) -> None:
@@ -223,6 +227,10 @@ class VoiceActivity:
         if not whole:
             return
         samples = self._samples
+        if self._resampler is not None and self._raw:  # many frames at once take little longer than one
+            raw = np.frombuffer(self._resampler.process(b"".join(self._raw)), np.int16)
+            samples[self._fill - len(raw) : self._fill] = raw
+            self._raw.clear()
         skipped = max(0, whole - _LATEST)
         if skipped:
             silero.skip(samples[:skipped])

@@ -15,7 +15,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from jambonz.listen import SUBPROTOCOLS
-from media.audio import FRAME_SECONDS, PCM_8K
+from media.audio import FRAME_SECONDS
 from tests.bench.tape import Tape, closing, text
 
 SLOTS = 10
@@ -63,6 +63,7 @@ class Caller(asyncio.Protocol):
         self._loop = loop
         self._line = line
         self._tape = tape
+        self._frame_bytes = tape.rate // 50 * 2
         self._at = start
         self._tally = tally
         self._transport: asyncio.Transport | None = None
@@ -167,7 +168,7 @@ class Caller(asyncio.Protocol):
             self._tally.late += 1
             self._burst += behind
         self._tally.frames += 1
-        self._burst_frames += length // PCM_8K.frame_bytes
+        self._burst_frames += length // self._frame_bytes
 
     def _told(self, message: dict[str, object]) -> None:
         match message:

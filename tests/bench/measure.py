@@ -12,8 +12,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,18 @@ import aiohttp
 
 from jambonz.signature import SIGNATURE_HEADER, sign
 from jambonz.simulator.call_info import CallInfo
+from media.audio import PCM_16K
 from tests.bench.callers import BenchFailed, Callers, Line
 from tests.bench.server import PROBE, Reading
 from tests.bench.tape import Tape
 
 NUMBER = "442079460000"
-AGENT = {"modelName": "scripted/echo", "prompt": "Say it again.", "options": {"idle": {"timeout": None}}}
+AGENT: dict[str, Any] = {
+    "modelName": "scripted/echo",
+    "prompt": "Say it again.",
+    "options": {"idle": {"timeout": None}},
+}
+REALTIME_MODEL = "openai/gpt-realtime-2.1"
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
@@ -114,25 +120,36 @@ class Target:
 
 
 @asynccontextmanager
-async def targets() -> AsyncIterator[tuple[Target, Target]]:
-    """The echo server and the service."""
+async def targets(*, realtime: bool = False, wideband: bool = False) -> AsyncIterator[tuple[Target, Target]]:
+    """The floor and the service: with a cascade beside an echo server or, ``realtime``, beside a relay, both with a
+    simulated model on the callers' core. ``wideband``: legs of 16 kHz."""
     serving, ringing = _cores()
     secret = secrets.token_hex(16)
-    os.sched_setaffinity(0, serving)  # what is started now stays there
-    async with _started("tests.bench.echo") as echo_port, _started("tests.bench.service", secret) as service_port:
+    async with AsyncExitStack() as stack:
+        model, agent = "", AGENT
+        if realtime:
+            os.sched_setaffinity(0, ringing)
+            port = await stack.enter_async_context(_started("tests.bench.model"))
+            model = f"http://127.0.0.1:{port}/v1"
+            agent = AGENT | {"modelName": REALTIME_MODEL}
+        if wideband:
+            agent = agent | {"options": agent["options"] | {"audio": {"sampleRate": PCM_16K.rate}}}
+        os.sched_setaffinity(0, serving)  # what is started now stays there
+        socket = f"{model.replace('http', 'ws')}/realtime?model=simulated"
+        bare = ("tests.bench.relay", socket, str(wideband)) if realtime else ("tests.bench.echo",)
+        floor = f"http://127.0.0.1:{await stack.enter_async_context(_started(*bare))}"
+        service = f"http://127.0.0.1:{await stack.enter_async_context(_started('tests.bench.service', secret, model))}"
         os.sched_setaffinity(0, ringing)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4)) as http:
-            service = f"http://127.0.0.1:{service_port}"
-            await _listen(http, service)
-            echo = f"http://127.0.0.1:{echo_port}"
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4)))
+        await _listen(http, service, agent)
 
-            async def dial() -> Line:
-                return Line(f"{echo}/")
+        async def dial() -> Line:
+            return Line(f"{floor}/")
 
-            async def ring() -> Line:
-                return await _ring(http, service, secret)
+        async def ring() -> Line:
+            return await _ring(http, service, secret, wideband=wideband)
 
-            yield Target(http, echo, dial), Target(http, service, ring)
+        yield Target(http, floor, dial), Target(http, service, ring)
 
 
 def _cores() -> tuple[Sequence[int], Sequence[int]]:
@@ -164,23 +181,23 @@ async def _started(module: str, *arguments: str) -> AsyncIterator[int]:
             await process.wait()
 
 
-async def _listen(http: aiohttp.ClientSession, base: str) -> None:
+async def _listen(http: aiohttp.ClientSession, base: str, definition: Mapping[str, Any]) -> None:
     """An agent on a number, by the API."""
 
-    async def post(path: str, body: dict[str, Any]) -> Any:
+    async def post(path: str, body: Mapping[str, Any]) -> Any:
         async with http.post(f"{base}/api{path}", json=body) as answer:
             if not answer.ok:
                 raise BenchFailed(f"POST {path} was answered {answer.status}: {await answer.text()}")
             return await answer.json()
 
-    agent = await post("/agents", AGENT)
+    agent = await post("/agents", definition)
     await post("/phone-endpoints", {"type": "e164-ddi", "number": NUMBER})
     await post(f"/agents/{agent['id']}/listen", {"number": NUMBER})
 
 
-async def _ring(http: aiohttp.ClientSession, base: str, secret: str) -> Line:
+async def _ring(http: aiohttp.ClientSession, base: str, secret: str, *, wideband: bool) -> Line:
     """A call by the webhook, as Jambonz places it."""
-    info = CallInfo(from_="+447700900123", to=f"+{NUMBER}")
+    info = CallInfo(from_="+447700900123", to=f"+{NUMBER}", wideband=wideband)
     body = json.dumps(info.session_payload({})).encode()
     headers = {SIGNATURE_HEADER: sign(body, secret, time.time()), "Content-Type": "application/json"}
     async with http.post(f"{base}/jambonz/call", data=body, headers=headers) as answer:

@@ -12,14 +12,17 @@ from pydantic import SecretStr
 from gateway import logs
 from gateway.app import create_app
 from gateway.factory import ProviderFactory
+from gateway.realtime import RealtimeModels
 from gateway.settings import Settings
 from media.silero import load_model
 from tests.bench.parts import Parts
 from tests.bench.server import serve
+from tests.simulators.openai_realtime import KEY
 
 
-def main(webhook_secret: str) -> None:
-    logs.configure("warning", "console")
+def main(webhook_secret: str, model_url: str) -> None:
+    """``model_url``: where OpenAI Realtime is simulated, if that is what the agents have."""
+    logs.configure("error", "console")
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings(
             data_dir=Path(directory),
@@ -27,8 +30,9 @@ def main(webhook_secret: str) -> None:
             authenticate_users=False,
             jambonz_webhook_secret=SecretStr(webhook_secret),
         )
-        uvloop.run(serve(create_app(settings, ProviderFactory(Parts(), load_model()))))
+        models = RealtimeModels({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model_url})
+        uvloop.run(serve(create_app(settings, ProviderFactory(Parts(), load_model(), realtime=models))))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

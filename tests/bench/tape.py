@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from media.audio import FRAME_SECONDS, PCM_8K, PCM_16K
+from media.audio import FRAME_SECONDS, PCM_8K, PCM_16K, AudioFormat
 from media.convert import Converter
 from media.g711 import mulaw_to_pcm, pcm_to_mulaw
 from pipelines.parts import TextToSpeech
@@ -32,29 +32,34 @@ _BINARY, _TEXT, _CLOSE = 0x82, 0x81, 0x88
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """``frames`` are 20 ms each, to be repeated without end; ``onsets`` are the frames where a sentence begins."""
+    """``frames`` are 20 ms of PCM at ``rate`` each, to be repeated without end; ``onsets`` are the frames where a
+    sentence begins."""
 
+    rate: int
     frames: tuple[bytes, ...]
     onsets: frozenset[int]
     speech_share: float
 
 
-async def record(voice: TextToSpeech) -> Tape:
+async def record(voice: TextToSpeech, format: AudioFormat = PCM_8K) -> Tape:
     """The sentences at their intervals."""
     cycle = round(CYCLE_SECONDS / FRAME_SECONDS)
-    line, onsets, share = await on_the_line(voice, lambda speech: cycle)
-    return Tape(tuple(map(binary, line)), frozenset(onsets), share)
+    line, onsets, share = await on_the_line(voice, lambda speech: cycle, format)
+    return Tape(format.rate, tuple(map(binary, line)), frozenset(onsets), share)
 
 
-async def on_the_line(voice: TextToSpeech, cycle: Callable[[int], int]) -> tuple[list[bytes], list[int], float]:
-    """The sentences on a telephone line, mu-law and a little noise: the frames of 20 ms, where each sentence begins,
-    and the share of speech. ``cycle`` says after how many frames the next one begins, given the frames of this one."""
-    size = PCM_8K.frame_samples
+async def on_the_line(
+    voice: TextToSpeech, cycle: Callable[[int], int], format: AudioFormat = PCM_8K
+) -> tuple[list[bytes], list[int], float]:
+    """The sentences on a telephone line, a little noise and, at 8 kHz, mu-law: the frames of 20 ms, where each sentence
+    begins, and the share of speech. ``cycle`` says after how many frames the next one begins, given those of this
+    one."""
+    size = format.frame_samples
     line, onsets, spoken = list[NDArray[np.float64]](), list[int](), 0
     at = 0
     for sentence in SENTENCES:
         sound = await sound_of(voice, sentence)
-        sound = Converter(PCM_16K, PCM_8K).process(sound[: len(sound) // PCM_16K.frame_bytes * PCM_16K.frame_bytes])
+        sound = Converter(PCM_16K, format).process(sound[: len(sound) // PCM_16K.frame_bytes * PCM_16K.frame_bytes])
         speech = np.frombuffer(sound, np.int16).reshape(-1, size)
         frames = np.zeros((cycle(len(speech)), size))
         speech = speech[: len(frames)]
@@ -65,7 +70,7 @@ async def on_the_line(voice: TextToSpeech, cycle: Callable[[int], int]) -> tuple
         spoken += len(speech)
     hiss = np.random.default_rng(1).normal(0.0, _NOISE_AMPLITUDE, (at, size))
     samples = np.clip(np.rint(np.concatenate(line) + hiss), -32768, 32767).astype("<i2")
-    heard = mulaw_to_pcm(pcm_to_mulaw(samples.tobytes()))
+    heard = samples.tobytes() if format != PCM_8K else mulaw_to_pcm(pcm_to_mulaw(samples.tobytes()))
     return [heard[start : start + 2 * size] for start in range(0, len(heard), 2 * size)], onsets, spoken / at
 
 

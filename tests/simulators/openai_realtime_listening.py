@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from media.audio import AudioFormat, Encoding
 from media.g711 import alaw_to_pcm, mulaw_to_pcm
+from media.levels import energies
 
 LOUD = 200.0
 """Root mean square of a frame that is speech at the default threshold."""
@@ -42,7 +41,7 @@ class ServerVad:
 
     def __init__(self, format: AudioFormat, *, threshold: float, prefix_ms: int, silence_ms: int) -> None:
         self._format = format
-        self._loud = LOUD * threshold / 0.5
+        self._loud = format.frame_samples * (LOUD * threshold / 0.5) ** 2
         self._prefix_ms, self._silence_ms = prefix_ms, silence_ms
         self._rest = b""
         self._sound = bytearray()
@@ -54,20 +53,22 @@ class ServerVad:
         found: list[SpeechStarted | SpeechStopped] = []
         self._rest += sound
         size = self._format.frame_bytes
-        while len(self._rest) >= size:
-            frame, self._rest = self._rest[:size], self._rest[size:]
-            found += self._frame(frame)
+        whole = len(self._rest) - len(self._rest) % size
+        frames, self._rest = self._rest[:whole], self._rest[whole:]
+        if not frames:
+            return found
+        loudness = energies(to_pcm(frames, self._format), self._format.frame_samples)
+        for at, energy in zip(range(0, whole, size), loudness, strict=True):
+            found += self._frame(frames[at : at + size], loud=energy >= self._loud)
         return found
 
     def clear(self) -> None:
         self._rest, self._sound, self.speaking = b"", bytearray(), False
         self._loud_frames = self._quiet_ms = 0
 
-    def _frame(self, frame: bytes) -> list[SpeechStarted | SpeechStopped]:
+    def _frame(self, frame: bytes, *, loud: bool) -> list[SpeechStarted | SpeechStopped]:
         self._ms += 20
         self._sound += frame
-        samples = np.frombuffer(to_pcm(frame, self._format), np.int16).astype(np.float64)
-        loud = float(np.sqrt(np.mean(samples**2))) >= self._loud
         if self.speaking:
             self._quiet_ms = 0 if loud else self._quiet_ms + 20
             if self._quiet_ms < self._silence_ms:
