@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.app import create_app
 from gateway.keys import STORE, SWITCHBOARD
-from gateway.session import CallSession
+from gateway.session import CallSession, PipelineFactory
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
 from jambonz.signature import SIGNATURE_HEADER, sign
@@ -138,12 +138,18 @@ def call_hook(**changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def serving(
-    directory: Path, *, agent: Mapping[str, Any] | None = None, model: ReplyModel | None = None, **settings: Any
+    directory: Path,
+    *,
+    agent: Mapping[str, Any] | None = None,
+    model: ReplyModel | None = None,
+    factory: PipelineFactory | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Service]:
-    """``settings`` are fields of :class:`Settings`."""
+    """``factory`` makes the calls' pipelines, unless it is one of codewords with ``model``. ``settings`` are fields of
+    :class:`Settings`."""
     fields = {"data_dir": directory, "admin_key": KEY, "jambonz_webhook_secret": SECRET, "max_calls": 8, **settings}
-    factory = CodewordFactory(model or ReplyModel(always("I hear you.")))
-    app = create_app(Settings(**fields), factory)
+    codewords = CodewordFactory(model or ReplyModel(always("I hear you.")))
+    app = create_app(Settings(**fields), factory or codewords)
     server = TestServer(app, host="127.0.0.1")
     await server.start_server(shutdown_timeout=1.0)
     try:
@@ -151,7 +157,7 @@ async def serving(
             url = str(server.make_url("")).rstrip("/")
             jambonz = SimulatedJambonz(base_url=url, transport=transport, webhook_secret=SECRET)
             listener_id = await _set_up(app[STORE], agent or {})
-            yield Service(server, http, jambonz, factory, app[STORE], app[SWITCHBOARD], listener_id)
+            yield Service(server, http, jambonz, codewords, app[STORE], app[SWITCHBOARD], listener_id)
     finally:
         await server.close()
 

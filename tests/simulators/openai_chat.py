@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.simulators.loopback import on_loopback
+
 KEY = "sk-simulated-key"
 
 
@@ -128,15 +130,9 @@ async def serve_chat() -> AsyncGenerator[ChatServer, None]:
     for place in ("/v1/chat/completions", "/openai/v1/chat/completions"):  # the second is Groq's
         app.router.add_post(place, server.answer)
     app.router.add_route("*", "/{rest:.*}", server.missing)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    async with on_loopback(app) as address:
+        server.base_url = f"{address}/v1"
         yield server
-    finally:
-        await runner.cleanup()
 
 
 def _chunk(choices: list[dict[str, Any]], **more: Any) -> bytes:

@@ -16,6 +16,7 @@ from aiohttp import BodyPartReader, web
 from media.audio import PCM_8K
 from media.wav import read_wav
 from tests.simulators.codeword import heard_words, speak
+from tests.simulators.loopback import on_loopback
 
 KEY = "sk-simulated-speech-key"
 
@@ -158,15 +159,9 @@ async def serve_speech(**settings: Any) -> AsyncGenerator[SpeechSimulation, None
     )
     for path, handler in routes:
         app.router.add_post(f"{'/openai/v1' if server.vendor == 'groq' else '/v1'}{path}", handler)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with on_loopback(app) as address:
+        server.base_url = address
         yield server
-    finally:
-        await runner.cleanup()
 
 
 def _speech_mistakes(vendor: str, body: dict[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ from aiohttp import WSMsgType, web
 
 from media.audio import MULAW_8K
 from tests.simulators.live_wire import GARBAGE, HUGE_BYTES, Hangup, Out, Stall
+from tests.simulators.loopback import on_loopback
 
 KEY = "sk-simulated-transcription-key"
 RATE = MULAW_8K.bytes_per_second
@@ -98,6 +99,19 @@ class TranscriptionServer:
     queries: list[dict[str, str]] = field(default_factory=list)
     sessions: list[TranscriptionSession] = field(default_factory=list)
     open: int = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """An upgrade."""
+        self.queries.append(dict(request.query))
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None and fault.what == "refused":
+            return web.Response(status=fault.code)
+        if request.headers.get("Authorization") != f"Bearer {self.key}":
+            return web.Response(status=401)
+        if request.query.get("intent") != "transcription" or not (self.vendor or request.query.get("model")):
+            self.mistakes.append(f"the query is {dict(request.query)}")
+            return web.Response(status=400)
+        return await _drive(request, self, fault)
 
     @property
     def transcripts(self) -> list[str]:
@@ -302,31 +316,13 @@ def _settings_mistakes(session: Any) -> list[str]:
 
 @asynccontextmanager
 async def serve_transcription(**settings: Any) -> AsyncGenerator[TranscriptionServer, None]:
-    """``settings`` are :class:`TranscriptionServer`'s."""
+    """``settings`` are :class:`TranscriptionServer`'s; ``base_url`` is with ``/v1``."""
     server = TranscriptionServer(**settings)
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        server.queries.append(dict(request.query))
-        fault = server.faults.pop(0) if server.faults else None
-        if fault is not None and fault.what == "refused":
-            return web.Response(status=fault.code)
-        if request.headers.get("Authorization") != f"Bearer {server.key}":
-            return web.Response(status=401)
-        if request.query.get("intent") != "transcription" or not (server.vendor or request.query.get("model")):
-            server.mistakes.append(f"the query is {dict(request.query)}")
-            return web.Response(status=400)
-        return await _drive(request, server, fault)
-
     app = web.Application()
-    app.router.add_get("/v1/realtime", answer)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    app.router.add_get("/v1/realtime", server.answer)
+    async with on_loopback(app) as address:
+        server.base_url = f"{address}/v1"
         yield server
-    finally:
-        await runner.cleanup()
 
 
 async def _drive(request: web.Request, server: TranscriptionServer, fault: Fault | None) -> web.WebSocketResponse:

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.simulators.loopback import on_loopback
+
 Handler = Callable[[web.Request], Any]
 
 
@@ -70,7 +72,7 @@ class SseServer:
         self.mistakes += self.check(request, body)
         if (refused := self.refuses(body)) is not None:
             return self.refusal(refused.status, refused)
-        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        reply = self.reply_to(body)
         self.given.append(reply)
         try:
             await asyncio.sleep(reply.first_after)
@@ -87,6 +89,9 @@ class SseServer:
     def check(self, request: web.Request, body: dict[str, Any]) -> list[str]:
         """What the vendor would refuse, and what we always ask for."""
         raise NotImplementedError
+
+    def reply_to(self, body: dict[str, Any]) -> Reply:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     def refuses(self, body: dict[str, Any]) -> Reply | None:
         """What the vendor refuses by its rules, whatever the reply would be, and how it says so."""
@@ -136,15 +141,9 @@ class SseServer:
 async def serve_sse(server: SseServer, path: str) -> AsyncGenerator[None, None]:
     app = web.Application()
     app.router.add_post(path, server.answer)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with on_loopback(app) as address:
+        server.base_url = address
         yield
-    finally:
-        await runner.cleanup()
 
 
 def data_line(event: Mapping[str, Any]) -> bytes:
