@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
+import structlog
 from aiohttp import hdrs, web
 
-from gateway.keys import SETTINGS, STORE
+from gateway.rate import RateLimit
+from gateway.scopes import allows
 from gateway.settings import Settings
-from store import DEFAULT_OWNER, Owner, Store
+from store import DEFAULT_OWNER, Store
+from store.accounts import Identity
+from store.errors import UNREACHABLE
+
+log = structlog.get_logger(__name__)
+
+BURST_SECONDS = 10.0
+"""What may come at once, in seconds of the average."""
+
+NOTED_SECONDS = 60.0
+"""Between two notes of a key's last use."""
 
 _FROM_SETTINGS, _FIRST = "TRUNKLINE_ADMIN_KEY", "first key"
 
@@ -41,16 +54,79 @@ async def ensure_admin_key(store: Store, settings: Settings) -> str | None:
     return key
 
 
-async def authenticate(request: web.Request, query_key: str | None = None) -> Owner:
-    """Whom the request acts for. ``query_key`` stands in for the header, which browsers cannot send with a WebSocket.
-    Raises :class:`Unauthenticated`."""
-    if not request.config_dict[SETTINGS].authenticate_users:
-        return DEFAULT_OWNER
-    header = request.headers.get(hdrs.AUTHORIZATION) or (f"Bearer {query_key}" if query_key else "")
-    scheme, _, key = header.partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise Unauthenticated("This needs an API key: send the header Authorization: Bearer <key>")
-    owner = await request.config_dict[STORE].accounts.owner_of_key(key.strip())
-    if owner is None:
-        raise Unauthenticated("This API key is not known, or has expired")
-    return owner
+class Forbidden(Exception):
+    """Whoever asks is known, and may not do this; the message is for them."""
+
+
+class TooMany(Exception):
+    """Too many requests: in ``seconds`` another one is served."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"There were too many requests with this key; try again in {seconds:.1f} s")
+        self.seconds = seconds
+
+
+class Doorkeeper:
+    """Says whom requests act for. ``per_second`` requests of one key are served on average; 0 is no limit."""
+
+    def __init__(self, store: Store, *, authenticate_users: bool, per_second: float) -> None:
+        self._store = store
+        self._open = not authenticate_users
+        self._limit = RateLimit(per_second, per_second * BURST_SECONDS) if per_second else None
+        self._noted: dict[str, float] = {}  # keys, and when their use was written down
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def identify(self, request: web.Request) -> Identity:
+        """By the header. Raises :class:`Unauthenticated` or :class:`TooMany`."""
+        if self._open:
+            return Identity(DEFAULT_OWNER)
+        return await self._by_key(request.headers.get(hdrs.AUTHORIZATION, ""))
+
+    async def identify_socket(self, request: web.Request) -> Identity:
+        """By the header, or, for browsers, which cannot send one with a WebSocket, by ``?ticket=`` or
+        ``?access_token=``."""
+        query = request.query
+        if self._open:
+            return Identity(DEFAULT_OWNER)
+        if "ticket" in query:
+            identity = await self._store.accounts.take_ticket(query["ticket"])
+            if identity is None:
+                raise Unauthenticated("This ticket is not known, was used, or has expired")
+            return identity
+        header = request.headers.get(hdrs.AUTHORIZATION)
+        return await self._by_key(header or f"Bearer {query.get('access_token', '')}")
+
+    async def _by_key(self, header: str) -> Identity:
+        scheme, _, key = header.partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise Unauthenticated("This needs an API key: send the header Authorization: Bearer <key>")
+        identity = await self._store.accounts.identify(key.strip())
+        if identity is None:
+            raise Unauthenticated("This API key is not known, or has expired")
+        now = asyncio.get_running_loop().time()
+        wait = self._limit.take(identity.id, now) if self._limit is not None else 0.0
+        if wait:
+            raise TooMany(wait)
+        if now - self._noted.get(identity.id, -NOTED_SECONDS) >= NOTED_SECONDS:
+            self._noted[identity.id] = now
+            task = asyncio.create_task(self._note_use(identity.id))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+        return identity
+
+    async def _note_use(self, key_id: str) -> None:
+        """Beside the request, which does not wait for it."""
+        try:
+            await self._store.accounts.used(key_id)
+        except UNREACHABLE as error:
+            log.warning("the use of a key could not be written down", error=str(error))
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._writing, return_exceptions=True)
+
+
+def authorize(identity: Identity, scope: str) -> None:
+    """Raises :class:`Forbidden` where the identity lacks ``scope``."""
+    if not allows(identity.scopes, scope):
+        has = ", ".join(sorted(identity.scopes or ())) or "nothing"
+        raise Forbidden(f"This needs a key with the scope {scope}; this one has {has}")

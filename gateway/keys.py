@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.auth import Doorkeeper
 from gateway.catalogue import Catalogue
 from gateway.progress import Progress
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
-from store import Owner, Store
+from store import Store
+from store.accounts import Identity
 
 SETTINGS = web.AppKey("settings", Settings)
 STORE = web.AppKey("store", Store)
@@ -16,5 +18,7 @@ CATALOGUE = web.AppKey("catalogue", Catalogue)
 PROGRESS = web.AppKey("progress", Progress)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 
-OWNER = web.RequestKey("owner", Owner)
-"""Whom a request under /api acts for; set by :mod:`gateway.auth`."""
+DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
+
+IDENTITY = web.RequestKey("identity", Identity)
+"""Whom a request under /api acts for, and what it may do."""

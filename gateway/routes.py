@@ -9,8 +9,8 @@ import json
 from aiohttp import WSMsgType, web
 
 from gateway import metrics
-from gateway.auth import Unauthenticated, authenticate
-from gateway.keys import PROGRESS, SETTINGS, STORE, SWITCHBOARD
+from gateway.auth import Forbidden, TooMany, Unauthenticated, authorize
+from gateway.keys import DOORKEEPER, PROGRESS, SETTINGS, STORE, SWITCHBOARD
 from gateway.switchboard import Reply
 from jambonz.hooks import MAX_HOOK_BYTES
 from jambonz.leg import JambonzLeg
@@ -79,11 +79,16 @@ async def listen_socket(request: web.Request) -> web.StreamResponse:
 async def progress_socket(request: web.Request) -> web.StreamResponse:
     """Live events of a listener's calls, one JSON object each."""
     try:
-        owner = await authenticate(request, request.query.get("access_token"))
+        identity = await request.app[DOORKEEPER].identify_socket(request)
+        authorize(identity, "calls:read")
     except Unauthenticated as error:
         return _error(401, "UNAUTHORIZED", str(error))
+    except Forbidden as error:
+        return _error(403, "FORBIDDEN", str(error))
+    except TooMany as error:
+        return _error(429, "TOO_MANY_REQUESTS", str(error))
     listener_id = request.match_info["listener_id"]
-    known = await request.app[STORE].listeners.list(owner)
+    known = await request.app[STORE].listeners.list(identity.owner)
     if not any(listener.id == listener_id for listener in known):
         return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
     socket = web.WebSocketResponse(heartbeat=PROGRESS_HEARTBEAT, compress=False, max_msg_size=64 * 1024)

@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     public_url: BaseUrl = Field(None, alias="TRUNKLINE_PUBLIC_URL")
     workers: int = Field(1, alias="TRUNKLINE_WORKERS", ge=1, le=256)
     max_calls: Optional[Annotated[int, Field(ge=1, le=100_000)]] = Field(None, alias="TRUNKLINE_MAX_CALLS")
+    requests_per_second: float = Field(50, alias="TRUNKLINE_REQUESTS_PER_SECOND", ge=0, le=100_000)
     drain_seconds: float = Field(600, alias="TRUNKLINE_DRAIN_SECONDS", ge=0, le=86_400)
     data_dir: Path = Field(Path("var"), alias="TRUNKLINE_DATA_DIR")
     insecure: bool = Field(False, alias="TRUNKLINE_INSECURE")

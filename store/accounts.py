@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from store.database import Database
 from store.rows import Owner, insert_if_absent, new_id, now
-from store.tables import api_keys, organisations, users
+from store.tables import api_keys, organisations, tickets, users
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a credential speaks for, and what it may do (``scopes``; None is everything). ``id`` is the credential's."""
+
+    owner: Owner
+    scopes: frozenset[str] | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """All of a key but the key."""
+
+    id: str
+    name: str
+    scopes: Sequence[str] | None
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
 
 
 def key_hash(key: str) -> str:
@@ -34,21 +57,83 @@ class Accounts:
             )
         return owner
 
-    async def add_key(self, owner: Owner, name: str, key: str, expires_at: datetime | None = None) -> None:
-        """Let ``key`` speak for ``owner``. Only its hash is kept. A key that is there already stays as it is."""
+    async def add_key(
+        self,
+        owner: Owner,
+        name: str,
+        key: str,
+        expires_at: datetime | None = None,
+        scopes: Collection[str] | None = None,
+    ) -> str:
+        """Let ``key`` speak for ``owner``, as far as ``scopes`` go (None: in everything). Only its hash is kept. A key
+        that is there already stays as it is. Returns the id that it would have."""
+        key_id = new_id()
         async with self._database.write() as connection:
             await connection.execute(
                 insert_if_absent(connection, api_keys)
                 .values(
-                    id=new_id(),
+                    id=key_id,
                     user_id=owner.user_id,
                     name=name,
                     hash=key_hash(key),
                     expires_at=expires_at,
+                    scopes=sorted(scopes) if scopes is not None else None,
                     created_at=now(),
                 )
                 .on_conflict_do_nothing()
             )
+        return key_id
+
+    async def keys(self, owner: Owner) -> list[ApiKey]:
+        """Those of the owner's organisation, the oldest first; expired ones, too."""
+        query = _OF_ORGANISATION.where(users.c.organisation_id == owner.organisation_id).order_by(
+            api_keys.c.created_at, api_keys.c.id
+        )
+        async with self._database.read() as connection:
+            return [ApiKey(*row) for row in await connection.execute(query)]
+
+    async def replace_key(self, owner: Owner, key_id: str, key: str, overlap: timedelta) -> ApiKey | None:
+        """A new ``key`` with the name and the scopes of an old one, which stays good for ``overlap``. None if there is
+        no such key."""
+        at = now()
+        async with self._database.write() as connection:
+            mine = _OF_ORGANISATION.where(
+                users.c.organisation_id == owner.organisation_id, api_keys.c.id == key_id, _not_expired(at)
+            )
+            row = (await connection.execute(mine)).one_or_none()
+            if row is None:
+                return None
+            old = ApiKey(*row)
+            user_id = await connection.scalar(sa.select(api_keys.c.user_id).where(api_keys.c.id == key_id))
+            new = ApiKey(new_id(), old.name, old.scopes, at, old.expires_at, None)
+            await connection.execute(
+                sa.insert(api_keys).values(
+                    id=new.id,
+                    user_id=user_id,
+                    name=new.name,
+                    hash=key_hash(key),
+                    scopes=new.scopes,
+                    expires_at=new.expires_at,
+                    created_at=at,
+                )
+            )
+            ends = at + overlap if old.expires_at is None else min(at + overlap, old.expires_at)
+            await connection.execute(sa.update(api_keys).where(api_keys.c.id == key_id).values(expires_at=ends))
+        return new
+
+    async def delete_key(self, owner: Owner, key_id: str) -> bool:
+        """Whether there was one."""
+        mine = sa.select(users.c.id).where(users.c.organisation_id == owner.organisation_id)
+        async with self._database.write() as connection:
+            done = await connection.execute(
+                sa.delete(api_keys).where(api_keys.c.id == key_id, api_keys.c.user_id.in_(mine))
+            )
+        return done.rowcount > 0
+
+    async def used(self, key_id: str) -> None:
+        """The key was used now."""
+        async with self._database.write() as connection:
+            await connection.execute(sa.update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=now()))
 
     async def drop_keys(self, name: str, *, but: str | None = None) -> None:
         """Take away the keys of this name, except the key ``but``."""
@@ -62,14 +147,66 @@ class Accounts:
         async with self._database.read() as connection:
             return bool(await connection.scalar(sa.select(sa.exists().select_from(api_keys))))
 
-    async def owner_of_key(self, key: str) -> Owner | None:
+    async def identify(self, key: str) -> Identity | None:
         """Whom ``key`` speaks for; None if it is unknown or has expired."""
         query = (
-            sa.select(users.c.organisation_id, users.c.id)
+            sa.select(users.c.organisation_id, users.c.id, api_keys.c.scopes, api_keys.c.id)
             .join(api_keys, api_keys.c.user_id == users.c.id)
-            .where(api_keys.c.hash == key_hash(key))
-            .where(sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now()))
+            .where(api_keys.c.hash == key_hash(key), _not_expired(now()))
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return Owner(*row) if row else None
+        if row is None:
+            return None
+        organisation_id, user_id, scopes, key_id = row
+        return Identity(Owner(organisation_id, user_id), None if scopes is None else frozenset(scopes), key_id)
+
+    async def owner_of_key(self, key: str) -> Owner | None:
+        identity = await self.identify(key)
+        return identity.owner if identity is not None else None
+
+    # Tickets
+
+    async def add_ticket(self, identity: Identity, ticket: str, seconds: float) -> datetime:
+        """Let ``ticket`` stand in for the identity once, within ``seconds``. Returns when it expires."""
+        at = now()
+        expires = at + timedelta(seconds=seconds)
+        async with self._database.write() as connection:
+            await connection.execute(sa.delete(tickets).where(tickets.c.expires_at <= at))
+            await connection.execute(
+                sa.insert(tickets).values(
+                    hash=key_hash(ticket),
+                    organisation_id=identity.owner.organisation_id,
+                    user_id=identity.owner.user_id,
+                    scopes=sorted(identity.scopes) if identity.scopes is not None else None,
+                    expires_at=expires,
+                )
+            )
+        return expires
+
+    async def take_ticket(self, ticket: str) -> Identity | None:
+        """Whom it speaks for, this once; None if it was used, has expired, or never was one."""
+        async with self._database.write() as connection:
+            taken = await connection.execute(
+                sa.delete(tickets)
+                .where(tickets.c.hash == key_hash(ticket), tickets.c.expires_at > now())
+                .returning(tickets.c.organisation_id, tickets.c.user_id, tickets.c.scopes)
+            )
+            row = taken.one_or_none()
+        if row is None:
+            return None
+        return Identity(Owner(row.organisation_id, row.user_id), None if row.scopes is None else frozenset(row.scopes))
+
+
+def _not_expired(at: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at)
+
+
+_OF_ORGANISATION = sa.select(
+    api_keys.c.id,
+    api_keys.c.name,
+    api_keys.c.scopes,
+    api_keys.c.created_at,
+    api_keys.c.expires_at,
+    api_keys.c.last_used_at,
+).join(users, users.c.id == api_keys.c.user_id)

@@ -91,6 +91,21 @@ api_keys = sa.Table(
     sa.Column("hash", sa.Text, nullable=False, unique=True),
     sa.Column("expires_at", Utc),
     _created(),
+    # Null: all of them.
+    sa.Column("scopes", sa.JSON(none_as_null=True)),
+    # To the minute.
+    sa.Column("last_used_at", Utc),
+)
+
+# Stand in for a key where a URL has to carry it: good for one use, and for a short while.
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("hash", sa.Text, primary_key=True),
+    sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="CASCADE")),
+    sa.Column("scopes", sa.JSON(none_as_null=True)),
+    sa.Column("expires_at", Utc, nullable=False),
 )
 
 agents = sa.Table(

@@ -7,16 +7,23 @@ from itertools import chain
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.api import agents, calls, catalogue, endpoints, hooks, listeners, openapi
+from gateway.api import agents, calls, catalogue, credentials, endpoints, hooks, listeners, openapi
 from gateway.api.errors import errors_as_json
 from gateway.api.operations import Operation
-from gateway.auth import authenticate
+from gateway.auth import Doorkeeper, authorize
 from gateway.catalogue import Catalogue
 from gateway.factory import provider_environment
-from gateway.keys import CATALOGUE, OWNER, SETTINGS
+from gateway.keys import CATALOGUE, DOORKEEPER, IDENTITY, SETTINGS, STORE
 
 OPERATIONS: tuple[Operation, ...] = tuple(
-    chain(agents.operations, listeners.operations, endpoints.operations, calls.operations, catalogue.operations)
+    chain(
+        agents.operations,
+        listeners.operations,
+        endpoints.operations,
+        calls.operations,
+        catalogue.operations,
+        credentials.operations,
+    )
 )
 
 
@@ -25,21 +32,32 @@ def setup(app: web.Application) -> None:
     :data:`~gateway.keys.STORE`."""
     api = web.Application(middlewares=[errors_as_json])
     for operation in OPERATIONS:
-        api.router.add_route(operation.method, operation.path, _authenticated(operation.handler))
+        api.router.add_route(operation.method, operation.path, _authenticated(operation))
     api.add_routes(openapi.routes(OPERATIONS))
     api.add_routes(hooks.routes())
     app.add_subapp("/api", api)
     app[CATALOGUE] = Catalogue(provider_environment(app[SETTINGS]))
-    app.on_cleanup.append(_close_catalogue)
+    app.on_startup.append(_open_doors)  # once the store is open
+    app.on_shutdown.append(_close)
 
 
-async def _close_catalogue(app: web.Application) -> None:
+async def _open_doors(app: web.Application) -> None:
+    settings = app[SETTINGS]
+    app[DOORKEEPER] = Doorkeeper(
+        app[STORE], authenticate_users=settings.authenticate_users, per_second=settings.requests_per_second
+    )
+
+
+async def _close(app: web.Application) -> None:
+    await app[DOORKEEPER].close()
     await app[CATALOGUE].close()
 
 
-def _authenticated(handler: Handler) -> Handler:
+def _authenticated(operation: Operation) -> Handler:
     async def checked(request: web.Request) -> web.StreamResponse:
-        request[OWNER] = await authenticate(request)
-        return await handler(request)
+        identity = await request.config_dict[DOORKEEPER].identify(request)
+        authorize(identity, operation.scope)
+        request[IDENTITY] = identity
+        return await operation.handler(request)
 
     return checked

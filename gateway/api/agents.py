@@ -15,7 +15,7 @@ from pipelines.agent import AgentDefinition, AgentOptions, Function
 from store import Listener
 from store.agents import Agent
 
-operations = Operations("Agents")
+operations = Operations("Agents", "agents")
 
 READ_ONLY = ("id", "organisationId", "userId", "listeners", "createdAt", "updatedAt")
 """Fields of an answer that a client may send back with its changes; they change nothing."""
@@ -132,7 +132,14 @@ async def delete_agent(request: web.Request) -> web.Response:
     return web.Response()
 
 
-@operations.add("GET", "/agents/{agentId}/calls", query=AgentCallsQuery, answer=AgentCallsPage, errors=(400, 404))
+@operations.add(
+    "GET",
+    "/agents/{agentId}/calls",
+    query=AgentCallsQuery,
+    answer=AgentCallsPage,
+    errors=(400, 404),
+    scope="calls:read",
+)
 async def list_agent_calls(request: web.Request) -> web.Response:
     """List an agent's calls, the newest first."""
     query = read_query(request, AgentCallsQuery)

@@ -16,7 +16,7 @@ from pipelines.agent import Strict
 from pipelines.usage import as_json
 from store import Call, Period
 
-operations = Operations("Calls")
+operations = Operations("Calls", "calls")
 
 
 class AgentCallView(TypedDict):

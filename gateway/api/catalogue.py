@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from gateway.api.operations import Operations
 from gateway.keys import CATALOGUE
 
-operations = Operations("Catalogue")
+operations = Operations("Catalogue", "agents")
 
 
 class ModelView(TypedDict):

@@ -17,7 +17,7 @@ from pipelines.agent.telephone import digits
 from store import Page
 from store.numbers import NumberFilter, PhoneNumber, Trunk
 
-operations = Operations("Phone endpoints")
+operations = Operations("Phone endpoints", "numbers")
 
 TYPES = ("e164-ddi", "phone-registration")
 Handler = Literal["jambonz", "livekit", "ultravox"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from gateway.auth import Unauthenticated
+from gateway.auth import Forbidden, TooMany, Unauthenticated
 from pipelines.agent import Problem, sentence
 from store.errors import UNREACHABLE, InUse, NotFound, NotSupported, StoreError
 
@@ -50,6 +52,12 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return error.response()
     except Unauthenticated as error:
         return ApiError(401, "UNAUTHORIZED", str(error)).response()
+    except Forbidden as error:
+        return ApiError(403, "FORBIDDEN", str(error)).response()
+    except TooMany as error:
+        response = ApiError(429, "TOO_MANY_REQUESTS", str(error)).response()
+        response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.seconds))
+        return response
     except StoreError as error:
         return _refusal(error).response()
     except web.HTTPException as error:

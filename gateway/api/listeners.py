@@ -17,7 +17,7 @@ from pipelines.agent.telephone import digits
 from store import Listener, ListenerOptions
 from store.numbers import ANY
 
-operations = Operations("Listeners")
+operations = Operations("Listeners", "listeners")
 
 
 def _wanted(number: str) -> str:

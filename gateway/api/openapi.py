@@ -21,15 +21,17 @@ REFERENCE = "#/components/schemas/{model}"
 _MEANING = {
     400: "What was sent is wrong; the error names the field.",
     401: "No API key, or one that is not known.",
+    403: "The key is not good for this.",
     404: "There is no such thing, or it belongs to somebody else.",
     409: "It is in use.",
     412: "It is of the wrong kind.",
     413: "The body is too large.",
+    429: "Too many requests with this key; Retry-After says when to try again.",
     500: "Something went wrong in the service.",
     501: "This is not possible here.",
     503: "The database cannot be reached just now.",
 }
-_ALWAYS = (401, 500, 503)
+_ALWAYS = (401, 403, 429, 500, 503)
 
 
 class Error(TypedDict):
@@ -93,6 +95,7 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         "operationId": operation.id,
         "summary": operation.summary,
         "tags": [operation.tag],
+        "description": f"Needs the scope `{operation.scope}`." if operation.scope else "Any key will do.",
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"\{(\w+)\}", operation.path)

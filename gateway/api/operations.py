@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from gateway.api.errors import ApiError, invalid
-from gateway.keys import OWNER, STORE
+from gateway.keys import IDENTITY, STORE
 from pipelines.agent import Problem, problems
 from store import Owner, Store
 
@@ -38,6 +38,8 @@ class Operation:
     status: int = 200
     errors: tuple[int, ...] = ()
     deprecated: bool = False
+    scope: str = ""
+    """What a key has to be good for; none is needed where it is empty."""
     example: Any = field(default=None, hash=False)
 
     @property
@@ -51,16 +53,18 @@ class Operation:
 
 @dataclass(slots=True)
 class Operations:
-    """The operations of one module, in the order of its source."""
+    """The operations of one module, in the order of its source. ``area`` is that of their scopes."""
 
     tag: str
+    area: str
     _all: list[Operation] = field(default_factory=list)
 
     def add(self, method: str, path: str, **rest: Any) -> Callable[[H], H]:
         """Decorates the handler of ``method path``; ``rest`` are fields of :class:`Operation`."""
 
         def register(handler: H) -> H:
-            self._all.append(Operation(method, path, handler, self.tag, **rest))
+            scope = f"{self.area}:{'read' if method == 'GET' else 'write'}" if self.area else ""
+            self._all.append(Operation(method, path, handler, self.tag, **({"scope": scope} | rest)))
             return handler
 
         return register
@@ -70,7 +74,7 @@ class Operations:
 
 
 def owner_of(request: web.Request) -> Owner:
-    return request[OWNER]
+    return request[IDENTITY].owner
 
 
 def store_of(request: web.Request) -> Store:

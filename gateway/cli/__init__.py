@@ -19,7 +19,7 @@ _COMMANDS = {
     "numbers": "List, add and delete telephone numbers.",
     "listeners": "List and end what agents listen on.",
     "calls": "List calls and read them back.",
-    "keys": "Make API keys.",
+    "keys": "Make, list, replace and delete API keys.",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from gateway.api import OPERATIONS, operations
 from gateway.auth import ensure_admin_key
 from gateway.keys import STORE
+from gateway.scopes import SCOPES
 from gateway.settings import Settings
 from store import CallEvent, NewCall, Store
 from tests.gateway.api_service import AGENT, DOCUMENT, KEY, OTHER_KEY, Api, serving
@@ -26,7 +27,11 @@ VALID_BODIES: dict[str, Any] = {
     "listen": {"number": "+442080996945"},
     "create_phone_endpoint": {"type": "e164-ddi", "number": "+442080990000"},
     "update_phone_endpoint": {"name": "Mine now"},
+    "create_key": {"name": "Mine"},
 }
+
+
+EXPIRED = "key-that-has-expired"
 
 
 async def furnish(api: Api) -> dict[str, str]:
@@ -44,18 +49,41 @@ async def furnish(api: Api) -> dict[str, str]:
         "listenerId": listener["id"],
         "callId": call.id,
         "identifier": "+442080996945",
+        "keyId": await api.store.accounts.add_key(api.owner, "Owned", "key-that-is-owned", scopes=["keys:read"]),
     }
 
 
 async def test_no_route_answers_without_a_key(tmp_path: Path) -> None:
+    """Nor with one that has expired."""
     async with serving(tmp_path) as api:
         ids = await furnish(api)
+        await api.store.accounts.add_key(api.owner, "old", EXPIRED, datetime.now(UTC) - timedelta(seconds=1))
         for operation in OPERATIONS:
             path = operation.path.format(**ids)
-            for key in (None, "unknown", "", f"{KEY}x"):
+            for key in (None, "unknown", "", f"{KEY}x", EXPIRED):
                 body = VALID_BODIES.get(operation.id)
                 error = await api(operation.method, path, body, status=401, key=key)
                 assert error["code"] == "UNAUTHORIZED", operation.id
+
+
+async def test_every_route_asks_for_its_scope(tmp_path: Path) -> None:
+    """And for no other: with all scopes but its own, a key is refused; with its own alone, it is served."""
+    async with serving(tmp_path) as api:
+        ids = await furnish(api)
+        for scope in SCOPES:
+            others = set(SCOPES) - {scope, f"{scope.partition(':')[0]}:write"}
+            await api.store.accounts.add_key(api.owner, scope, f"only {scope}", scopes=[scope])
+            await api.store.accounts.add_key(api.owner, scope, f"but {scope}", scopes=others)
+        for operation in OPERATIONS:
+            assert operation.scope in SCOPES, operation.id
+            path, body = operation.path.format(**ids), VALID_BODIES.get(operation.id)
+            error = await api(operation.method, path, body, status=403, key=f"but {operation.scope}")
+            assert operation.scope in error["error"]
+        for operation in sorted(OPERATIONS, key=lambda one: one.method == "DELETE"):
+            path, body = operation.path.format(**ids), VALID_BODIES.get(operation.id)
+            headers = {"Authorization": f"Bearer only {operation.scope}"}
+            async with api.client.request(operation.method, f"/api{path}", json=body, headers=headers) as answer:
+                assert answer.status not in (401, 403), operation.id
 
 
 async def test_no_route_gives_or_changes_what_belongs_to_somebody_else(tmp_path: Path) -> None:
@@ -73,7 +101,7 @@ async def test_no_route_gives_or_changes_what_belongs_to_somebody_else(tmp_path:
 
 
 async def everything(api: Api) -> list[Any]:
-    paths = ("/agents", "/listener", "/phone-endpoints", "/trunks", "/calls")
+    paths = ("/agents", "/listener", "/phone-endpoints", "/trunks", "/calls", "/keys")
     return [await api("GET", path) for path in paths]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -44,3 +45,25 @@ def test_a_database_that_cannot_be_reached_is_said_so(tmp_path: Path) -> None:
     result = CliRunner().invoke(trunkline, ["keys", "new", "--data-dir", str(tmp_path / "file")])
     assert result.exit_code == 1
     assert "The database cannot be reached" in result.output
+
+
+def test_keys_are_listed_replaced_and_deleted(tmp_path: Path) -> None:
+    def keys(*arguments: str, status: int = 0) -> str:
+        result = CliRunner().invoke(trunkline, ["keys", *arguments, "--data-dir", str(tmp_path)])
+        assert result.exit_code == status, result.output
+        return result.output
+
+    assert "There are no keys" in keys("list")
+    old = keys("new", "--name", "n", "--scope", "calls:read", "--days", "7").strip()
+    [row] = json.loads(keys("list", "--json"))
+    assert (row["name"], row["scopes"], row["lastUsedAt"]) == ("n", ["calls:read"], None)
+    assert old not in keys("list")
+    new = keys("rotate", row["id"], "--hours", "0").strip()
+    assert new.startswith("trk_")
+    assert owner_of(old, tmp_path) is None
+    assert owner_of(new, tmp_path) == DEFAULT_OWNER
+    [fresh] = [one["id"] for one in json.loads(keys("list", "--json")) if one["id"] != row["id"]]
+    assert "deleted" in keys("delete", fresh)
+    assert owner_of(new, tmp_path) is None
+    assert "There is no key" in keys("delete", fresh, status=1)
+    assert "There is no key" in keys("rotate", fresh, status=1)
