@@ -6,9 +6,10 @@ ear, its words before, with or after it. Pure: no clock, no socket.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from media.audio import AudioFormat
+from media.audio import FRAME_SECONDS, AudioFormat
 from media.convert import Converter
 from media.framer import Framer
 from media.ledger import Heard, Segment
@@ -23,6 +24,15 @@ MOST_UNHEARD_SECONDS = 300.0
 
 WORD_SECONDS = 0.3
 """How long a word is spoken, where it has to be guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Of a part of an answer that goes on as another one: ``milliseconds`` of its sound came before, and ``words`` of
+    what sounds yet."""
+
+    milliseconds: float
+    words: str
 
 
 @dataclass(slots=True)
@@ -61,6 +71,14 @@ class Item:
             self.segment.write(self._converter.process(b"".join(rest)))
         self.segment.close()
 
+    def take_back_words(self) -> str:
+        """Words may be ahead of the sound, and no more of it comes: those that are."""
+        words, segment = self.words.split(), self.segment
+        said = len(segment.spoken.heard(bytes(segment.audio), segment.frames * FRAME_SECONDS).split())
+        self.words = ""
+        self.add_words(" ".join(words[:said]))
+        return " ".join(words[said:])
+
 
 @dataclass(slots=True, eq=False)
 class Answer:
@@ -70,11 +88,15 @@ class Answer:
     number: int
     response: str | None
     saying: str | None = None
-    """What the model was told to say."""
+    """What the model was told to say ..."""
+    asked: float = 0.0
+    """... and when."""
     protected: bool = False
     ends: EndReason | None = None
     timing: Timing | None = None
     items: dict[str, Item] = field(default_factory=dict)
+    before: Mapping[str, Before] = field(default_factory=dict)
+    """What came of its parts before it went on as this one."""
     steps: list[Step] = field(default_factory=list)
     after: list[Step] = field(default_factory=list)
     """The tools it asked for, and what they returned."""
@@ -90,8 +112,18 @@ class Answer:
     """Of what was heard, in the history."""
 
     @property
+    def is_under_way(self) -> bool:
+        """The model may add to it, and what it adds is wanted."""
+        return self.response is not None and not (self.done or self.cut)
+
+    @property
     def has_sound(self) -> bool:
         return any(item.milliseconds for item in self.items.values())
+
+    @property
+    def is_unsaid(self) -> bool:
+        """It was to say something, and there is no sound of it yet."""
+        return self.saying is not None and not (self.cut or self.has_sound)
 
     def item(self, name: str, playout: Playout, source: AudioFormat) -> Item:
         if name not in self.items:
@@ -99,8 +131,19 @@ class Answer:
                 earlier.finish()
             segment = playout.segment(self.number, "", len(self.items))
             self.items[name] = Item(segment, source, playout.format)
+            if name in self.before and self.before[name].words:
+                self.items[name].add_words(f"{self.before[name].words} ")
             self.steps.append(Step())
         return self.items[name]
+
+    def break_in_two(self) -> dict[str, Before]:
+        """It is over as far as it came; it may go on as another one."""
+        before = {}
+        for name, item in self.items.items():
+            item.finish()
+            earlier = self.before[name].milliseconds if name in self.before else 0.0
+            before[name] = Before(earlier + item.milliseconds, item.take_back_words())
+        return before
 
     def finish(self) -> None:
         for item in self.items.values():
@@ -136,5 +179,6 @@ class Answer:
                 continue
             heard = min(item.segment.heard * 20, int(item.milliseconds))
             if not (self.done or item.segment.closed) or heard < int(item.milliseconds):
-                parts.append(ItemHeard(name, heard))
+                earlier = int(self.before[name].milliseconds) if name in self.before else 0
+                parts.append(ItemHeard(name, earlier + heard))
         return parts

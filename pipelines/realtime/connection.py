@@ -1,7 +1,7 @@
 """One session of a realtime model: the socket around a protocol. Sends are plain calls, events come by plain calls.
 
-Opening is bounded as a whole, and every fault of it is told apart. An idle socket is pinged; one that does not answer,
-or does not read what it is sent, is lost.
+Opening is bounded as a whole, and every fault of it is told apart. A socket that does not read what it is sent is lost;
+whether one that says nothing is alive, is for the link to find out by pings.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ from pipelines.sockets import opening_fault, trusted
 
 CONNECT_SECONDS = 3.0
 """From dialling to a session that is set up."""
-
-IDLE_SECONDS, PONG_SECONDS = 3.0, 3.0
-"""A socket that has sent nothing for so long is pinged, and lost where no pong comes."""
 
 CLOSE_SECONDS = 1.0
 
@@ -60,11 +57,14 @@ class RealtimeConnection:
         self._on_fault = on_fault
         self._transport: WSTransport | None = None
         self._address: Address | None = None
-        self._ready: asyncio.Future[SessionReady] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[SessionReady] = self._loop.create_future()
         self._partial = bytearray()
         self._partial_is_text = False
         self.seconds: float | None = None
         """How long the session may last, where the model says so."""
+        self.heard_at = self._loop.time()
+        """When anything last came, be it a pong."""
 
     @classmethod
     async def open(
@@ -97,9 +97,6 @@ class RealtimeConnection:
             address.url,
             ssl_context=await trusted() if address.url.startswith("wss:") else None,
             extra_headers=dict(address.headers),
-            enable_auto_ping=True,
-            auto_ping_idle_timeout=IDLE_SECONDS,
-            auto_ping_reply_timeout=PONG_SECONDS,
             max_frame_size=MOST_BYTES,
             max_redirects=0,
             disconnect_on_exception=False,
@@ -120,6 +117,10 @@ class RealtimeConnection:
     def send_audio(self, pcm: bytes) -> None:
         self._send(self.protocol.audio(pcm))
 
+    def ping(self) -> None:
+        if self._transport is not None and not self._transport.is_disconnected:
+            self._transport.send_ping()
+
     def _send(self, message: Outgoing) -> None:
         transport = self._transport
         if transport is None or transport.is_disconnected:
@@ -135,6 +136,7 @@ class RealtimeConnection:
 
     def _on_frame(self, frame: WSFrame) -> None:
         kind = frame.msg_type
+        self.heard_at = self._loop.time()
         if kind == WSMsgType.TEXT or kind == WSMsgType.BINARY:
             if frame.fin:
                 self._on_message(frame.get_payload_as_bytes(), text=kind == WSMsgType.TEXT)

@@ -24,6 +24,7 @@ from pipelines.realtime.model import (
     SessionOver,
     Setup,
 )
+from pipelines.realtime.pulse import Pulse
 
 PAUSES = (0.0, 0.3, 0.8)
 """Before each attempt."""
@@ -59,6 +60,7 @@ class Session(Protocol):
 
     protocol: RealtimeProtocol
     seconds: float | None
+    heard_at: float
 
     @property
     def is_open(self) -> bool: ...
@@ -66,6 +68,8 @@ class Session(Protocol):
     def send(self, messages: Sequence[Outgoing]) -> None: ...
 
     def send_audio(self, pcm: bytes) -> None: ...
+
+    def ping(self) -> None: ...
 
     def lose(self, reason: str) -> None: ...
 
@@ -107,7 +111,7 @@ class LinkListener(Protocol):
 
 
 class Link:
-    """``setup`` tells what the next session is to know. Driven by :meth:`tick`."""
+    """``setup`` tells what the next session is to know. Driven by :meth:`watch` and :meth:`tick`."""
 
     def __init__(
         self,
@@ -128,6 +132,7 @@ class Link:
         self._clock = clock
         self._open: Opener = opener or RealtimeConnection.open
         self._session: Session | None = None
+        self._pulse = Pulse(clock())
         self._opening: asyncio.Task[None] | None = None
         self._backlog: deque[bytes] = deque(maxlen=BACKLOG_FRAMES)
         self._handle: str | None = None
@@ -200,7 +205,25 @@ class Link:
         if self._session is not None:
             self._session.lose(reason)
 
+    def watch(self, now: float, *, awaited: bool) -> None:
+        """Find out whether the session's socket is alive; ``awaited``: something of it is waited for."""
+        session = self._session
+        if session is None or not session.is_open:
+            return
+        match self._pulse.tick(now, session.heard_at, awaited=awaited):
+            case "ask":
+                session.ping()
+            case "lost":
+                session.lose("it answers no ping")
+            case None:
+                pass
+
+    def in_doubt(self, now: float) -> bool:
+        """There is no session, or maybe none any more."""
+        return not self.is_open or self._pulse.doubtful(now)
+
     def tick(self, now: float, *, quiet: bool) -> None:
+        """Time passes; ``quiet``: another session may take over."""
         if self._ending or self._renew_at is None or now < self._renew_at:
             return
         urgent = self._ends_at is not None and now >= self._ends_at - URGENT_SECONDS
@@ -244,6 +267,7 @@ class Link:
 
     def _take(self, session: Session) -> None:
         self._session = session
+        self._pulse = Pulse(self._clock())
         self._taken_at = self._clock()
         limit = session.seconds or self._model.capabilities.session_seconds
         now = self._clock()

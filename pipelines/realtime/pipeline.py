@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from media.audio import AudioFormat
 from media.playout import (
@@ -44,7 +44,7 @@ from pipelines.history import History, Step
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
 from pipelines.parts import Message, ProviderError, TextToSpeech
 from pipelines.phrasebook import phrases
-from pipelines.realtime.answers import MOST_UNHEARD_SECONDS, Answer, Timing
+from pipelines.realtime.answers import MOST_UNHEARD_SECONDS, Answer, Before, Timing
 from pipelines.realtime.link import Link, Opener
 from pipelines.realtime.model import (
     AudioCame,
@@ -72,6 +72,7 @@ from pipelines.realtime.model import (
 )
 from pipelines.realtime.own_voice import OwnVoice
 from pipelines.realtime.patience import Patience
+from pipelines.realtime.pulse import DOUBT_SECONDS
 from pipelines.realtime.records import Records
 from pipelines.realtime.setup import detection_of, setup_of
 from pipelines.realtime.stream import Utterances
@@ -86,9 +87,6 @@ PREPARE_SECONDS = 0.8
 
 SAY_SECONDS = 1.8
 """What the model is to say and does not begin by then is said in the service's own voice."""
-
-BROKEN_OFF_SECONDS = 4.0
-"""Nothing more came of an answer under way, all of which was heard: it broke off."""
 
 UNANSWERED_SECONDS = 6.0
 """Voice of the caller that is older needs no answer any more."""
@@ -107,6 +105,9 @@ CLOCKS_SECONDS = 5.0
 
 LEAST_TURN = 0.2
 """Seconds of voice that are a turn, where we tell turns."""
+
+LEAST_WORD = 0.1
+"""Seconds of voice that may be a word, for all that we know, where the model may be gone."""
 
 LEAST_VOICE = 0.8
 """Seconds of voice without a word from the model about it: it may be deaf."""
@@ -161,6 +162,7 @@ class Realtime:
         self._answers: dict[int, Answer] = {}
         self._number = 0
         self._late: deque[str] = deque(maxlen=_LATE)  # responses that were interrupted
+        self._continued: dict[str, Mapping[str, Before]] = {}  # and those set aside, with what came of their parts
         self._records = Records(self.history, host)
         self._noted: set[str] = set()  # kinds of faults that are in the log
         self._sayings: deque[tuple[str, EndReason | None, float]] = deque()  # asked of the model, and not begun
@@ -177,6 +179,8 @@ class Realtime:
         self._farewell_wanted = False  # ... or has not said anything
         self._end_by: float | None = None
         self._sound_at = 0.0  # the latest of the model's
+        self._heard_at = 0.0  # when anybody was last heard
+        self._lost_at = -1.0  # the session before the present one
         self._started_at = self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._playout: Playout | None = None
@@ -198,7 +202,7 @@ class Realtime:
 
     def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
         now = self._clock()
-        self._started_at = self._sound_at = now
+        self._started_at = self._sound_at = self._heard_at = now
         self._detector = detector
         self._playout = Playout(sink, format, echo=detector.echo, bursts=self._utterances is None)
         self._uplink.start(format, now)
@@ -284,20 +288,26 @@ class Realtime:
         if change is not None or self._paused_at is not None:
             self._on_voice(change, now)
         self._uplink.fill(now)
-        if self._sayings and now - self._sayings[0][2] >= SAY_SECONDS:
-            self._link.send(lambda protocol: protocol.interrupt())
-            self._sayings_to_ourselves()
+        self._say_in_time(now)
         self._records.tick(now)
+        if playout.speaking(now) and (self._utterances is None or self._speaks_itself):
+            self._heard_at = now
+        self._heard_at = max(self._heard_at, self._caller.last_voice)
+        self._link.watch(now, awaited=self._awaits(now))
+        if self._utterances is not None and self._utterances.stopped(now - self._sound_at):
+            self._end_utterance()
+        stuck = self._is_stuck(playout)
         if self._ending:
-            if self._end_by is not None and now >= self._end_by:
+            if (self._end_by is not None and now >= self._end_by) or (
+                stuck and now - self._heard_at >= GOODBYE_SECONDS
+            ):
                 self._end_by = None
                 self._end_at_last()
             return
         if self._utterances is not None and self._link.is_open and now - self._sound_at > STALLED_SECONDS:
             self._sound_at = now
             self._link.lose("its sound stopped")
-        self._wonder(now)
-        self._miss_the_rest(playout, now)
+        self._wonder(playout, now, stuck=stuck)
         self._link.tick(now, quiet=self._is_quiet(now))
         prompt = self._idle.tick(now)
         match prompt:
@@ -316,14 +326,39 @@ class Realtime:
         answered = voice <= self._sound_at or now - voice > UNANSWERED_SECONDS
         return answered and not self._answers and not self._caller.speaking and not self._sayings
 
-    def _miss_the_rest(self, playout: Playout, now: float) -> None:
-        """An answer that broke off without a word is not waited for."""
-        if self._utterances is not None or now - self._sound_at < BROKEN_OFF_SECONDS or playout.unheard_seconds:
-            return
-        if any(
-            answer.response is not None and not answer.done and answer.has_sound for answer in self._answers.values()
-        ):
-            self._link.lose("an answer broke off")
+    def _awaits(self, now: float) -> bool:
+        """Something of the model is waited for, or will be as soon as the caller has said what he says."""
+        voice = self._caller.last_voice
+        to_answer = self._caller.speaking or (voice > self._sound_at and now - voice < UNANSWERED_SECONDS)
+        return to_answer or self._patience.waiting or bool(self._sayings) or self._is_answering
+
+    def _has_more_to_say(self, now: float) -> bool:
+        """Of what was made, something is yet to be heard."""
+        playout = self._playout
+        return playout is not None and not self._pauses and (playout.speaking(now) or playout.unheard_seconds > 0)
+
+    @property
+    def _speaks_itself(self) -> bool:
+        """Something is said in the service's own voice."""
+        return any(answer.response is None for answer in self._answers.values())
+
+    @property
+    def _pauses(self) -> bool:
+        """The model says nothing, and of its sound that never ends it is not known whether that was all."""
+        return self._utterances is not None and self._is_answering and not self._utterances.sounding
+
+    @property
+    def _is_answering(self) -> bool:
+        """An answer of the model is under way."""
+        return bool(self._under_way)
+
+    @property
+    def _under_way(self) -> list[Answer]:
+        return [answer for answer in self._answers.values() if answer.is_under_way]
+
+    def _is_stuck(self, playout: Playout) -> bool:
+        """All that came of an answer was heard, and it is not over."""
+        return not playout.unheard_seconds and any(answer.has_sound for answer in self._under_way)
 
     # The caller, by our ears
 
@@ -368,33 +403,86 @@ class Realtime:
             self._uplink.flush()
             self._link.send(lambda protocol: protocol.answer())
             self._await_answer(caller.last_voice)
-        elif self._patience.noticed or (caller.voiced >= LEAST_VOICE and not self._answers):
+        elif self._patience.noticed:
             self._await_answer(caller.last_voice)
+        elif caller.voiced >= LEAST_WORD and not self._has_more_to_say(now):
+            self._on_unnoticed(now)
         self._quiet_if_over(now)
 
-    def _await_answer(self, since: float) -> None:
-        self._patience.begin(since)
+    def _on_unnoticed(self, now: float) -> None:
+        """The caller said something, maybe, and of it the model has said nothing yet."""
+        caller = self._caller
+        if caller.onset < self._lost_at:  # at least its beginning went to a session that was no more
+            self._await_answer(caller.last_voice)
+            if self._link.is_open:
+                self._say(phrases(self._language).not_understood, None, now)
+        elif caller.voiced >= LEAST_VOICE:
+            self._await_answer(caller.last_voice)
+        else:
+            self._patience.suspect(caller.last_voice)
+
+    def _await_answer(self, since: float, *, asked: float | None = None) -> None:
+        self._patience.begin(since, asked=asked)
         self._turn = Timing(since, self._clock())
 
-    def _wonder(self, now: float) -> None:
+    def _wonder(self, playout: Playout, now: float, *, stuck: bool) -> None:
         """The caller waits: say so, again and again, and give the session up where nothing comes."""
-        playout, patience = self._playout, self._patience
-        if playout is None or not patience.waiting:
-            return
-        sounding = self._caller.speaking or playout.speaking(now)
-        answering = any(answer.response is not None for answer in self._answers.values())
-        match patience.tick(now, sounding=sounding, answering=answering, open=self._link.is_open):
+        patience = self._patience
+        wanted = patience.tick(
+            now,
+            heard=self._heard_at,
+            sounding=self._who_sounds(playout, now),
+            stuck=stuck,
+            open=self._link.is_open,
+            doubt=self._in_doubt(now),
+        )
+        match wanted:
             case "lost":
                 self._on_no_answer()
             case "console":
-                self._host.on_event(WatchdogFired("audio" if patience.noticed else "transcript"))
+                self._host.on_event(WatchdogFired("audio" if patience.noticed or stuck else "transcript"))
+                if self._set_aside():
+                    return
                 words = phrases(self._language)
                 self._say_ourselves(words.one_moment if patience.consoled == 1 else words.still_here)
             case None:
                 pass
 
+    def _who_sounds(self, playout: Playout, now: float) -> Literal["caller", "model", "we"] | None:
+        if self._caller.speaking:
+            return "caller"
+        if not playout.speaking(now):
+            return None
+        return "model" if any(answer.response is not None for answer in self._answers.values()) else "we"
+
+    def _set_aside(self) -> bool:
+        """The answer under way says nothing more: something else may be said, and it goes on after that, if it does.
+        Whether that was the rest of what the model had to say as it stands."""
+        said = False
+        for answer in self._under_way:
+            response, answer.response = answer.response or "", ""
+            if answer.saying is not None:
+                self._late.append(response)
+                self._say_the_rest(answer)
+                said = True
+            else:
+                self._continued[response] = answer.break_in_two()
+            if answer.saying is None and answer.has_sound:
+                self._unanswered, self._patience.noticed = self._asked, True
+                self._await_answer(self._heard_at, asked=self._heard_at)
+            elif answer.timing is not None:
+                self._turn = answer.timing
+            self._finish(answer)
+        return said
+
+    def _in_doubt(self, now: float) -> bool:
+        """The model may be gone."""
+        stopped = self._utterances is not None and now - self._sound_at > DOUBT_SECONDS
+        return stopped or self._link.in_doubt(now)
+
     def _on_no_answer(self) -> None:
         if not self._patience.noticed:
+            self._patience.stop()
             self._quiet_if_over(self._clock())  # what we took for the caller's voice may have been none
             return
         self._failures += 1
@@ -487,6 +575,7 @@ class Realtime:
         if renewed:
             self._break_off()
         self._late.clear()  # the names of answers begin anew
+        self._continued.clear()
         self._records.forget()
         for answer in self._answers.values():
             answer.response = answer.response and ""
@@ -505,19 +594,33 @@ class Realtime:
     def on_link_lost(self, reason: str) -> None:
         """What had come of an answer is said to its end; another session is on its way."""
         self._host.on_event(PartFailed("llm", self._model.name, "connect", f"{self._model.name}: {reason}"))
+        now, patience = self._clock(), self._patience
+        self._lost_at = now
         broken = self._break_off()
         self._sayings_to_ourselves()
-        if (broken or self._unanswered is not None or self._patience.waiting) and not self._ending:
-            self._patience.noticed = True
-            self._await_answer(self._clock())
+        if self._paused_at is not None:
+            self._go_on(now)  # nobody is left to say that it was an interruption
+        waits = self._unanswered is not None or patience.waiting or patience.suspects(now)
+        if (broken or waits) and not self._ending:
+            patience.noticed = True
+            self._await_answer(self._heard_at, asked=now)
 
     def _break_off(self) -> bool:
-        """No more comes of the answers under way. Whether there were any."""
-        broken = [answer for answer in self._answers.values() if answer.response is not None and not answer.done]
+        """No more comes of the answers under way. Whether the caller waits for one of them."""
+        broken = self._under_way
+        to_answer = [answer for answer in broken if answer.saying is None]
         for answer in broken:
+            if answer.is_unsaid:
+                self._say_unsaid(answer)
+                continue
+            if answer.saying is not None:
+                self._say_the_rest(answer)
+            else:
+                answer.break_in_two()
             self._finish(answer)
+        if to_answer:
             self._unanswered = self._asked  # as much of it as came is not an answer
-        return bool(broken)
+        return bool(to_answer)
 
     def on_link_given_up(self, error: ProviderError) -> None:
         self._give_up(error)
@@ -538,9 +641,9 @@ class Realtime:
         if self._ending and not self._sayings and not self._goodbye:
             self._late.append(response)  # the call is ending with something else
             return None
-        answer = Answer(self._next(), response, began=now)
+        answer = Answer(self._next(), response, began=now, before=self._continued.pop(response, {}))
         if self._sayings:
-            answer.saying, answer.ends, _ = self._sayings.popleft()
+            answer.saying, answer.ends, answer.asked = self._sayings.popleft()
             answer.protected = answer.ends is not None or self._is_opening
         answer.timing, self._turn = self._turn, None
         self._begin(answer)
@@ -565,13 +668,19 @@ class Realtime:
         if playout.unheard_seconds > MOST_UNHEARD_SECONDS:
             self._host.on_event(ModelNoted("too_much_audio"))
             return
-        self._patience.answered()
-        self._failures = 0
-        self._unanswered = None
+        self._on_sound(now)
         self._sound_at = now
         if answer.first_audio is None:
             answer.first_audio = now
         answer.item(item, playout, self._can.output).write(data, self._can.output)
+
+    def _on_sound(self, now: float) -> None:
+        """There is something to be heard of an answer."""
+        self._patience.answered()
+        self._failures = 0
+        self._unanswered = None
+        if self._utterances is not None:
+            self._heard_at = now  # nothing of it waits
 
     def _on_stream(self, data: bytes, now: float) -> None:
         """Sound that goes on for ever: utterances are what is between its silences."""
@@ -581,20 +690,22 @@ class Realtime:
         self._sound_at = now
         for sound in utterances.push(data):
             if sound is None:
-                for answer in [a for a in self._answers.values() if a.response is not None and not a.done]:
-                    self._finish(answer)
+                self._end_utterance()
                 continue
             name = f"utterance {utterances.count}"
             found = self._answer_of(name, now)
             if found is not None:
-                self._patience.answered()
-                self._failures = 0
-                self._unanswered = None
-                if self._goodbye and utterances.sounding:
-                    self._end_with(found, now)
+                if utterances.sounding:
+                    self._on_sound(now)
+                    if self._goodbye:
+                        self._end_with(found, now)
                 found.item(name, playout, self._can.output).write(sound, self._can.output)
                 if utterances.words:
                     found.items[name].add_words(utterances.take_words())
+
+    def _end_utterance(self) -> None:
+        for answer in self._under_way:
+            self._finish(answer)
 
     def _on_words(self, response: str, item: str, text: str) -> None:
         if self._utterances is not None:
@@ -615,16 +726,19 @@ class Realtime:
             self._failures += 1
             if self._failures >= MAX_FAILURES:
                 self._give_up(ProviderError(self._model.name, "server", "its answers fail"))
-            elif answer is None or not answer.has_sound:
+            elif answer is None or not (answer.has_sound or answer.is_unsaid):
                 self._patience.stop()
                 self._say_ourselves(phrases(self._language).went_wrong)
         if answer is not None:
-            if answer.saying is not None and not answer.has_sound and not answer.cut:
-                saying, ends, answer.ends = answer.saying, answer.ends, None
-                self._say_ourselves(saying, ends, protected=answer.protected)
+            if answer.is_unsaid:
+                self._say_unsaid(answer)
+                return
             if event.status == "cancelled" and answer.protected and not answer.cut and answer.has_sound:
                 self._say_the_rest(answer)
             self._finish(answer)
+        elif self._continued.pop(event.response, None) is not None:
+            self._patience.stop()  # it was all there was of it
+            self._unanswered = None
 
     def _say_the_rest(self, answer: Answer) -> None:
         """The model fell silent for a caller who was not to interrupt."""
@@ -674,6 +788,8 @@ class Realtime:
         if by_us:
             self._link.send(lambda protocol: protocol.interrupt())
         self._sayings.clear()
+        self._late.extend(self._continued)
+        self._continued.clear()
         for answer in self._answers.values():
             answer.cut = True
             if answer.response is not None:
@@ -754,7 +870,7 @@ class Realtime:
 
     def _utterance(self) -> Answer | None:
         """What a model whose sound never ends is saying."""
-        return next((a for a in self._answers.values() if a.response is not None and not a.done), None)
+        return next(iter(self._under_way), None)
 
     def _end_with(self, utterance: Answer, now: float) -> None:
         """This is the goodbye."""
@@ -811,6 +927,24 @@ class Realtime:
         self._sayings.append((text, ends, now))
         self._idle.stop()
         self._link.send(lambda protocol: protocol.say(text))
+
+    def _say_in_time(self, now: float) -> None:
+        """What the model was told to say, and does not: it has not begun, or of what it began no sound comes."""
+        late = [a for a in self._answers.values() if a.is_unsaid and now - a.asked >= SAY_SECONDS]
+        if late or (self._sayings and now - self._sayings[0][2] >= SAY_SECONDS):
+            self._link.send(lambda protocol: protocol.interrupt())
+            for answer in late:
+                self._say_unsaid(answer)
+            self._sayings_to_ourselves()
+
+    def _say_unsaid(self, answer: Answer) -> None:
+        """Nothing of it is heard any more, should it come after all."""
+        if answer.response:
+            self._late.append(answer.response)
+        saying, ends = answer.saying or "", answer.ends
+        answer.response, answer.saying, answer.ends = "", None, None
+        self._finish(answer)
+        self._say_ourselves(saying, ends, protected=answer.protected)
 
     def _sayings_to_ourselves(self) -> None:
         while self._sayings:

@@ -33,6 +33,13 @@ class Utterances:
         """Whether the latest of the stream was sound."""
         return self._open and not self._silence
 
+    def stopped(self, seconds: float) -> bool:
+        """Nothing has come for so long: whether that ends an utterance, because the latest of it was silence."""
+        if not self._open or self.sounding or self._silence + seconds < HANGOVER_SECONDS:
+            return False
+        self._open = False
+        return True
+
     def take_words(self) -> str:
         words, self.words = self.words, ""
         return words

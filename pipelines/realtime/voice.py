@@ -25,27 +25,31 @@ _WINDOW, _FRAMES = 0b11111, 3
 class CallerVoice:
     """``silence`` is how much of it ends what the caller says."""
 
-    __slots__ = ("_recent", "last_voice", "onset", "silence", "speaking", "voiced")
+    __slots__ = ("_frames", "_recent", "last_voice", "onset", "silence", "speaking")
 
     def __init__(self, silence: float) -> None:
         self.silence = silence
         self.speaking = False
         self.onset = 0.0
         self.last_voice = 0.0
-        self.voiced = 0.0
-        """Seconds of voice since the onset."""
+        self._frames = 0  # of voice since the onset
         self._recent = 0
+
+    @property
+    def voiced(self) -> float:
+        """Seconds of voice since the onset."""
+        return self._frames * FRAME_SECONDS
 
     def hear(self, voice: bool, now: float) -> Literal["began", "ended"] | None:
         """20 ms of the caller, that end ``now``."""
         self._recent = recent = (self._recent << 1 | voice) & _WINDOW
         if voice and self.speaking:
-            self.voiced += FRAME_SECONDS
+            self._frames += 1
             self.last_voice = now
         elif voice and recent.bit_count() >= _FRAMES:
             self.speaking = True
             self.onset = now - recent.bit_length() * FRAME_SECONDS
-            self.voiced = recent.bit_count() * FRAME_SECONDS
+            self._frames = recent.bit_count()
             self.last_voice = now
             return "began"
         return self.tick(now)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from gateway.progress import Progress
 from gateway.recorder import Recorder
@@ -172,7 +172,7 @@ class Office:
             base_url=BASE, transport=self.transport, webhook_secret=SECRET, wall_clock=self._wall_clock, **jambonz
         )
 
-    async def __aenter__(self) -> Office:
+    async def __aenter__(self) -> Self:
         self.recorder = Recorder(cast(Store, self.store))
         self._writing = asyncio.create_task(self.recorder.run())
         self.switchboard = Switchboard(

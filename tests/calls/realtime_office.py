@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from math import inf
 from typing import Any
 
 from gateway.session import CallSession
+from jambonz.simulator.report import CallReport
 from pipelines.realtime.link import Opener
 from pipelines.realtime.model import RealtimeModel
 from pipelines.realtime.pipeline import Realtime
@@ -48,3 +50,17 @@ class RealtimeOffice(Office):
             clock=asyncio.get_running_loop().time,
             opener=self._opener,
         )
+
+
+def silences(report: CallReport, since: float, until: float = inf) -> list[float]:
+    """How long nobody was heard, neither agent nor caller: from ``since`` to each sound, up to the agent's last before
+    ``until``."""
+    agent = [(span.start, span.end) for span in report.ear.utterances() if span.end > since and span.start < until]
+    steps = [(step.speech_started, step.speech_ended) for step in report.steps]
+    caller = [(start, end) for start, end in steps if start is not None and end is not None and end > since]
+    found, heard = [0.0], since
+    for start, end in sorted([*agent, *caller]):
+        if agent and start <= agent[-1][0]:
+            found.append(start - heard)
+        heard = max(heard, end)
+    return found

@@ -8,7 +8,8 @@ import math
 import pytest
 
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Wait
-from tests.calls.test_realtime_openai import GREETING, OpenAIOffice, always
+from tests.calls.test_realtime_openai import GREETING, always
+from tests.calls.vendor_offices import OpenAIOffice
 from tests.clock import run_virtual
 from tests.simulators.codeword import speak
 from tests.simulators.openai_realtime import Behaviour

@@ -18,7 +18,7 @@ from pipelines.phrasebook import phrases
 from pipelines.realtime.model import ModelFault, NotUnderstood, SessionOver
 from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
-from tests.calls.test_realtime_vendors import AGENT, HELLO, UltravoxOffice
+from tests.calls.vendor_offices import AGENT, HELLO, UltravoxOffice
 from tests.clock import run_virtual
 from tests.simulators.coarse import read_coarsely
 from tests.simulators.codeword import heard_words, plain_words, speak

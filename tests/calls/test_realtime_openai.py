@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,14 +11,10 @@ import pytest
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Wait
 from jambonz.simulator.report import CallReport
 from pipelines.phrasebook import phrases
-from pipelines.realtime.model import Address
-from pipelines.realtime.openai import OpenAIRealtimeModel
-from tests.calls.realtime_office import RealtimeOffice, rate_of
+from tests.calls.vendor_offices import OpenAIOffice
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words, speak
-from tests.simulators.openai_realtime import Behaviour, Faults, History, RealtimeSimulation, Reply
-from tests.simulators.openai_realtime_voice import Voice, tones
-from tests.simulators.realtime_wire import Wire
+from tests.simulators.openai_realtime import Behaviour, Faults, History, Reply
 
 GREETING: dict[str, Any] = {"options": {"greeting": "Hello, this is the test agent.", "idle": {"timeout": None}}}
 LONG = " ".join(["word"] * 20)
@@ -29,45 +24,6 @@ TOOLS = {
         {"name": "look", "implementation": "stub", "result": "found", "description": "Look something up."},
     ]
 }
-
-
-class OpenAIOffice(RealtimeOffice):
-    """``said`` is what the caller's turns mean; ``faults`` are of the sessions, in order."""
-
-    def __init__(
-        self,
-        agent: dict[str, Any],
-        reply: Any,
-        said: Sequence[str] = (),
-        faults: Sequence[Faults] = (),
-        behaviour: Behaviour | None = None,
-        voice: Voice = tones,
-    ) -> None:
-        left = list(faults)
-        texts: list[str] = list(said)
-
-        def make(address: Address) -> RealtimeSimulation:
-            simulation = RealtimeSimulation(
-                reply=reply, voice=voice, behaviour=behaviour or Behaviour(), faults=left.pop(0) if left else Faults()
-            )
-            simulation.said.extend(texts)
-            return simulation
-
-        self.wire = Wire(make)
-        model = OpenAIRealtimeModel("gpt-realtime-2.1", api_key="key", wideband=rate_of(agent) > 8000)
-        super().__init__(agent, model, opener=self.wire.open)
-
-    async def __aenter__(self) -> OpenAIOffice:
-        await super().__aenter__()
-        return self
-
-    @property
-    def simulations(self) -> list[RealtimeSimulation]:
-        return [session.simulation for session in self.wire.sessions]  # type: ignore[misc]  # as they were made
-
-    @property
-    def mistakes(self) -> list[str]:
-        return [mistake for simulation in self.simulations for mistake in simulation.mistakes]
 
 
 def always(text: str) -> Any:

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Self, cast
+from typing import Any
 
 import pytest
 
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Step, Wait
 from jambonz.simulator.report import CallReport
 from pipelines.phrasebook import phrases
-from pipelines.realtime.gemini import GeminiLiveModel
-from pipelines.realtime.gpt_live import GptLiveModel
-from pipelines.realtime.model import Address
-from tests.calls.realtime_office import RealtimeOffice, rate_of
+from tests.calls.vendor_offices import (
+    AGENT,
+    HELLO,
+    LONG,
+    TOOLS,
+    VENDORS,
+    GeminiOffice,
+    GptLiveOffice,
+    VendorOffice,
+    office_of,
+)
 from tests.clock import run_virtual
-from tests.simulators.coarse import read_coarsely, speak_coarsely
+from tests.simulators.coarse import read_coarsely
 from tests.simulators.codeword import heard_words, plain_words, speak
-from tests.simulators.gemini_live import GeminiServer, GeminiSession
-from tests.simulators.gpt_live import GptLiveServer, GptLiveSession
-from tests.simulators.live_wire import Fault, Reply, Turn
-from tests.simulators.realtime_wire import Joined, Live, Simulation, Wire
-from tests.simulators.ultravox_call import Answer, Faults, Heard, SimulatedCall, UseTool
-from tests.simulators.ultravox_call import HangUp as AgentHangsUp
-from ultravox.model import CallAddress, UltravoxModel
-from ultravox.rest import CreatedCall, UltravoxRest
+from tests.simulators.live_wire import Fault
+from tests.simulators.openai_realtime import Faults as OpenAIFaults
+from tests.simulators.ultravox_call import Faults
 
-HELLO = "Hello, this is the test agent."
-LONG = "alfa four echo five golf nine kilo lima mike oboe papa item zulu zero dial ring"
-TOOLS: dict[str, Any] = {
-    "functions": [
-        {"name": "hangup", "implementation": "builtin", "platform": "hangup", "description": "End the call."},
-        {"name": "look", "implementation": "stub", "result": "found", "description": "Look something up."},
-    ]
-}
-AGENT: dict[str, Any] = {"options": {"greeting": HELLO, "idle": {"timeout": None}}, **TOOLS}
-SCRIPT: dict[str, tuple[str, str | None]] = {
-    "look": ("Let me look.", "look"),
-    "count": (LONG, None),
-    "stop it": ("Alright.", None),
-    "thanks": ("Goodbye then.", "hangup"),
-    "hang up": ("", "hangup"),
-}
 TALK: list[Step] = [
     AwaitAgentSilence(),
     Speak(speak("look")),
@@ -57,128 +41,8 @@ TALK: list[Step] = [
 SAID = ["look", "count", "stop it", "thanks"]
 
 
-def scripted(history: list[Turn]) -> Reply:
-    last = history[-1]
-    if last.role == "tool":
-        return Reply("It is there.")
-    _, colon, rest = last.text.partition(":\n")
-    if colon and rest not in SCRIPT:
-        return Reply(rest)
-    text, tool = SCRIPT.get(rest or last.text, (f"You said {rest or last.text}", None))
-    return Reply(text, ((tool, {}),) if tool else ())
-
-
-class VendorOffice(RealtimeOffice):
-    mistakes: list[str]
-    wire: Wire
-
-    async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        return self
-
-
-class GeminiOffice(VendorOffice):
-    """``faults`` are of the sessions, in order."""
-
-    def __init__(self, agent: dict[str, Any], faults: Sequence[Fault | None] = (), **server: Any) -> None:
-        self.server = GeminiServer(voice=lambda word: speak_coarsely(word, 24000), reply=scripted, **server)
-        self.mistakes = self.server.mistakes
-        self._left = list(faults)
-        self.wire = Wire(self._make)
-        super().__init__(agent, GeminiLiveModel("gemini-3.1-flash-live", api_key="key"), opener=self.wire.open)
-
-    def _make(self, address: Address) -> Simulation:
-        self.server.fault = self._left.pop(0) if self._left else None
-        return Live(GeminiSession(self.server, asyncio.get_running_loop().time()))
-
-
-class GptLiveOffice(VendorOffice):
-    """``begins`` tells when the model began each word's reply."""
-
-    def __init__(self, agent: dict[str, Any], faults: Sequence[Fault | None] = (), **server: Any) -> None:
-        self.server = GptLiveServer(voice=self._voice, reply=scripted, **server)
-        self.mistakes = self.server.mistakes
-        self.begins: list[float] = []
-        self._left = list(faults)
-        self._rate = rate_of(agent)
-        self.wire = Wire(self._make)
-        model = GptLiveModel("gpt-live", api_key="key", wideband=self._rate > 8000)
-        super().__init__(agent, model, opener=self.wire.open)
-
-    def _voice(self, word: str) -> bytes:
-        now = asyncio.get_running_loop().time()
-        if now not in self.begins:
-            self.begins.append(now)
-        return speak_coarsely(word, self._rate)
-
-    def _make(self, address: Address) -> Simulation:
-        self.server.fault = self._left.pop(0) if self._left else None
-        return Live(GptLiveSession(self.server, asyncio.get_running_loop().time()))
-
-
-class UltravoxOffice(VendorOffice):
-    """``calls`` are Ultravox's, made without REST."""
-
-    def __init__(
-        self, agent: dict[str, Any], faults: Sequence[Faults | None] = (), said: deque[str] | None = None
-    ) -> None:
-        self.calls: list[SimulatedCall] = []
-        self._said = said or deque()
-        self._left = list(faults)
-        self.wire = Wire(self._make)
-        self._rate = rate_of(agent)
-        model = UltravoxModel(cast(UltravoxRest, self), "ultravox-v0.7", wideband=self._rate > 8000)
-        super().__init__(agent, model, opener=self.wire.open)
-
-    @property
-    def mistakes(self) -> list[str]:  # type: ignore[override]  # gathered from the calls
-        return [mistake for call in self.calls for mistake in call.mistakes]
-
-    def reply(self, heard: Heard) -> Sequence[Answer]:
-        if heard.kind == "result":
-            return ["It is there."]
-        if heard.text == "hang up":
-            return ["Goodbye then.", AgentHangsUp()]
-        text, tool = SCRIPT.get(heard.text, (f"You said {heard.text}", None))
-        return [text, UseTool(tool)] if tool else [text]
-
-    async def create_call(self, request: dict[str, Any]) -> CreatedCall:
-        call = SimulatedCall(
-            f"call-{len(self.calls)}",
-            request,
-            reply=self.reply,
-            voice=lambda text: speak_coarsely(text, self._rate),
-            heard=self._said,
-            faults=self._left.pop(0) if self._left else None,
-        )
-        self.calls.append(call)
-        return CreatedCall(call.call_id, "ws://ultravox")
-
-    async def get_call(self, call_id: str) -> dict[str, Any]:
-        await asyncio.sleep(0.1)
-        [call] = [call for call in self.calls if call.call_id == call_id]
-        return {"endReason": call.end_reason}
-
-    def _make(self, address: Address) -> Simulation:
-        assert isinstance(address, CallAddress)
-        return Joined(self.calls[-1])
-
-
-def office_of(vendor: str, agent: dict[str, Any], said: Sequence[str], faults: Sequence[Any] = ()) -> VendorOffice:
-    match vendor:
-        case "gemini":
-            return GeminiOffice(agent, faults, said=deque(said))
-        case "gpt-live":
-            return GptLiveOffice(agent, faults, said=deque(said))
-        case _:
-            return UltravoxOffice(agent, faults, said=deque(said))
-
-
 def words_said(office: VendorOffice) -> list[str]:
     return plain_words(" ".join(office.said("agent")))
-
-
-VENDORS = ["gemini", "gpt-live", "ultravox"]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -283,8 +147,7 @@ async def talk_through(office: VendorOffice) -> CallReport:
     return await office.call(
         AwaitAgentSilence(timeout=10),
         Speak(speak("count")),
-        AwaitAgentSilence(timeout=10),
-        Wait(3),
+        Wait(15),
         Speak(speak("look")),
         AwaitAgentSilence(min_gap=1.5, timeout=10),
         Wait(8),
@@ -294,6 +157,7 @@ async def talk_through(office: VendorOffice) -> CallReport:
 
 
 LOST: dict[str, Any] = {
+    "openai": OpenAIFaults(drop_after_ms=3300),
     "gemini": Fault("close", code=1006, after=18),
     "gpt-live": Fault("close", code=1006, after=130),
     "ultravox": Faults(cut_speech=2.1),

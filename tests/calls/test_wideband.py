@@ -10,8 +10,9 @@ from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, 
 from jambonz.simulator.report import CallReport, VerbStarted
 from media.audio import PCM_8K, PCM_16K, PCM_24K, AudioFormat, Clip
 from tests.calls.office import Office
-from tests.calls.test_realtime_openai import TOOLS, OpenAIOffice, agent_seconds, always
-from tests.calls.test_realtime_vendors import AGENT, HELLO, LONG, SAID, TALK, VENDORS, office_of, words_said
+from tests.calls.test_realtime_openai import TOOLS, agent_seconds, always
+from tests.calls.test_realtime_vendors import SAID, TALK, words_said
+from tests.calls.vendor_offices import AGENT, HELLO, LONG, VENDORS, OpenAIOffice, office_of
 from tests.clock import run_virtual
 from tests.simulators.coarse import read_coarsely
 from tests.simulators.codeword import heard_words, plain_words, speak

@@ -77,6 +77,9 @@ class MemoryModel:
     """Why a session ended, when the model is asked."""
     silent: int = 0
     """So many answers never come."""
+    deaf: bool = False
+    hesitates: tuple[int, float] | None = None
+    """After so many ms of an answer's sound nothing comes for so many seconds; then it goes on."""
     capabilities: Capabilities = field(default_factory=lambda: _CAN)
     name: str = "memory"
     sessions: list[MemorySession] = field(default_factory=list)
@@ -167,6 +170,7 @@ class MemorySession:
         self._model = model
         self._listener: ConnectionListener | None = listener
         self._loop = asyncio.get_running_loop()
+        self.heard_at = self._loop.time()
         self._sound: list[bytes] = []
         self._loud = self._quiet = 0
         self._speaking = False
@@ -204,6 +208,12 @@ class MemorySession:
         """The model says this."""
         self._tell(event)
 
+    def ping(self) -> None:
+        self._after(2 * LATENCY, self._pong)
+
+    def _pong(self) -> None:
+        self.heard_at = self._loop.time()
+
     def lose(self, reason: str) -> None:
         listener, self._listener = self._listener, None
         self._stop()
@@ -218,6 +228,8 @@ class MemorySession:
     # What it hears
 
     def _hear(self, frame: bytes) -> None:
+        if self._model.deaf:
+            return
         loud = bool(np.abs(np.frombuffer(frame, np.int16).astype(np.int32)).max() > 200)
         self._loud, self._quiet = (self._loud + 1, 0) if loud else (0, self._quiet + 1)
         self._sound.append(frame)
@@ -303,6 +315,11 @@ class MemorySession:
                     self._after(at, self._send_piece, name, item, piece, text if start == 0 and late is None else "")
                 )
                 at += len(piece) / 16000 / self._model.speed
+                if (
+                    self._model.hesitates is not None
+                    and start // 16 < self._model.hesitates[0] <= (start + CHUNK) // 16
+                ):
+                    at += self._model.hesitates[1]
         timers.append(self._after(at, self._finish, name, tuple(calls)))
         self._answering = name, timers
 
@@ -334,6 +351,7 @@ class MemorySession:
 
     def _deliver(self, event: RealtimeEvent) -> None:
         if self._listener is not None:
+            self.heard_at = self._loop.time()
             self._listener.on_model_event(self, event)  # type: ignore[arg-type]  # as a link's session
 
     def _after(self, seconds: float, what: Callable[..., object], *arguments: Any) -> asyncio.TimerHandle:

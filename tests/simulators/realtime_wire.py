@@ -19,7 +19,7 @@ from pipelines.realtime.model import (
     SessionReady,
     Setup,
 )
-from tests.simulators.live_wire import Session
+from tests.simulators.live_wire import Session, Stall
 from tests.simulators.ultravox_call import SimulatedCall
 
 LATENCY = 0.015
@@ -31,6 +31,11 @@ class Simulation(Protocol):
 
     @property
     def next_at(self) -> float | None: ...
+
+    @property
+    def stalled(self) -> bool:
+        """Half-open: nothing is read or sent any more, not even pongs."""
+        ...
 
     def opened(self, now: float) -> Sequence[Any]: ...
 
@@ -44,19 +49,27 @@ class Live:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.stalled = False
 
     @property
     def next_at(self) -> float | None:
-        return self._session.next_at()
+        return None if self.stalled else self._session.next_at()
 
     def opened(self, now: float) -> Sequence[Any]:
         return ()
 
     def receive(self, message: str | bytes, now: float) -> Sequence[Any]:
-        return self._session.receive(message, now)
+        return self._until_it_stalls([] if self.stalled else self._session.receive(message, now))
 
     def tick(self, now: float) -> Sequence[Any]:
-        return self._session.advance(now)
+        return self._until_it_stalls(self._session.advance(now))
+
+    def _until_it_stalls(self, messages: Sequence[Any]) -> Sequence[Any]:
+        for index, message in enumerate(messages):
+            if isinstance(message, Stall):
+                self.stalled = True
+                return messages[:index]
+        return messages
 
 
 class Joined:
@@ -68,7 +81,11 @@ class Joined:
 
     @property
     def next_at(self) -> float | None:
-        return self._now + 0.02 if self.call.ended_at is None else None
+        return self._now + 0.02 if self.call.ended_at is None and not self.stalled else None
+
+    @property
+    def stalled(self) -> bool:
+        return self.call.half_open
 
     def opened(self, now: float) -> Sequence[Any]:
         self._now = now
@@ -84,9 +101,12 @@ class Joined:
 
 @dataclass
 class Wire:
-    """Opens sessions as :meth:`RealtimeConnection.open` does, each to a simulation that ``make`` makes."""
+    """Opens sessions as :meth:`RealtimeConnection.open` does, each to a simulation that ``make`` makes.
+    ``half_open_at``: from then on nothing passes through the sockets that were open before, either way, and they stay.
+    """
 
     make: Callable[[Address], Simulation]
+    half_open_at: float | None = None
     sessions: list[WireSession] = field(default_factory=list)
 
     async def open(
@@ -100,6 +120,8 @@ class Wire:
     ) -> WireSession:
         address = await model.dial(setup)
         session = WireSession(model.protocol(setup, handle), self.make(address), listener, address)
+        if self.half_open_at is not None and self.half_open_at > asyncio.get_running_loop().time():
+            session.half_open_at = self.half_open_at
         self.sessions.append(session)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -123,10 +145,12 @@ class WireSession:
         self.protocol = protocol
         self.simulation = simulation
         self.seconds: float | None = None
+        self.half_open_at: float | None = None
         self.ready = asyncio.Event()
         self._listener: Any = listener
         self._address = address
         self._loop = asyncio.get_running_loop()
+        self.heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._up: deque[Outgoing] = deque()
         self._down: deque[Any] = deque()
@@ -142,6 +166,17 @@ class WireSession:
 
     def send_audio(self, pcm: bytes) -> None:
         self.send([self.protocol.audio(pcm)])
+
+    @property
+    def half_open(self) -> bool:
+        return self.simulation.stalled or (self.half_open_at is not None and self._loop.time() >= self.half_open_at)
+
+    def ping(self) -> None:
+        self._later(lambda: None if self.half_open else self._later(self._pong))
+
+    def _pong(self) -> None:
+        if not self.half_open:
+            self.heard_at = self._loop.time()
 
     def lose(self, reason: str) -> None:
         listener, self._listener = self._listener, None
@@ -166,7 +201,7 @@ class WireSession:
         """Timers of one moment run in any order: what is sent keeps its own."""
         for _ in range(count):
             message = self._up.popleft()
-            if self._listener is not None:
+            if self._listener is not None and not self.half_open:
                 self._from_model(self.simulation.receive(message, self._loop.time()))
 
     def _tick(self) -> None:
@@ -185,8 +220,9 @@ class WireSession:
             self._deliver(self._down.popleft())
 
     def _deliver(self, message: Any) -> None:
-        if self._listener is None:
+        if self._listener is None or self.half_open:
             return
+        self.heard_at = self._loop.time()
         if not isinstance(message, str | bytes):
             self.lose(f"it closed the socket: {message}")
             return

@@ -53,6 +53,8 @@ class UltravoxServer:
     think: float = 0.05
     faults: Faults = field(default_factory=Faults)
     refuse: list[int] = field(default_factory=list)
+    refuse_join: list[int] = field(default_factory=list)
+    """And each socket to come one from here."""
     answer_after: float = 0.0
     answer_with: str | None = None
     """Instead of a call's JSON."""
@@ -140,6 +142,8 @@ class UltravoxServer:
     # Sockets
 
     async def join(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse_join:
+            return _error(self.refuse_join.pop(0), "simulated")
         call = self.calls.get(request.match_info["call_id"])
         if call is None or call.joined_at is not None or request.query.get("token") != "simulated":
             return _error(404, "Not found.")

@@ -242,20 +242,29 @@ async def test_a_connection_that_breaks_is_lost() -> None:
     assert notes.lost == ["the connection was lost"]
 
 
-async def test_a_half_open_connection_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IDLE_SECONDS", 0.1)
-    monkeypatch.setattr(module, "PONG_SECONDS", 0.1)
+async def test_pings_are_answered_unless_the_connection_is_half_open() -> None:
     over = asyncio.Event()
 
     async def serve(ws: web.WebSocketResponse) -> None:
+        assert (await ws.receive()).type is WSMsgType.PING
+        await ws.pong()
         await over.wait()  # and reads nothing, not even pings
 
     async with server(serve, autoping=False) as model:
-        notes = Notes()
-        await dial(model, notes)
-        await notes.until(lambda: notes.lost)
+        connection = await dial(model, Notes())
+        opened = connection.heard_at
+        connection.ping()
+        async with asyncio.timeout(5):
+            while connection.heard_at == opened:  # noqa: ASYNC110 - what a pong changes has no event
+                await asyncio.sleep(0.01)
+        answered = connection.heard_at
+        connection.ping()
+        await asyncio.sleep(0.1)
+        assert connection.heard_at == answered
+        assert connection.is_open
+        await connection.close(model)
+        connection.ping()  # does nothing any more
         over.set()
-    assert len(notes.lost) == 1
 
 
 async def test_a_model_that_does_not_read_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
