@@ -18,6 +18,7 @@ from pipelines.providers.cartesia_wire import HOME as CARTESIA_HOME
 from pipelines.providers.cartesia_wire import VERSION as CARTESIA_VERSION
 from pipelines.providers.compatible import HOMES, bearer, compatible_base_url
 from pipelines.providers.deepgram_wire import HOME as DEEPGRAM_HOME
+from pipelines.providers.elevenlabs_wire import HOME as ELEVENLABS_HOME
 
 Entry = Model | Voice
 
@@ -112,7 +113,7 @@ LISTINGS: tuple[Listing, ...] = (
         "elevenlabs",
         Voice,
         ("elevenlabs",),
-        "https://api.elevenlabs.io",
+        ELEVENLABS_HOME,
         "/v1/voices",
         _header("xi-api-key"),
         voice_lists.elevenlabs_voices,

@@ -24,7 +24,7 @@ SOUND_SECONDS = 5.0
 """The longest wait for the first sound of a phrase, and for each further one."""
 
 LEFT_SECONDS = 1.0
-"""A phrase is not wanted any further: the longest wait until the vendor has done with it."""
+"""A phrase is not wanted any further: the longest wait until a vendor that breaks phrases off has done with it."""
 
 TURN_SECONDS = 3.0
 """The longest wait while all lines speak."""
@@ -37,11 +37,13 @@ _MOST_SOUND = 600  # seconds of a phrase that were not fetched yet
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """Of a vendor: lines at a time, how many are kept while they have nothing to say, and for how many seconds."""
+    """Of a vendor: lines at a time, how many are kept while they have nothing to say, and for how many seconds.
+    ``left_seconds`` may pass until the vendor has done with a phrase that is not wanted any further."""
 
     most: int
     most_kept: int
     kept_seconds: float
+    left_seconds: float = LEFT_SECONDS
 
 
 class Lines:
@@ -198,7 +200,7 @@ class Line:
         elif self._protocol.holds(phrase):
             self._send(self._protocol.leave(phrase, heard))
             if self._protocol.holds(phrase):
-                self._loop.call_later(LEFT_SECONDS, self._suspect, phrase)
+                self._loop.call_later(self._lines.settings.left_seconds, self._suspect, phrase)
         self._rest()
 
     async def close(self) -> None:

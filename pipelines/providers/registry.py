@@ -26,6 +26,14 @@ from pipelines.providers.deepgram_tts import voice_for as deepgram_voice_for
 from pipelines.providers.deepgram_wire import HOME as DEEPGRAM_HOME
 from pipelines.providers.deepgram_wire import deepgram_at
 from pipelines.providers.defaults import with_account
+from pipelines.providers.elevenlabs_scribe import MODEL as SCRIBE
+from pipelines.providers.elevenlabs_stt import ElevenLabsSpeechToText
+from pipelines.providers.elevenlabs_tts import MODEL as ELEVENLABS_MODEL
+from pipelines.providers.elevenlabs_tts import VOICE as ELEVENLABS_VOICE
+from pipelines.providers.elevenlabs_tts import ElevenLabsTextToSpeech
+from pipelines.providers.elevenlabs_tts import speech_settings as elevenlabs_speech_settings
+from pipelines.providers.elevenlabs_wire import HOME as ELEVENLABS_HOME
+from pipelines.providers.elevenlabs_wire import elevenlabs_at
 from pipelines.providers.espeak import EspeakTextToSpeech
 from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.http_account import HttpAccount
@@ -51,9 +59,9 @@ CHAT = ("openai", "groq", "ollama")
 """The vendors of chat completions."""
 
 LANGUAGE_MODELS = (*CHAT, "anthropic", "google", "scripted")
-SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", "openai", *MODELS)
+SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", "openai", "elevenlabs", *MODELS)
 OFFLINE_VOICES = ("pico", "espeak")
-TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", "cartesia", *SPEAKERS)
+TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", "elevenlabs", "cartesia", *SPEAKERS)
 EAGER = ("deepgram-flux",)
 """Recognisers that tell of likely ends of turns, if they are asked to."""
 
@@ -176,6 +184,8 @@ class Registry:
                 return DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux", model=model, eager=eager)
             case "openai":
                 return OpenAISpeechToText(Place(*self._compatible(vendor)), model or OPENAI_HEARS, options=more)
+            case "elevenlabs":
+                return ElevenLabsSpeechToText(self._elevenlabs(), model or SCRIBE)
             case _ if vendor in MODELS:
                 return TranscriptionServer(self._speech_account(vendor), model or MODELS[vendor])
             case _:
@@ -211,6 +221,8 @@ class Registry:
             case "deepgram":
                 _refuse_model("tts", vendor, model, "its voices are models: name one in tts.voice")
                 return DeepgramTextToSpeech(self._deepgram(), voice)
+            case "elevenlabs":
+                return ElevenLabsTextToSpeech(self._elevenlabs(), voice, model or ELEVENLABS_MODEL, **more)
             case "cartesia":
                 return CartesiaTextToSpeech(self._cartesia_lines(), voice, model or CARTESIA_MODEL, more=more)
             case _ if vendor in SPEAKERS:
@@ -252,6 +264,9 @@ class Registry:
         if not key and not base_url:
             raise ValueError("deepgram needs DEEPGRAM_API_KEY in the environment")
         return deepgram_at(key, base_url or DEEPGRAM_HOME)
+
+    def _elevenlabs(self) -> Place:
+        return elevenlabs_at(*self._account("elevenlabs", ELEVENLABS_HOME))
 
     def _connection(self, provider: str) -> OpenAIConnection:
         if provider not in self._connections:
@@ -301,6 +316,8 @@ def _own_voice(vendor: str, language: str) -> str:
             if not (voice := cartesia_voice_for(language)):
                 raise ValueError(f"cartesia has no voice of its own for {language!r} here; name one in tts.voice")
             return voice
+        case "elevenlabs":
+            return ELEVENLABS_VOICE
         case _ if vendor in SPEAKERS:
             if not (voice := SPEAKERS[vendor].voice_for(language)):
                 raise ValueError(f"{vendor} has no voice of its own for {language!r} here; name one in tts.voice")
@@ -311,6 +328,8 @@ def _own_voice(vendor: str, language: str) -> str:
 
 def _speech_options(vendor: str, language: str, vendor_specific: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is in a voice's requests besides the voice and its model."""
+    if vendor == "elevenlabs":
+        return elevenlabs_speech_settings(language, vendor_specific)
     if vendor == "cartesia":
         return speech_settings(language, vendor_specific)
     return speech_fields(vendor, vendor_specific) if vendor in SPEAKERS else {}

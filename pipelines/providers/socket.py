@@ -68,7 +68,7 @@ class ProviderSocket(WSListener):
                     enable_auto_ping=True,
                     auto_ping_idle_timeout=IDLE_SECONDS,
                     auto_ping_reply_timeout=PONG_SECONDS,
-                    max_frame_size=MOST_BYTES,
+                    max_frame_size=2 * MOST_BYTES,  # beyond it the connection just breaks, and nobody knows why
                     max_redirects=0,
                     disconnect_on_exception=False,
                 )
@@ -151,7 +151,9 @@ class ProviderSocket(WSListener):
                 self._lose(Failed(self._kind_of_close(code, why), f"it closed the socket: {code} {why}"))
 
     def _message(self, data: bytes, *, text: bool) -> None:
-        if self._on_lost is not None:
+        if len(data) > MOST_BYTES:
+            self._lose(Failed("protocol", "a message was too large"))
+        elif self._on_lost is not None:
             self._on_message(data.decode(errors="replace") if text else data)
 
     def _lose(self, why: Failed) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Literal, Protocol, runtime_checkable
 
 from aiohttp import WSMsgType, web
@@ -17,11 +18,11 @@ from tests.simulators.live_wire import GARBAGE, HUGE_BYTES, Hangup, Out, Stall
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A bad day of one socket. ``refused``: the upgrade is answered with ``code``. Once ``after`` seconds of sound were
-    sent (heard, or spoken): ``drop`` cuts the connection, ``close`` closes it with ``code``, ``error`` sends the
-    vendor's error, ``silence`` sends nothing more, ``garbage`` and ``huge`` send what is no message, or one of 5 MB,
-    and go on, ``half_open`` neither reads nor writes. ``late``: all that is sent comes ``after`` seconds late.
-    ``uncleared``: what breaks a phrase off is not answered. ``forgotten``: after its first phrase, the socket is cut at
-    the next message."""
+    sent (heard, or spoken): ``drop`` cuts the connection, ``close`` closes it with ``code`` and ``name``, ``error``
+    sends the vendor's error (``name``, where it has several), ``silence`` sends nothing more, ``garbage`` and ``huge``
+    send what is no message, or one of 5 MB, and go on, ``half_open`` neither reads nor writes. ``late``: all that is
+    sent comes ``after`` seconds late. ``uncleared``: what breaks a phrase off is not answered. ``forgotten``: after its
+    first phrase, the socket is cut at the next message."""
 
     what: Literal[
         "refused",
@@ -38,6 +39,7 @@ class Fault:
     ]
     code: int = 1011
     after: float = 0.0
+    name: str = "NET-0000 simulated"
 
 
 class Session(Protocol):
@@ -69,7 +71,7 @@ class Session(Protocol):
 
 @runtime_checkable
 class Mouth(Protocol):
-    """A session that goes on by itself, a step for each 10 ms, so that it can be interrupted."""
+    """A session that goes on by itself, step by step, so that it can be interrupted."""
 
     @property
     def speaking(self) -> bool: ...
@@ -83,6 +85,8 @@ class Sockets:
 
     idle_seconds: float = 10.0
     """Without a message, a socket is closed."""
+    pace: float = 0.01
+    """Seconds between two steps of a session that goes on by itself."""
     base_url: str = ""
     faults: list[Fault | None] = field(default_factory=list)
     open: int = 0
@@ -114,7 +118,7 @@ class _Day:
             case "drop":
                 return [Hangup()]
             case "close":
-                return [Hangup(fault.code, "NET-0000 simulated")]
+                return [Hangup(fault.code, fault.name)]
             case "half_open":
                 return [Stall()]
             case "garbage":
@@ -129,16 +133,19 @@ class _Day:
 
 @asynccontextmanager
 async def serving(
-    sockets: Sockets, routes: Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+    sockets: Sockets,
+    routes: Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]],
+    tls: SSLContext | None = None,
 ) -> AsyncGenerator[None, None]:
+    """With ``tls`` at https."""
     app = web.Application()
     for path, answer in routes.items():
         app.router.add_get(path, answer)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        sockets.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        sockets.base_url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}"
         yield
     finally:
         await runner.cleanup()
@@ -161,7 +168,7 @@ async def drive(request: web.Request, sockets: Sockets, session: Session, fault:
                     return socket
             speaking = isinstance(session, Mouth) and session.speaking
             try:
-                message = await socket.receive(timeout=0.01 if speaking else sockets.idle_seconds)
+                message = await socket.receive(timeout=sockets.pace if speaking else sockets.idle_seconds)
             except TimeoutError:
                 if speaking:
                     assert isinstance(session, Mouth)

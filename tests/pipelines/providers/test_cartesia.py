@@ -332,7 +332,7 @@ async def test_nothing_is_kept_for_long_nor_too_much(monkeypatch: pytest.MonkeyP
         (Fault("drop"), "unavailable"),
         (Fault("close", 1011), "unavailable"),
         (Fault("error"), "server"),
-        (Fault("huge"), "unavailable"),
+        (Fault("huge"), "protocol"),
     ],
 )
 async def test_faults_of_a_voice(fault: Fault, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
