@@ -15,8 +15,8 @@ from gateway.keys import PROGRESS, SETTINGS, STORE, SWITCHBOARD
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.routes import jambonz_routes, service_routes
-from gateway.session import PipelineFactory, Surroundings
 from gateway.settings import Settings
+from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.switchboard import Switchboard
 from gateway.ticker import Ticker
 from store import Store
@@ -57,7 +57,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             app[STORE] = store
             app[SWITCHBOARD] = Switchboard(
                 store,
-                Surroundings(providers, recorder, app[PROGRESS], Ticker()),
+                Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent),
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
             )

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from gateway import metrics
-from gateway.parts import cascade_parts
+from gateway.parts import cascade_parts, voices_of
 from gateway.realtime import RealtimeModels, http_tools
 from gateway.session import CallSession
 from gateway.settings import PROVIDERS, Settings
@@ -20,6 +20,7 @@ from media.vad import VoiceActivity
 from pipelines.agent import AgentDefinition
 from pipelines.breaker import OPEN_SECONDS, Breakers
 from pipelines.cascade import Cascade
+from pipelines.interlude import Interlude
 from pipelines.parts import ProviderError, TextToSpeech
 from pipelines.pipeline import Pipeline
 from pipelines.providers.registry import Registry
@@ -81,6 +82,14 @@ class ProviderFactory:
             agent, self._registry, session.on_event, breakers=self._breakers, semantic=self._semantic_for(agent)
         )
         return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=metadata)
+
+    def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
+        agent = listener.agent
+        voices = [self._own_voice(agent)] if agent.model.is_realtime else voices_of(agent, self._registry)
+        if not voices:
+            return None
+        language = agent.options.tts.language or "en"
+        return Interlude(voices, session, clock=asyncio.get_running_loop().time, language=language)
 
     def _own_voice(self, agent: AgentDefinition) -> TextToSpeech:
         """The service's, for what a realtime model cannot say: in the agent's language where it has one. Unless the

@@ -46,24 +46,12 @@ def cascade_parts(
     def model(name: str) -> LanguageModel:
         return registry.language_model(name, _model_options(agent))
 
-    def voice(tts: Tts) -> TextToSpeech:
-        return registry.text_to_speech(
-            tts.vendor,
-            tts.language or options.tts.language,
-            tts.voice,
-            model=tts.model,
-            vendor_specific=options.vendor_specific,
-        )
-
     stts = _all(
         "stt", [(s.vendor or "stt", partial(recogniser, s)) for s in (options.stt, *fallback.recognisers)], tell
     )
     names = (agent.model_name, *fallback.models)
     llms = _all("llm", [(ModelName.parse(name).provider, partial(model, name)) for name in names], tell)
-    ttss = _all("tts", [(t.vendor or "tts", partial(voice, t)) for t in (options.tts, *fallback.voices)], tell)
-    own = registry.offline_voice(options.tts.language)
-    if own is not None and ttss[0].name not in OFFLINE_VOICES:
-        ttss.append(own)
+    ttss = _voices(agent, registry, tell)
     quick = None
     if early is not None and early.model is not None:
         try:
@@ -81,6 +69,35 @@ def cascade_parts(
         quick=quick,
         breakers=breakers,
     )
+
+
+def voices_of(agent: AgentDefinition, registry: Registry) -> list[TextToSpeech]:
+    """Whoever can say something for the agent, whatever becomes of its other parts. There may be none."""
+    try:
+        return _voices(agent, registry, lambda _: None)
+    except ProviderError:
+        own = registry.offline_voice(agent.options.tts.language)
+        return [own] if own is not None else []
+
+
+def _voices(agent: AgentDefinition, registry: Registry, tell: Callable[[PartFailed], None]) -> list[TextToSpeech]:
+    options = agent.options
+
+    def voice(tts: Tts) -> TextToSpeech:
+        return registry.text_to_speech(
+            tts.vendor,
+            tts.language or options.tts.language,
+            tts.voice,
+            model=tts.model,
+            vendor_specific=options.vendor_specific,
+        )
+
+    wanted = (options.tts, *(options.fallback or Fallback()).voices)
+    voices = _all("tts", [(tts.vendor or "tts", partial(voice, tts)) for tts in wanted], tell)
+    own = registry.offline_voice(options.tts.language)
+    if own is not None and voices[0].name not in OFFLINE_VOICES:
+        voices.append(own)
+    return voices
 
 
 def _all(part: Part, makers: Iterable[tuple[str, Callable[[], P]]], tell: Callable[[PartFailed], None]) -> list[P]:

@@ -14,7 +14,9 @@ from typing import Literal, TypeVar
 import structlog
 
 from gateway import metrics
-from gateway.session import CallSession, Surroundings
+from gateway.putting_through import PuttingThrough
+from gateway.session import CallSession
+from gateway.surroundings import Surroundings
 from jambonz import verbs
 from jambonz.hooks import MAX_HOOK_BYTES, ActionHook, CallHook, Hook, HookRefused, StatusHook, parse_hook
 from jambonz.signature import MAX_AGE, MAX_AHEAD, REFUSED_STATUS, SignatureRefused, verify
@@ -64,7 +66,8 @@ class Switchboard:
         self._by_sid: dict[str, CallSession] = {}
         self._by_token: dict[str, CallSession] = {}
         self._answering: dict[str, asyncio.Task[Reply]] = {}
-        self._over: dict[str, float] = {}  # by call sid: until when it is remembered
+        self._over: dict[str, tuple[float, str]] = {}  # by call sid: until when it is remembered, and the call's id
+        self._gone: dict[str, PuttingThrough] = {}  # by call id, of those: who is still to be put through
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = 0
         self.draining = False
@@ -105,6 +108,7 @@ class Switchboard:
             if self.draining:
                 return self._decline(hook, 486, "Busy Here", "draining")
             call = CallSession(hook, found, self._around)
+            call.next_url = f"{base_url}/jambonz/next/{call.id}"
             try:
                 application = self._listen(call, base_url)
             except VerbError as error:  # the request's Host is no place to send anybody to
@@ -137,21 +141,30 @@ class Switchboard:
         hook = self._read("status", StatusHook, body, signature)
         if isinstance(hook, Reply):
             return hook
-        call = self._by_sid.get(hook.call_sid)
+        call = self._by_sid.get(hook.call_sid) or self._by_sid.get(hook.parent_call_sid)
         if call is not None:
             call.on_status(hook)
         return Reply(204)
 
     def on_next(self, call_id: str, body: bytes, signature: str | None) -> Reply:
-        """The listen verb is over, and Jambonz asks what is next: nothing else, so it goes on to our hangup.
+        """A verb is over, and Jambonz asks what is next. Mostly nothing else, so that it goes on to our hangup: to say
+        "hang up" here would be wrong, and replace what somebody redirected the call to just now.
 
-        To say "hang up" here would be wrong: it would replace what somebody redirected the call to just now.
+        After ours (``listen``), the caller may have to be put through; that verb (``dial``) tells what became of it.
         """
         hook = self._read("next", ActionHook, body, signature)
         if isinstance(hook, Reply):
             return hook
-        log.debug("listen is over", call_id=call_id, call_sid=hook.call_sid, connected=hook.listen_connected)
-        return Reply(200)
+        log.debug("a verb is over", call_id=call_id, call_sid=hook.call_sid, connected=hook.listen_connected)
+        self._forget()
+        call, gone = self._calls.get(call_id), self._gone.get(call_id)
+        if hook.dial_call_status:
+            if call is not None:
+                call.on_dialled(hook)
+            return Reply(200)
+        if call is not None:
+            return Reply(200, call.next_verbs(hook))
+        return Reply(200, gone.next(hook) if gone is not None else None)
 
     def _read(self, name: HookName, model: type[HookT], body: bytes, signature: str | None) -> HookT | Reply:
         """Verify, then parse. A refusal is counted, and logged without the body."""
@@ -179,7 +192,7 @@ class Switchboard:
         url = f"ws{base_url.removeprefix('http')}/jambonz/listen/{call.token}"
         listen = verbs.listen(
             url,
-            action_hook=f"{base_url}/jambonz/next/{call.id}",
+            action_hook=call.next_url,
             sample_rate=call.format.rate,
             metadata={"call": call.id},
         )
@@ -213,13 +226,16 @@ class Switchboard:
             self._by_sid.pop(call.call_sid, None)
             self._calls.pop(call.id, None)
             self._forget()
-            self._over[call.call_sid] = asyncio.get_running_loop().time() + REMEMBER_SECONDS
+            self._over[call.call_sid] = asyncio.get_running_loop().time() + REMEMBER_SECONDS, call.id
+            if call.putting_through is not None:
+                self._gone[call.id] = call.putting_through
 
     def _forget(self) -> None:
         """Calls that are over for long enough."""
         now = asyncio.get_running_loop().time()
-        while self._over and next(iter(self._over.values())) < now:
-            del self._over[next(iter(self._over))]
+        while self._over and next(iter(self._over.values()))[0] < now:
+            _, call_id = self._over.pop(next(iter(self._over)))
+            self._gone.pop(call_id, None)
 
     async def drain(self, seconds: float) -> None:
         """Take no more calls, wait for those there are, and end what is left after ``seconds``."""

@@ -119,8 +119,6 @@ class Playout:
         lead_frames: int = LEAD_FRAMES,
         bursts: bool = True,
     ) -> None:
-        """``bursts``: sound is made faster than it is spoken. Otherwise none is ahead of what was sent, and the silence
-        that pushes out the first of an utterance makes room for the rest to come unevenly."""
         if format.encoding is not Encoding.PCM16:
             raise ValueError(f"playout works on 16-bit PCM, not on {format}")
         if lead_frames < FIRST_LUMP_FRAMES:
@@ -130,7 +128,11 @@ class Playout:
         self._sink = sink
         self._echo = echo  # wants to know what goes to the ear, and when
         self._lead = lead_frames
-        self._bursts = bursts
+        self.bursts = bursts
+        """Sound is made faster than it is spoken. Otherwise none is ahead of what was sent, and the silence that pushes
+        out the first of an utterance makes room for the rest to come unevenly."""
+        self.latest = 0
+        """The generation that was begun last."""
         self._silence = format.silence(20)
         self._state = _State.PLAYING
         self._far_end = FarEnd(format.frame_samples, exact=sink.exact_marks)
@@ -157,6 +159,7 @@ class Playout:
 
         Each one begun is reported exactly once: by a :class:`PlayoutFinished`, or by a :class:`PlayoutCut`.
         """
+        self.latest = generation
         self._generations.append(GenerationRecord(generation))
 
     def segment(self, generation: int, text: str, step: int = 0) -> Segment:
@@ -218,7 +221,7 @@ class Playout:
         return self._take()
 
     def close(self, now: float) -> Sequence[PlayoutEvent]:
-        """The leg is gone: what was not heard by now will not be."""
+        """The leg is gone, or somebody else speaks from here on: what was not heard by now will not be."""
         if self._state is _State.PLAYING:
             self._under_way.heard(self._far_end.position(now))
         self._doom(max((record.number for record in self._generations), default=-1))
@@ -326,7 +329,7 @@ class Playout:
         """No more comes to be sent, and the far end will play no more of what it has: before a hole is made in a word,
         its next sound is waited for as long as that can be."""
         left = self._far_end.playable - self._far_end.position(now)
-        return not self._bursts or (left <= LEAST_LEFT if left else now - self._sent_at >= PATIENCE)
+        return not self.bursts or (left <= LEAST_LEFT if left else now - self._sent_at >= PATIENCE)
 
     def _whose_turn(self) -> int:
         """The first generation that has not said all it will."""

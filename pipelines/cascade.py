@@ -11,13 +11,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, assert_never
 
-from media.audio import AudioFormat
 from media.playout import (
     Playout,
     PlayoutCut,
     PlayoutEvent,
     PlayoutFinished,
-    PlayoutSink,
     PlayoutStarted,
     PlayoutUnderrun,
 )
@@ -42,7 +40,7 @@ from pipelines.events import (
     WatchdogFired,
 )
 from pipelines.generation import Delivery, Generation, Stage
-from pipelines.history import History
+from pipelines.history import Conversation, History
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
 from pipelines.parts import LanguageModel, ProviderError, SpeechToText, TextToSpeech
 from pipelines.phrasebook import phrases
@@ -123,6 +121,7 @@ class Cascade:
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self._agent = agent
+        self._so_far: Conversation | None = None
         self._parts = parts
         self._models = Standby("llm", [parts.llm, *parts.more_llms], breakers=parts.breakers, clock=clock)
         self._voices = Standby("tts", [parts.tts, *parts.more_ttss], breakers=parts.breakers, clock=clock)
@@ -154,6 +153,7 @@ class Cascade:
         self._ending = False
         self._end_by: float | None = None
         self._failures = 0
+        self._owed = False  # an answer failed, and it is somebody else's
         self._playout: Playout | None = None
         self._stage: Stage | None = None
         self._ears: Ears | None = None
@@ -161,6 +161,10 @@ class Cascade:
         """Takes 20 ms of the caller; once it has started, those are the ears'."""
 
     # The call's life
+
+    def take_over(self, so_far: Conversation) -> None:
+        self._so_far = so_far
+        self.history.go_on_from(so_far.known_to({function.name for function in self._agent.functions}))
 
     async def prepare(self) -> None:
         """Connect and load what the first turn would wait for: while the phone rings.
@@ -174,7 +178,8 @@ class Cascade:
 
     async def _ready(self, part: Literal["stt", "llm", "tts"], standby: Standby[Any], seconds: float) -> None:
         """The first of them that gets ready is the one. Raises the last one's :class:`ProviderError`."""
-        for left in reversed(range(standby.count)):
+        alone = part == "llm" and self._host.agent_first
+        for left in reversed(range(1 if alone else standby.count)):
             name = standby.current.name
             try:
                 try:
@@ -196,11 +201,12 @@ class Cascade:
             self._on_stt_error(error)
             self.say_and_end(phrases(self._language).cannot_hear, "failed")
 
-    def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
-        """The caller can hear us: listen, and greet."""
+    def start(self, playout: Playout, detector: VoiceDetector) -> None:
+        """The caller can hear us: listen, and greet, or go on."""
         options = self._agent.options
         self._started_at = self._clock()
-        self._playout = Playout(sink, format, echo=detector.echo)
+        self._playout, self._number = playout, playout.latest
+        playout.bursts = True
         early = None
         if options.pre_response is not None:
             early = EarlyWords(options.pre_response, self._parts.quick, self.history, self._host.on_event)
@@ -209,8 +215,8 @@ class Cascade:
             voices=self._voices,
             history=self.history,
             toolbox=self._toolbox,
-            playout=self._playout,
-            format=format,
+            playout=playout,
+            format=playout.format,
             host=self._host,
             clock=self._clock,
             decided=self._wait_until_decided,
@@ -228,7 +234,7 @@ class Cascade:
             turn_settings(self._agent),
             language=options.stt.language or "en-GB",
             hints=options.stt.hints,
-            format=format,
+            format=playout.format,
             detector=detector,
             on_turn=self._on_turn,
             on_error=self._on_stt_error,
@@ -237,11 +243,23 @@ class Cascade:
             clock=self._clock,
         )
         self.hear = self._ears.hear
-        greeting = options.opening
-        if greeting is not None:
+        greeting, so_far = options.opening, self._so_far
+        if so_far is not None and so_far.owed:
+            self._begin(Generation(self._next(), begun=so_far.begun))
+            self._silent_since = so_far.silent_since
+        elif greeting is not None and (so_far is None or not so_far.heard(greeting.text)):
             self._begin(Generation(self._next(), greeting.text, protected=not greeting.interruptible))
+        elif so_far is not None:
+            self._begin(Generation(self._next(), phrases(self._language).interrupted))
         else:
             self._idle.quiet(self._started_at)
+
+    def hand_over(self) -> Conversation:
+        if self._waiting_turn is not None:
+            self.history.user(self._waiting_turn.text)
+        entries = self.history.entries
+        owed = self._owed or bool(entries and entries[-1].role == "user")
+        return Conversation(entries, owed, self._silent_since)
 
     async def close(self) -> None:
         """The leg is gone. What was heard until now enters the record; nothing goes on."""
@@ -258,6 +276,8 @@ class Cascade:
         now = self._clock()
         self._close_ears()
         self._interrupt(now)
+        if reason == "failed" and self._host.relief:
+            text = None
         if text and self._stage is not None:
             self._begin(Generation(self._next(), text, protected=True, ends=reason))
         else:
@@ -427,6 +447,8 @@ class Cascade:
         self._floor(protected=turn.cut)
         for text in guess.withheld:
             self._host.on_saying(text)
+        if guess.failed:
+            self._give_up_after(guess)
         self._decided.set()
         self._playout.resume(now)
         self._play_now()
@@ -495,11 +517,17 @@ class Cascade:
             return
         await Delivery(generation, stage).run()
         self._failures = self._failures + 1 if generation.failed else 0
-        if self._failures >= MAX_FAILURES and generation.ends is None:
-            generation.ends = "failed"
-            self._close_ears()
+        if generation.failed and generation.guess is None:
+            self._give_up_after(generation)
         if generation.ends is not None:
             self._end_by = self._clock() + stage.playout.unheard_seconds + self._agent.options.ending.max_wait
+
+    def _give_up_after(self, failed: Generation) -> None:
+        """Unless the next answer may be better: where nobody else goes on with the call it is tried again."""
+        if failed.ends is None and (self._host.relief or self._failures >= MAX_FAILURES):
+            self._owed = failed.text is None
+            failed.ends = "failed"
+            self._close_ears()
 
     def _floor(self, *, protected: bool) -> None:
         """The agent has it."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-EndReason = Literal["agent", "caller", "idle", "max_duration", "failed", "no_media", "media_lost", "shutdown"]
+EndReason = Literal[
+    "agent", "caller", "idle", "max_duration", "transferred", "failed", "no_media", "media_lost", "shutdown"
+]
 """Why a call ended: a closed list, so that it can be a metric's label."""
 
 
@@ -129,6 +131,17 @@ PipelineEvent = (
 
 class PipelineHost(Protocol):
     """The call, as its pipeline sees it. Called on the event loop, and never to wait."""
+
+    @property
+    def relief(self) -> bool:
+        """Whether somebody goes on with the call where this pipeline cannot. It then ends with ``failed`` at the first
+        answer that it owes, and does not apologise."""
+        ...
+
+    @property
+    def agent_first(self) -> bool:
+        """Whether, at set-up, another agent comes before other models of this one."""
+        ...
 
     def on_event(self, event: PipelineEvent) -> None: ...
 

@@ -83,6 +83,8 @@ class Generation:
     failed: bool = False
     withheld: list[str] = field(default_factory=list)
     """Phrases of a guess, of which nobody was told yet."""
+    begun: str = ""
+    """What the caller has heard of this answer already, from somebody else."""
     phrases: dict[int, list[str]] = field(default_factory=dict)
     """What went to the voice, by step."""
     acting: bool = False
@@ -196,6 +198,8 @@ class Delivery:
         """There is no model that answers: what was said is still spoken, and the caller told, rather than left in
         silence."""
         self._generation.failed = True
+        if self._stage.host.relief:
+            return  # somebody else will answer
         apology = phrases(self._stage.language).went_wrong
         self._generation.steps.append(Step(apology))
         self._say(apology, len(self._generation.steps) - 1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from pipelines.parts import Message, ToolCall
 
@@ -25,12 +26,60 @@ class Step:
         return [Message("assistant", self.text, tool_calls=calls), *self.results]
 
 
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a pipeline that cannot go on leaves to the one that goes on with its call: all that was said, as it was
+    heard."""
+
+    entries: Sequence[Message] = ()
+    owed: bool = False
+    """The caller waits for an answer: to the last entry, or to the end of one that broke off there."""
+    silent_since: float = 0.0
+    """When the caller last heard something, or said something."""
+
+    def known_to(self, tools: Collection[str]) -> Sequence[Message]:
+        """The entries for a model that has these tools: vendors refuse calls of others."""
+        entries: list[Message] = []
+        for entry in self.entries:
+            if entry.role == "tool" and entry.name not in tools:
+                continue
+            calls = tuple(call for call in entry.tool_calls if call.name in tools)
+            if entry.role == "assistant" and not entry.content and not calls:
+                continue
+            entries.append(replace(entry, tool_calls=calls))
+        return entries
+
+    def heard(self, text: str) -> bool:
+        """Whether the agent has said it already."""
+        words = text.split()
+        said = [entry.content.split() for entry in self.entries if entry.role == "assistant"]
+        return any(words == some[at : at + len(words)] for some in said for at in range(len(some)))
+
+    @property
+    def question(self) -> str | None:
+        """What the caller said last; None where tools have acted since: to be told again, it would be done again."""
+        last = next((entry for entry in reversed(self.entries) if entry.role in ("user", "tool")), None)
+        return last.content if last is not None and last.role == "user" else None
+
+    @property
+    def begun(self) -> str:
+        """The answer that broke off, as far as it was heard."""
+        if not self.owed:
+            return ""
+        since = list(takewhile(lambda entry: entry.role == "assistant", reversed(self.entries)))
+        return " ".join(entry.content for entry in reversed(since))
+
+
 class History:
     """Entries in order. The agent's words enter when it is known what was heard of them, and no sooner."""
 
     def __init__(self, prompt: str) -> None:
         self.prompt = prompt
         self._entries: list[Message] = []
+
+    def go_on_from(self, entries: Sequence[Message]) -> None:
+        """What was said before."""
+        self._entries = list(entries)
 
     def user(self, text: str) -> None:
         """The caller said this. What is said on without an answer in between is one message."""

@@ -19,6 +19,10 @@ class Phrases:
     """There is no recogniser: the call ends."""
     cannot_go_on: str
     """There is no model: the call ends."""
+    interrupted: str
+    """Somebody else goes on with the call, and does not know what is to be answered."""
+    connecting: str
+    """The caller is put through to a telephone."""
 
 
 _PHRASES = {
@@ -29,6 +33,8 @@ _PHRASES = {
         "I'm still here, just a moment more.",
         "I'm sorry, I cannot hear you for a technical reason. Please call again later. Goodbye.",
         "I'm sorry, I cannot go on for a technical reason. Please call again later. Goodbye.",
+        "I'm sorry for the interruption. How can I help you?",
+        "I'm putting you through. One moment, please.",
     ),
     "de": Phrases(
         "Entschuldigung, bei mir ist etwas schiefgegangen. Können Sie das noch einmal sagen?",
@@ -37,6 +43,8 @@ _PHRASES = {
         "Ich bin noch da, einen kleinen Moment noch.",
         "Entschuldigung, ich kann Sie aus technischen Gründen nicht hören. Bitte rufen Sie später an. Auf Wiederhören.",
         "Entschuldigung, ich kann aus technischen Gründen nicht weiter. Bitte rufen Sie später an. Auf Wiederhören.",
+        "Entschuldigen Sie die Unterbrechung. Wie kann ich Ihnen helfen?",
+        "Ich verbinde Sie. Einen Moment, bitte.",
     ),
     "fr": Phrases(
         "Excusez-moi, un problème est survenu de mon côté. Pouvez-vous répéter ?",
@@ -45,6 +53,8 @@ _PHRASES = {
         "Je suis toujours là, encore un petit instant.",
         "Excusez-moi, je ne vous entends pas pour une raison technique. Merci de rappeler plus tard. Au revoir.",
         "Excusez-moi, je ne peux pas continuer pour une raison technique. Merci de rappeler plus tard. Au revoir.",
+        "Excusez-moi pour l'interruption. Comment puis-je vous aider ?",
+        "Je vous mets en relation. Un instant, s'il vous plaît.",
     ),
     "es": Phrases(
         "Perdone, algo ha fallado por mi parte. ¿Puede repetirlo?",
@@ -53,6 +63,8 @@ _PHRASES = {
         "Sigo aquí, un momento más.",
         "Perdone, no le oigo por un problema técnico. Llame más tarde, por favor. Adiós.",
         "Perdone, no puedo continuar por un problema técnico. Llame más tarde, por favor. Adiós.",
+        "Perdone la interrupción. ¿En qué puedo ayudarle?",
+        "Le paso la llamada. Un momento, por favor.",
     ),
     "it": Phrases(
         "Mi scusi, qualcosa è andato storto da parte mia. Può ripetere?",
@@ -61,6 +73,8 @@ _PHRASES = {
         "Sono ancora qui, ancora un momento.",
         "Mi scusi, per un problema tecnico non la sento. Richiami più tardi, per favore. Arrivederci.",
         "Mi scusi, per un problema tecnico non posso continuare. Richiami più tardi, per favore. Arrivederci.",
+        "Mi scusi per l'interruzione. Come posso aiutarla?",
+        "La metto in comunicazione. Un momento, per favore.",
     ),
     "nl": Phrases(
         "Sorry, er ging bij mij iets mis. Kunt u dat herhalen?",
@@ -69,6 +83,8 @@ _PHRASES = {
         "Ik ben er nog, nog een klein ogenblik.",
         "Sorry, ik kan u door een technische storing niet horen. Belt u later terug, alstublieft. Tot ziens.",
         "Sorry, ik kan door een technische storing niet verder. Belt u later terug, alstublieft. Tot ziens.",
+        "Excuses voor de onderbreking. Waarmee kan ik u helpen?",
+        "Ik verbind u door. Een ogenblik, alstublieft.",
     ),
     "pt": Phrases(
         "Desculpe, algo correu mal do meu lado. Pode repetir?",
@@ -77,6 +93,8 @@ _PHRASES = {
         "Ainda aqui estou, só mais um momento.",
         "Desculpe, não o consigo ouvir por uma razão técnica. Ligue mais tarde, por favor. Adeus.",
         "Desculpe, não posso continuar por uma razão técnica. Ligue mais tarde, por favor. Adeus.",
+        "Desculpe a interrupção. Em que posso ajudar?",
+        "Vou transferir a sua chamada. Um momento, por favor.",
     ),
 }
 

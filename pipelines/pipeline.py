@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from media.audio import AudioFormat
-from media.playout import PlayoutSink
+from media.playout import Playout
 from pipelines.ears import VoiceDetector
 from pipelines.events import EndReason
+from pipelines.history import Conversation
 
 
 class Pipeline(Protocol):
@@ -17,11 +17,16 @@ class Pipeline(Protocol):
     hear: Callable[[bytes], None]
     """Takes 20 ms of the caller, in the leg's format."""
 
+    def take_over(self, so_far: Conversation) -> None:
+        """It goes on with a call that others began: told before it prepares, and again where the caller has heard more
+        when it starts."""
+        ...
+
     async def prepare(self) -> None:
         """Connect and load what the first turn would wait for, while the phone rings. Raises ProviderError."""
         ...
 
-    def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
+    def start(self, playout: Playout, detector: VoiceDetector) -> None:
         """The caller can hear us. Raises ProviderError."""
         ...
 
@@ -38,5 +43,9 @@ class Pipeline(Protocol):
         ...
 
     async def close(self) -> None:
-        """The leg is gone: what was heard until now enters the record, and nothing goes on."""
+        """The leg is gone, or somebody else's: what was heard until now enters the record, and nothing goes on."""
+        ...
+
+    def hand_over(self) -> Conversation:
+        """Once it is closed: what whoever goes on with the call has to know."""
         ...

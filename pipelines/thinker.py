@@ -28,7 +28,8 @@ NEXT_WORDS_SECONDS = 3.0
 """Where there is."""
 
 _PASSING: frozenset[ProviderFault] = frozenset({"connect", "server", "unavailable", "protocol"})
-"""Faults in the middle of an answer, after which the same model may be asked to go on, where there is no other."""
+"""Faults after which the same model may be asked again, where there is no other: to go on with its answer, or for all
+of it, before the call is somebody else's."""
 
 
 class Thinker:
@@ -51,7 +52,7 @@ class Thinker:
             except ProviderError as error:
                 stage.host.on_event(PartFailed("llm", error.provider, error.kind, str(error)))
                 another = stage.models.failed(error)
-                again = self._came and error.kind in _PASSING
+                again = (self._came or stage.host.relief) and error.kind in _PASSING
                 if attempt == attempts or not (another or again):
                     raise
             else:
@@ -62,11 +63,12 @@ class Thinker:
         stage, generation = self._stage, self._generation
         number = len(generation.steps) - 1
         begun = step.text  # somebody else's
-        splitter, unrepeated = PhraseSplitter(stage.language), Unrepeated(begun)
+        heard = begun or (generation.begun if number == 0 else "")
+        splitter, unrepeated = PhraseSplitter(stage.language), Unrepeated(heard)
         messages = stage.history.messages(generation.steps[:-1], guess=generation.guess)
         alone = stage.models.count == 1
         patience = Patience(*(MODEL_SECONDS, MODEL_SECONDS) if alone else (FIRST_WORDS_SECONDS, NEXT_WORDS_SECONDS))
-        answer = model.generate(with_begun(messages, begun), stage.toolbox.specs)
+        answer = model.generate(with_begun(messages, heard), stage.toolbox.specs)
         if begun:
             step.text = begun.rstrip() + " "
 

@@ -66,6 +66,16 @@ class Agents:
             row = (await connection.execute(_select(owner, agent_id))).one_or_none()
         return _agent(row) if row else None
 
+    async def for_call(self, owner: Owner, agent_id: str) -> AgentDefinition | None:
+        """With its keys. Raises ``ValidationError`` where it was stored by another version, and is none for this."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_select(owner, agent_id))).one_or_none()
+        if row is None:
+            return None
+        return AgentDefinition.model_validate(
+            definition_with_keys(self._vault, row.id, row.definition, row.sealed_keys)
+        )
+
     async def list(
         self, owner: Owner, page: Page, *, search: str = "", field: SearchField = "all"
     ) -> list[AgentSummary]:

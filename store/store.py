@@ -6,6 +6,7 @@ import asyncio
 import socket
 from pathlib import Path
 
+from pipelines.agent import AgentDefinition
 from store.accounts import Accounts
 from store.agents import Agents
 from store.calls import Calls
@@ -13,6 +14,7 @@ from store.database import Database
 from store.listeners import ListenerForCall, Listeners
 from store.migrate import migrate
 from store.numbers import Numbers, Trunks
+from store.rows import Owner
 from store.vault import Vault, load_or_make_key
 
 
@@ -50,6 +52,10 @@ class Store:
     async def find_listener(self, number: str) -> ListenerForCall | None:
         """Who answers the number: E.164 digits, with or without ``+``."""
         return await self.listeners.for_number(number.removeprefix("+"))
+
+    async def find_agent(self, owner: Owner, agent_id: str) -> AgentDefinition | None:
+        """An agent of the owner's, for a call."""
+        return await self.agents.for_call(owner, agent_id)
 
     async def ping(self) -> None:
         """Ask the database for something; raises one of :data:`store.errors.UNREACHABLE` if it does not answer."""

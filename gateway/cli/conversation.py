@@ -50,6 +50,11 @@ class Conversation:
                 yield self.aside(at, f"a gap of {seconds:.2f} s in the agent's voice", "red")
             case {"status": {"missing": what}}:
                 yield self.aside(at, f"there should have been {what}, and there was none", "red")
+            case {"status": {"fallback": {"kind": kind} as who}}:
+                named = who.get("agentId") or who.get("number") or who.get("modelName", "")
+                yield self.aside(at, f"somebody else goes on with the call: the {kind} {named}", "yellow")
+            case {"status": {"dial": {"number": number, "outcome": outcome}}}:
+                yield self.aside(at, f"{number}: {outcome}")
             case {"function_results": results}:
                 for result in results:
                     given = ", ".join(f"{name}={value}" for name, value in result["input"].items())
@@ -75,6 +80,7 @@ ENDINGS = {
     "caller": "the caller hung up",
     "idle": "nobody spoke",
     "max_duration": "it lasted as long as it may",
+    "transferred": "the caller was put through",
     "failed": "the agent failed",
     "no_media": "no sound came",
     "media_lost": "the sound was lost",

@@ -7,6 +7,7 @@ export const REASONS = {
   caller: "the caller hung up",
   idle: "the caller said nothing",
   max_duration: "the longest duration was reached",
+  transferred: "the caller was put through",
   failed: "it failed",
   no_media: "no audio connection came",
   media_lost: "the audio connection was lost",
@@ -185,6 +186,11 @@ export class Conversation {
       this._note(`A gap of ${Math.round(data.underrun.seconds * 1000)} ms in the agent's speech (${data.underrun.cause})`, at);
     } else if (data.missing) {
       this._note(`Watchdog: no ${data.missing} came`, at);
+    } else if (data.fallback) {
+      const who = { agent: data.fallback.agentId, model: data.fallback.modelName, number: data.fallback.number };
+      this._note(`Somebody else goes on: the ${data.fallback.kind} ${who[data.fallback.kind] ?? ""}`, at);
+    } else if (data.dial) {
+      this._note(`${data.dial.number}: ${data.dial.outcome}`, at);
     } else if (!data.interrupted) {
       this._note(JSON.stringify(data), at);
     }

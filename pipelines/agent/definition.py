@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -9,7 +10,7 @@ from pydantic import Field, model_validator
 
 from pipelines.agent.functions import Function, Key, cross_check
 from pipelines.agent.modelname import ModelName
-from pipelines.agent.options import AgentOptions, Model
+from pipelines.agent.options import AgentOptions, Fallback, Model
 from pipelines.agent.strict import Strict, refuse
 from pipelines.agent.voices import missing_voices
 
@@ -37,6 +38,18 @@ class AgentDefinition(Strict):
     @cached_property
     def model(self) -> ModelName:
         return ModelName.parse(self.model_name)
+
+    def with_models(self, names: Sequence[str]) -> AgentDefinition:
+        """The same agent with the first of these models, for which the others step in."""
+        options = self.options
+        changes: dict[str, Any] = {
+            "fallback": (options.fallback or Fallback()).model_copy(update={"model": list(names[1:])})
+        }
+        if self.model.is_realtime and options.tts.vendor is None:  # the voice is that model's
+            changes["tts"] = options.tts.model_copy(update={"voice": None})
+        other = self.model_copy(update={"model_name": names[0], "options": options.model_copy(update=changes)})
+        other.__dict__.pop("model", None)  # that of the other name
+        return other
 
     def as_stored(self) -> dict[str, Any]:
         """As sent, without ``keys``: what the store holds in the clear and the API gives back."""

@@ -12,13 +12,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Literal, assert_never
 
-from media.audio import AudioFormat
 from media.playout import (
     Playout,
     PlayoutCut,
     PlayoutEvent,
     PlayoutFinished,
-    PlayoutSink,
     PlayoutStarted,
     PlayoutUnderrun,
 )
@@ -40,8 +38,9 @@ from pipelines.events import (
     WatchdogFired,
 )
 from pipelines.generation import Generation
-from pipelines.history import History, Step
+from pipelines.history import Conversation, History, Step
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
+from pipelines.own_voice import OwnVoice
 from pipelines.parts import Message, ProviderError, TextToSpeech
 from pipelines.phrasebook import phrases
 from pipelines.realtime.answers import MOST_UNHEARD_SECONDS, Answer, Before, Timing
@@ -70,7 +69,6 @@ from pipelines.realtime.model import (
     Used,
     WordsCame,
 )
-from pipelines.realtime.own_voice import OwnVoice
 from pipelines.realtime.patience import Patience
 from pipelines.realtime.pulse import DOUBT_SECONDS
 from pipelines.realtime.records import Records
@@ -78,6 +76,7 @@ from pipelines.realtime.setup import detection_of, setup_of
 from pipelines.realtime.stream import Utterances
 from pipelines.realtime.uplink import Uplink
 from pipelines.realtime.voice import CallerVoice, TurnGate
+from pipelines.standby import Standby
 from pipelines.tools import Toolbox
 
 CHORES_SECONDS = 0.05
@@ -116,6 +115,9 @@ GO_ON = "(The line was interrupted. Go on from where you were.)"
 """Told to a new session that knows what tools returned, and has not said anything of it."""
 
 MAX_FAILURES = 3
+RELIEVED_AFTER = 2
+"""Answers in a row that failed, where somebody else goes on with the call."""
+
 MAX_CALL_SECONDS = 3600.0
 _FRAMES = {"low": 1, "medium": 2, "high": 3}
 """Frames of the caller that go to the model at once."""
@@ -147,6 +149,7 @@ class Realtime:
         self._host = host
         self._spawn = spawn
         self._clock = clock
+        self._so_far: Conversation | None = None
         self.history = History(agent.prompt)
         self._toolbox = Toolbox(agent.functions, metadata or {}, elsewhere)
         self._detection = detection_of(agent, self._can)
@@ -161,6 +164,7 @@ class Realtime:
         self._uplink = Uplink(self._link, self._can, _FRAMES[options.latency], gate)
         self._answers: dict[int, Answer] = {}
         self._number = 0
+        self._first_number = 1
         self._late: deque[str] = deque(maxlen=_LATE)  # responses that were interrupted
         self._continued: dict[str, Mapping[str, Before]] = {}  # and those set aside, with what came of their parts
         self._records = Records(self.history, host)
@@ -168,6 +172,7 @@ class Realtime:
         self._sayings: deque[tuple[str, EndReason | None, float]] = deque()  # asked of the model, and not begun
         self._utterances = Utterances(self._can.output) if self._can.pacing == "realtime" else None
         self._patience = Patience()
+        self._untold: str | None = None  # what a session has to be told as soon as there is one
         self._acted = False  # tools ran since then
         self._asked: str | None = None  # the latest that the caller said
         self._unanswered: str | None = None  # what the caller said, as long as no sound answers it
@@ -175,6 +180,7 @@ class Realtime:
         self._paused_at: float | None = None
         self._failures = 0
         self._ending = False
+        self._leaving = False  # there is no model any more, and somebody else goes on
         self._goodbye = False  # the model hung up, and may say goodbye yet ...
         self._farewell_wanted = False  # ... or has not said anything
         self._end_by: float | None = None
@@ -190,6 +196,10 @@ class Realtime:
 
     # The call's life
 
+    def take_over(self, so_far: Conversation) -> None:
+        self._so_far = so_far
+        self.history.go_on_from(so_far.known_to({function.name for function in self._agent.functions}))
+
     async def prepare(self) -> None:
         """A model that cannot be reached now is tried again while the caller hears that it takes a moment."""
         await asyncio.gather(self._link.prepare(PREPARE_SECONDS), self._prepare_voice())
@@ -200,14 +210,16 @@ class Realtime:
         except ProviderError as error:
             self._failed("tts", error)
 
-    def start(self, sink: PlayoutSink, format: AudioFormat, detector: VoiceDetector) -> None:
+    def start(self, playout: Playout, detector: VoiceDetector) -> None:
         now = self._clock()
         self._started_at = self._sound_at = self._heard_at = now
         self._detector = detector
-        self._playout = Playout(sink, format, echo=detector.echo, bursts=self._utterances is None)
-        self._uplink.start(format, now)
+        self._playout, self._number = playout, playout.latest
+        self._first_number = self._number + 1
+        playout.bursts = self._utterances is None
+        self._uplink.start(playout.format, now)
         self._own_voice = OwnVoice(
-            self._voice,
+            Standby("tts", [self._voice]),
             self._playout,
             self._host,
             self.history,
@@ -217,14 +229,40 @@ class Realtime:
         )
         self.hear = self._hear
         opening = self._agent.options.opening
+        if self._so_far is not None and self._so_far.owed:
+            self._unanswered = self._untold = self._so_far.question or GO_ON
         if self._link.fault is not None:
             self._give_up(self._link.fault)
+        elif self._so_far is not None:
+            self._link.begin()
+            self._go_on_from(self._so_far, now)
         elif opening is not None:
             self._sayings.append((opening.text, None, now))
             self._link.begin()
         else:
             self._link.begin()
             self._idle.quiet(now)
+
+    def _go_on_from(self, so_far: Conversation, now: float) -> None:
+        """Answer what the caller waits for; else say hello."""
+        opening = self._agent.options.opening
+        if so_far.owed:
+            self._heard_at = so_far.silent_since
+            self._patience.noticed = True
+            self._await_answer(so_far.silent_since, asked=now)
+        else:
+            hello = opening.text if opening is not None and not so_far.heard(opening.text) else None
+            self._say(hello or phrases(self._language).interrupted, None, now)
+
+    def _tell_untold(self) -> None:
+        if self._untold is not None and self._link.is_open:
+            text, self._untold = self._untold, None
+            self._link.send(lambda protocol: protocol.tell(text))
+
+    def hand_over(self) -> Conversation:
+        entries = self.history.entries
+        owed = self._unanswered is not None or bool(entries and entries[-1].role == "user")
+        return Conversation(entries, owed, self._heard_at)
 
     async def close(self) -> None:
         self._ending = True
@@ -248,7 +286,8 @@ class Realtime:
 
     def _setup(self) -> Any:
         self._records.flush()
-        return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=self._started_at == 0.0)
+        first = self._started_at == 0.0 and self._so_far is None
+        return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=first)
 
     # The audio path
 
@@ -307,6 +346,7 @@ class Realtime:
         if self._utterances is not None and self._link.is_open and now - self._sound_at > STALLED_SECONDS:
             self._sound_at = now
             self._link.lose("its sound stopped")
+        self._tell_untold()
         self._wonder(playout, now, stuck=stuck)
         self._link.tick(now, quiet=self._is_quiet(now))
         prompt = self._idle.tick(now)
@@ -581,7 +621,7 @@ class Realtime:
             answer.response = answer.response and ""
         if self._ending:
             return
-        unanswered = self._unanswered
+        unanswered, self._untold = self._unanswered, None
         if unanswered is not None:
             # Told again, what the caller asked for would be done again: where tools have acted, the model goes on.
             text = GO_ON if self._acted else unanswered
@@ -724,8 +764,11 @@ class Realtime:
         if event.status == "failed" and event.response not in self._late:
             self._failed("llm", ProviderError(self._model.name, "server", f"an answer failed: {event.detail}"))
             self._failures += 1
-            if self._failures >= MAX_FAILURES:
+            relief = self._host.relief
+            if self._failures >= (RELIEVED_AFTER if relief else MAX_FAILURES):
                 self._give_up(ProviderError(self._model.name, "server", "its answers fail"))
+            elif relief:
+                self._link.lose("an answer failed")  # another session is told what to answer
             elif answer is None or not (answer.has_sound or answer.is_unsaid):
                 self._patience.stop()
                 self._say_ourselves(phrases(self._language).went_wrong)
@@ -762,7 +805,7 @@ class Realtime:
     @property
     def _is_opening(self) -> bool:
         opening = self._agent.options.opening
-        return self._number <= 1 and opening is not None and not opening.interruptible
+        return self._number <= self._first_number and opening is not None and not opening.interruptible
 
     @property
     def _interruptible(self) -> bool:
@@ -833,6 +876,7 @@ class Realtime:
         if answer.ends is not None:
             self._host.end_call(answer.ends)
         elif not self._answers:
+            self._leave_if_over()
             self._quiet_if_over(self._clock())
 
     # Tools
@@ -974,10 +1018,22 @@ class Realtime:
         if self._ending:
             self._sayings_to_ourselves()
             return
-        self._shut()
         self._link.expect_the_end()
+        if self._host.relief:
+            self._break_off()
+            self._sayings_to_ourselves()
+            self._leaving = True
+            self._leave_if_over()
+            return
+        self._shut()
         self._interrupt(self._clock(), by_us=False)
         self._say_ourselves(phrases(self._language).cannot_go_on, "failed")
+
+    def _leave_if_over(self) -> None:
+        """Somebody else goes on with the call, once what there was to say was heard."""
+        if self._leaving and not self._answers and not self._ending:
+            self._shut()
+            self._host.end_call("failed")
 
     def _failed(self, part: Any, error: ProviderError) -> None:
         self._host.on_event(PartFailed(part, error.provider, error.kind, str(error)))

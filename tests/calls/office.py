@@ -12,7 +12,8 @@ from typing import Any, Self, cast
 
 from gateway.progress import Progress
 from gateway.recorder import Recorder
-from gateway.session import CallSession, Surroundings
+from gateway.session import CallSession
+from gateway.surroundings import Surroundings
 from gateway.switchboard import Switchboard
 from gateway.ticker import Ticker
 from jambonz.listen import CLEAR, DISCONNECT, ListenProtocol, ListenRefused, mark, safe_samples
@@ -27,6 +28,7 @@ from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
 from pipelines.ears import VoiceDetector
 from pipelines.events import UsageReported
+from pipelines.interlude import Interlude
 from pipelines.parts import LanguageModel
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
@@ -92,6 +94,7 @@ class MemoryStore:
 
     def __init__(self, listeners: Mapping[str, ListenerForCall]) -> None:
         self.listeners = listeners
+        self.agents: dict[tuple[str, str], AgentDefinition] = {}
         self.started: dict[str, NewCall] = {}
         self.ended: dict[str, tuple[str, str, int]] = {}
         self.usage: dict[str, dict[tuple[str, str], dict[str, float]]] = {}
@@ -104,6 +107,10 @@ class MemoryStore:
     async def find_listener(self, number: str) -> ListenerForCall | None:
         await asyncio.sleep(self.look_up_seconds)
         return self.listeners.get(number.removeprefix("+"))
+
+    async def find_agent(self, owner: Owner, agent_id: str) -> AgentDefinition | None:
+        await asyncio.sleep(self.look_up_seconds)
+        return self.agents.get((owner.organisation_id, agent_id))
 
     async def _start(self, call: NewCall, *, started_at: datetime) -> None:
         self.started[call.id] = call
@@ -177,7 +184,7 @@ class Office:
         self._writing = asyncio.create_task(self.recorder.run())
         self.switchboard = Switchboard(
             cast(Store, self.store),
-            Surroundings(self, self.recorder, self.progress, self.ticker),
+            Surroundings(self, self.recorder, self.progress, self.ticker, lambda *who: self.store.find_agent(*who)),
             max_calls=self._max_calls,
             secrets=[SECRET],
             wall_clock=self._wall_clock,
@@ -232,9 +239,17 @@ class Office:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> Cascade:
         loop = asyncio.get_running_loop()
-        cascade = Cascade(listener.agent, self.parts, session, spawn=spawn, clock=loop.time)
+        cascade = Cascade(listener.agent, self.parts_for(listener), session, spawn=spawn, clock=loop.time)
         self.pipelines.append(cascade)
         return cascade
+
+    def parts_for(self, listener: ListenerForCall) -> CascadeParts:
+        return self.parts
+
+    def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
+        voices = [self.parts.tts, *self.parts.more_ttss]
+        language = listener.agent.options.tts.language or "en"
+        return Interlude(voices, session, clock=asyncio.get_running_loop().time, language=language)
 
     def detector(self, format: AudioFormat) -> VoiceDetector:
         return PeakDetector()

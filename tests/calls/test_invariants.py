@@ -185,4 +185,4 @@ async def _nobody_is_stuck(office: Office) -> None:
 
 
 def _alive(office: Office) -> list[Pipeline]:
-    return [call._pipeline for call in office.switchboard.calls if call._pipeline is not None]
+    return [call.speaker for call in office.switchboard.calls if call.speaker is not None]

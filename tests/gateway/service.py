@@ -18,8 +18,9 @@ from aiohttp.test_utils import TestServer
 
 from gateway.app import create_app
 from gateway.keys import STORE, SWITCHBOARD
-from gateway.session import CallSession, PipelineFactory
+from gateway.session import CallSession
 from gateway.settings import Settings
+from gateway.surroundings import PipelineFactory
 from gateway.switchboard import Switchboard
 from jambonz.signature import SIGNATURE_HEADER, sign
 from jambonz.simulator.caller import AwaitAgentSpeech, Caller, HangUp, Step, Wait
@@ -29,6 +30,7 @@ from jambonz.simulator.report import CallReport
 from media.audio import AudioFormat
 from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
+from pipelines.interlude import Interlude
 from store import DEFAULT_OWNER, Store
 from store.listeners import ListenerForCall, ListenerOptions
 from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, PeakDetector, read
@@ -58,6 +60,9 @@ class CodewordFactory:
         cascade = Cascade(listener.agent, parts, session, spawn=spawn, clock=asyncio.get_running_loop().time)
         self.pipelines.append(cascade)
         return cascade
+
+    def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
+        return None
 
     def detector(self, format: AudioFormat) -> PeakDetector:
         return PeakDetector()

@@ -155,3 +155,18 @@ def test_tools_are_shown_with_their_results_whatever_they_hold() -> None:
     tool, other = shown["items"]
     assert (tool["name"], tool["result"]) == ("look_up", "<b>found</b>")
     assert other["text"] == 'something_new: {"a":1}'
+
+
+def test_who_goes_on_with_a_call_is_shown() -> None:
+    shown = played(
+        event("status", {"fallback": {"kind": "agent", "agentId": "a1", "modelName": "m"}}),
+        event("status", {"fallback": {"kind": "number", "number": "+44"}}),
+        event("status", {"dial": {"number": "+44", "outcome": "busy"}}),
+        event("hangup", {"reason": "transferred"}),
+    )
+    assert [item["text"] for item in shown["items"]] == [
+        "Somebody else goes on: the agent a1",
+        "Somebody else goes on: the number +44",
+        "+44: busy",
+        "Call over: the caller was put through",
+    ]

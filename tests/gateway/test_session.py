@@ -11,24 +11,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway import metrics
+from gateway.floor import CLOSE_SECONDS, EARLY_FRAMES
 from gateway.progress import Progress
 from gateway.recorder import Recorder
-from gateway.session import (
-    CLOSE_SECONDS,
-    EARLY_FRAMES,
-    FAULT,
-    MEDIA_SECONDS,
-    PREPARE_SECONDS,
-    CallSession,
-    PipelineFactory,
-    Surroundings,
-)
+from gateway.relay import GONE_SECONDS, MEDIA_SECONDS, PREPARE_SECONDS
+from gateway.session import FAULT, CallSession
+from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.ticker import Ticker
 from jambonz.hooks import CallHook, StatusHook
 from jambonz.listen import Started
 from media.audio import PCM_8K, AudioFormat
+from media.playout import Playout
 from pipelines.agent import AgentDefinition
 from pipelines.events import ModelNoted, PipelineEvent, UsageReported, UserSaid
+from pipelines.history import Conversation
 from pipelines.parts import ProviderError
 from store import Owner, Store
 from store.listeners import ListenerForCall, ListenerOptions
@@ -85,7 +81,10 @@ class Pipeline:
     async def prepare(self) -> None:
         await self._do("prepare")
 
-    def start(self, leg: Leg, format: AudioFormat, detector: PeakDetector) -> None:
+    def take_over(self, so_far: Conversation) -> None:
+        self.so_far = so_far
+
+    def start(self, playout: Playout, detector: PeakDetector) -> None:
         self._fail("start")
         self.started = True
 
@@ -108,6 +107,9 @@ class Pipeline:
         self.closed = True
         await self._do("close")
 
+    def hand_over(self) -> Conversation:
+        return Conversation()
+
 
 class Scene:
     """A session that runs; ``spawn`` is what its pipeline was given."""
@@ -120,8 +122,10 @@ class Scene:
         self.refuses = refuses
         self.spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
         hook = CallHook(call_sid="sid", to="44", from_="4477009001")
-        factory = SimpleNamespace(pipeline=self._make, detector=lambda _: PeakDetector())
-        around = Surroundings(cast(PipelineFactory, factory), self.recorder, self.progress, self.ticker)
+        factory = SimpleNamespace(pipeline=self._make, interlude=lambda *_: None, detector=lambda _: PeakDetector())
+        around = Surroundings(
+            cast(PipelineFactory, factory), self.recorder, self.progress, self.ticker, self.store.find_agent
+        )
         self.call = CallSession(hook, LISTENER, around)
         self.running = asyncio.create_task(self.call.run())
 
@@ -158,8 +162,8 @@ def play(test: Callable[[Scene], Coroutine[Any, Any, None]], pipeline: Pipeline 
             scene.call.on_closed(1000, "")
             await scene.over()
         assert len(scene.ticker) == 0
-        assert scene.call._leg is None
-        assert scene.call._pipeline is None
+        assert scene.call.leg is None
+        assert scene.call.speaker is None
         scene.writing.cancel()
         await asyncio.gather(scene.writing, return_exceptions=True)
 
@@ -334,7 +338,7 @@ def test_a_call_that_fails_while_its_socket_opens_does_not_stay() -> None:
 
     async def test(scene: Scene) -> None:
         scene.call.attach(cast(Any, scene.leg))
-        await asyncio.sleep(1)
+        await asyncio.sleep(GONE_SECONDS + 1)
         scene.leg.ends.clear()
         scene.call.on_started(Started("sid", 8000, {}, {}))
         assert scene.leg.ends == [("disconnect",)]

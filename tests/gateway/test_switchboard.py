@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.session import MEDIA_SECONDS
+from gateway.relay import MEDIA_SECONDS
 from gateway.switchboard import LOOK_UP_SECONDS, REMEMBER_SECONDS, Reply
 from jambonz.signature import sign
 from store.listeners import ListenerForCall

@@ -176,6 +176,25 @@ def test_fallbacks_are_one_or_some_of_a_kind() -> None:
     assert (one.models, one.recognisers, one.voices) == (("openai/x",), (), ())
 
 
+def test_the_same_agent_with_other_models() -> None:
+    agent = AgentDefinition.model_validate(FULL)
+    assert agent.model.provider == "openai"
+    other = agent.with_models(("groq/llama3", "ollama/x"))
+    assert str(other.model) == "jambonz:groq/llama3"
+    assert other.options.fallback is not None
+    assert other.options.fallback.models == ("ollama/x",)
+    assert other.options.fallback.number == "+44 (20) 8099-6945"
+    assert (other.prompt, other.secrets(), other.options.tts) == (agent.prompt, agent.secrets(), agent.options.tts)
+    assert agent.model_name == FULL["modelName"]
+
+
+def test_a_cascade_in_place_of_a_realtime_model_has_no_voice_of_that_models() -> None:
+    tts = {"voice": "marin", "language": "en-GB"}
+    agent = AgentDefinition.model_validate({**MINIMAL, "modelName": "openai/gpt-realtime", "options": {"tts": tts}})
+    assert agent.with_models(["openai/gpt-4o"]).options.tts.voice is None
+    assert agent.with_models(["openai/gpt-4o"]).options.tts.language == "en-GB"
+
+
 @pytest.mark.parametrize(("sent", "seconds"), [("305s", 305), ("2.5", 2.5), (60, 60), (0.5, 0.5), (None, None)])
 def test_max_duration_in_all_its_forms(sent: Any, seconds: float | None) -> None:
     assert AgentDefinition.model_validate({**MINIMAL, "options": {"maxDuration": sent}}).options.max_seconds == seconds

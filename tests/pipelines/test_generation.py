@@ -97,6 +97,8 @@ class Scene:
 
     # PipelineHost
 
+    relief = agent_first = False
+
     def on_event(self, event: PipelineEvent) -> None:
         self.events.append(event)
 

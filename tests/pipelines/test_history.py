@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from pipelines.history import History, Step
+import pytest
+
+from pipelines.history import Conversation, History, Step
 from pipelines.parts import Message, ToolCall
 
 LOOK = ToolCall("1", "look", {"at": "the diary"})
@@ -96,3 +98,46 @@ def test_what_enters_is_a_copy_of_the_step() -> None:
     entries = history.entries
     history.user("x")
     assert len(entries) == 1
+
+
+CALL = ToolCall("1", "book", {})
+SO_FAR = Conversation(
+    (
+        Message("assistant", "Hello, who is there?"),
+        Message("user", "Ann. Book it."),
+        Message("assistant", "Yes.", tool_calls=(CALL,)),
+        Message("tool", "done", tool_call_id="1", name="book"),
+        Message("assistant", "", tool_calls=(CALL,)),
+        Message("tool", "done", tool_call_id="1", name="book"),
+        Message("assistant", "It is"),
+    ),
+    owed=True,
+)
+
+
+def test_what_another_agent_is_told_of_a_conversation() -> None:
+    assert SO_FAR.known_to({"book"}) == list(SO_FAR.entries)
+    assert [(entry.role, entry.content) for entry in SO_FAR.known_to({"ask"})] == [
+        ("assistant", "Hello, who is there?"),
+        ("user", "Ann. Book it."),
+        ("assistant", "Yes."),
+        ("assistant", "It is"),
+    ]
+    assert not any(entry.tool_calls for entry in SO_FAR.known_to(()))
+
+
+def test_what_is_owed_in_a_conversation() -> None:
+    assert SO_FAR.begun == "It is"
+    assert SO_FAR.question is None, "asked again, it would be done again"
+    before = Conversation(SO_FAR.entries[:2], owed=True)
+    assert (before.begun, before.question) == ("", "Ann. Book it.")
+    assert (Conversation().begun, Conversation().question) == ("", None)
+    assert Conversation(SO_FAR.entries).begun == "", "that was all of it"
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [("Hello, who is there?", True), ("who is", True), ("Hello, who are you?", False), ("Ann. Book it.", False)],
+)
+def test_what_was_said_already(text: str, heard: bool) -> None:
+    assert SO_FAR.heard(text) == heard

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.agent import AgentDefinition
-from store import DEFAULT_OWNER, ListenerOptions, Page
+from store import DEFAULT_OWNER, ListenerOptions, Owner, Page
 from store.errors import Unreadable
 from tests.store.opened import definition, opened
 
@@ -116,3 +116,13 @@ async def test_somebody_else_sees_and_changes_nothing(tmp_path: Path) -> None:
 def test_sqlite_can_return_what_it_updated() -> None:
     """The statement that takes a number needs RETURNING: SQLite 3.35 or newer."""
     assert sqlite3.sqlite_version_info >= (3, 35)
+
+
+async def test_an_agent_for_a_call_has_its_keys_and_is_its_owners(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        agent = await store.agents.create(DEFAULT_OWNER, definition(keys=KEYS))
+        found = await store.find_agent(DEFAULT_OWNER, agent.id)
+        assert found is not None
+        assert found.secrets() == KEYS
+        assert await store.find_agent(DEFAULT_OWNER, "another") is None
+        assert await store.find_agent(Owner("another organisation", None), agent.id) is None

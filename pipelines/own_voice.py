@@ -18,7 +18,7 @@ class OwnVoice:
 
     def __init__(
         self,
-        voice: TextToSpeech,
+        voices: Standby[TextToSpeech],
         playout: Playout,
         host: PipelineHost,
         history: History,
@@ -29,7 +29,7 @@ class OwnVoice:
     ) -> None:
         self._stage = Stage(
             models=Standby("llm", [_NoModel()]),
-            voices=Standby("tts", [voice]),
+            voices=voices,
             history=history,
             toolbox=toolbox,
             playout=playout,

@@ -1,0 +1,115 @@
+"""What happened in one call: for its record, for who watches, and for the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+import structlog
+
+from gateway import metrics
+from gateway.progress import Progress
+from gateway.recorder import Recorder
+from pipelines.events import (
+    AgentSaid,
+    BargedIn,
+    Guessed,
+    ModelNoted,
+    PartFailed,
+    PipelineEvent,
+    ToolCalled,
+    ToolReturned,
+    TurnTimings,
+    Underran,
+    UsageReported,
+    UserSaid,
+    WatchdogFired,
+)
+from pipelines.usage import Tally
+from store.calls import CallEvent
+
+
+class CallLog:
+    """The log of one call. ``log`` is bound to it."""
+
+    def __init__(
+        self,
+        call_id: str,
+        listener_id: str,
+        recorder: Recorder,
+        progress: Progress,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self.usage = Tally()
+        self._call_id = call_id
+        self._listener_id = listener_id
+        self._recorder = recorder
+        self._progress = progress
+        self._log = log
+        self._seq = 0
+
+    def note(self, type: str, data: Any) -> None:
+        """Enter into the call's log, and tell who watches."""
+        self._recorder.record(self._call_id, CallEvent(self._seq, type, data, datetime.now(UTC)))
+        self._seq += 1
+        self._publish(type, data, is_final=True)
+
+    def on_saying(self, text: str) -> None:
+        self._publish("agent", text, is_final=False)
+
+    def _publish(self, type: str, data: Any, *, is_final: bool) -> None:
+        at = datetime.now(UTC).isoformat()
+        event = {type: data, "isFinal": is_final, "callId": self._call_id, "timestamp": at}
+        self._progress.publish(self._listener_id, event)
+
+    def on_event(self, event: PipelineEvent) -> None:
+        match event:
+            case UserSaid(text):
+                self.note("user", text)
+            case AgentSaid(text, generation, interrupted, seconds):
+                self.note("agent", text)
+                if interrupted:
+                    heard = {"generation": generation, "seconds": round(seconds, 2)}
+                    self.note("status", {"interrupted": heard})
+            case TurnTimings():
+                parts = {part: seconds for part, seconds in asdict(event).items() if seconds is not None}
+                for part, seconds in parts.items():
+                    metrics.turn_seconds.labels(part).observe(seconds)
+                self.note("status", {"latency": {part: round(seconds, 3) for part, seconds in parts.items()}})
+            case BargedIn(confirmed, silent_after):
+                metrics.barge_ins.labels("confirmed" if confirmed else "resumed").inc()
+                if silent_after is not None:
+                    metrics.barge_in_seconds.observe(silent_after)
+                after = round(silent_after, 3) if silent_after is not None else None
+                self.note("status", {"bargeIn": {"confirmed": confirmed, "pausedAfter": after}})
+            case Guessed(right):
+                metrics.guesses.labels("right" if right else "wrong").inc()
+            case ToolCalled(name, arguments):
+                metrics.tool_calls.inc()
+                self.note("function_calls", [{"name": name, "arguments": dict(arguments)}])
+            case ToolReturned(name, arguments, result):
+                self.note("function_results", [{"name": name, "input": dict(arguments), "result": result}])
+            case Underran(cause, seconds):
+                metrics.underruns.labels(cause).inc()
+                metrics.underrun_seconds.inc(seconds)
+                self.note("status", {"underrun": {"cause": cause, "seconds": round(seconds, 3)}})
+            case PartFailed(part, provider, kind, message):
+                metrics.provider_errors.labels(part, provider, kind).inc()
+                self._log.warning("a provider failed", part=part, provider=provider, kind=kind, error=message)
+                self.note("error", message)
+            case WatchdogFired(what):
+                metrics.watchdogs.labels(what).inc()
+                self._log.warning("watchdog", missing=what)
+                self.note("status", {"missing": what})
+            case ModelNoted(what, detail):
+                metrics.model_notes.labels(what).inc()
+                if what == "reconnected":  # its loss was a line, too
+                    detail = detail or "another session took over"
+                if detail:
+                    self._log.info("of the model", what=what, detail=detail)
+            case UsageReported(part, provider):
+                for unit, amount in self.usage.add(event).items():
+                    metrics.usage.labels(part, provider, unit).inc(amount)
+            case _:
+                assert_never(event)

@@ -1,0 +1,262 @@
+"""A call's pipelines, one after the other: its agent's, and whoever goes on where that one cannot.
+
+Each has a task group of its own, which ends with it. In between nobody waits in silence: an interlude says that it
+takes a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
+
+from gateway.floor import Floor
+from gateway.succession import AnotherAgent, OtherModels, Succession, Telephone
+from gateway.surroundings import Surroundings
+from gateway.waiting import first_of, unless
+from pipelines.agent import AgentDefinition
+from pipelines.interlude import Interlude
+from pipelines.parts import ProviderError
+from pipelines.pipeline import Pipeline
+from store.listeners import ListenerForCall
+
+if TYPE_CHECKING:
+    from gateway.session import CallSession
+
+T = TypeVar("T")
+
+MEDIA_SECONDS = 20.0
+"""From the webhook's answer to the media socket: past it the caller is gone, or cannot reach us."""
+
+PREPARE_SECONDS = 10.0
+"""The longest that providers may take to get ready."""
+
+LOOK_UP_SECONDS = 2.0
+"""The longest that finding another agent may take."""
+
+COMPANY_SECONDS = 1.6
+"""The caller has heard nothing for so long, and somebody is being made ready: an interlude says so ..."""
+
+AGAIN_SECONDS = 2.0
+"""... and again after as much silence."""
+
+GONE_SECONDS = 3.0
+"""From our word that the call is over to the end of its socket."""
+
+
+class Relay:
+    """:meth:`run` it for the life of a call. ``call`` is the pipelines' host."""
+
+    def __init__(self, call: CallSession, around: Surroundings) -> None:
+        self.floor = Floor(call, around)
+        self._call = call
+        self._around = around
+        self._own = call.listener
+        self._clock = asyncio.get_running_loop().time
+        self._succession = Succession(call.listener.agent)
+        self._came_as: Literal["agent", "model"] | None = None  # who has the call, if it is somebody else
+        self._failed = asyncio.Event()
+
+    # What pipelines ask
+
+    @property
+    def relief(self) -> bool:
+        return self._succession.left
+
+    @property
+    def agent_first(self) -> bool:
+        return self._succession.agent_first
+
+    @property
+    def changing(self) -> bool:
+        """The pipeline has failed: what it still has to say of the call is of no account."""
+        return self._failed.is_set()
+
+    def fail(self) -> bool:
+        """The pipeline cannot go on. Whether somebody else may."""
+        if self._succession.left:
+            self._failed.set()
+            self.floor.stop_listening()
+        return self.changing
+
+    # One pipeline after the other
+
+    async def run(self) -> None:
+        """Until the call is over."""
+        listener: ListenerForCall | None = self._own
+        while listener is not None:
+            await self._engage(listener)
+            listener = await self._next()
+
+    async def _engage(self, listener: ListenerForCall) -> None:
+        """The agent of ``listener`` has the call. Returns when it is over, or somebody else has to go on."""
+        self._failed.clear()
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._perform(listener, group)
+        except ExceptionGroup as error:
+            self._call.on_fault(error)
+
+    async def _perform(self, listener: ListenerForCall, group: asyncio.TaskGroup) -> None:
+        tasks: set[asyncio.Task[None]] = set()
+
+        def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            task = group.create_task(work)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            return task
+
+        pipeline: Pipeline | None = None
+        try:
+            pipeline = self._around.factory.pipeline(listener, self._call, spawn)
+            if self.floor.so_far is not None:
+                pipeline.take_over(self.floor.so_far)
+            await self._in_company(_ready(pipeline))
+            if await self._is_attached() and not self.changing:
+                self.floor.take(pipeline)
+                self._tell_of(listener)
+                if not self.changing:
+                    self.floor.listen()
+                await first_of(self._call.over, self._failed)
+                await self.floor.fall_silent()
+        except (ProviderError, TimeoutError) as error:
+            self._cannot(str(error) or f"the providers were not ready within {PREPARE_SECONDS:g} s")
+        finally:
+            if pipeline is not None:
+                await self.floor.leave(pipeline)
+            for task in tasks:
+                task.cancel()
+
+    async def _is_attached(self) -> bool:
+        """Wait for the caller's audio. Whether it came, and there still is a caller."""
+        call = self._call
+        await first_of(call.attached, seconds=MEDIA_SECONDS)
+        if not call.attached.is_set():
+            call.log.warning("no media socket came", seconds=MEDIA_SECONDS)
+            call.end("no_media")
+        return call.leg is not None and not call.over.is_set()
+
+    def _cannot(self, sentence: str) -> None:
+        self._call.log.error("the agent cannot be set up", error=sentence)
+        self._call.note("error", sentence)
+
+    def _tell_of(self, listener: ListenerForCall) -> None:
+        """Whether it is somebody else who has the call."""
+        model = listener.agent.model_name
+        if self._came_as == "agent":
+            self._succession.took_over(listener.agent)
+            self._call.went_on("agent", agentId=listener.agent_id, modelName=model)
+        elif self._came_as == "model":
+            self._call.went_on("model", modelName=model)
+
+    # Who is next
+
+    async def _next(self) -> ListenerForCall | None:
+        """Who is to go on. None: the call is over."""
+        while not self._call.over.is_set():
+            successor = self._succession.next(setup=not self.floor.talked)
+            match successor:
+                case AnotherAgent(agent_id):
+                    agent = await self._in_company(self._find(agent_id))
+                    if agent is not None:
+                        self._came_as = "agent"
+                        return replace(self._own, agent_id=agent_id, agent=agent)
+                case OtherModels(names):
+                    self._came_as = "model"
+                    return replace(self._own, agent=self._own.agent.with_models(names))
+                case Telephone(number):
+                    await self._put_through(number)
+                case None:
+                    await self._give_up()
+                case _:
+                    assert_never(successor)
+        return None
+
+    async def _find(self, agent_id: str) -> AgentDefinition | None:
+        """Another agent of the same owner; None, and a sentence in the log, where there is none to be had."""
+        why = "this owner has no such agent"
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                agent = await self._around.find_agent(self._own.owner, agent_id)
+            if agent is not None:
+                return agent
+        except Exception as error:  # noqa: BLE001 - a database that is away, or an agent of another version
+            why = f"it could not be read ({type(error).__name__})"
+        self._cannot(f"the agent {agent_id} cannot go on with the call: {why}")
+        return None
+
+    async def _put_through(self, number: str) -> None:
+        """Jambonz rings the number, once our socket is closed."""
+        self._call.will_put_through(number)
+        if await self._is_attached():
+            await unless(self._call.over, self._announce("connecting"))
+        await self._call.put_through()
+
+    async def _give_up(self) -> None:
+        """Nobody goes on, and nobody has said so."""
+        call = self._call
+        await first_of(call.attached, seconds=GONE_SECONDS)
+        if call.leg is not None and call.attached.is_set():
+            await unless(call.over, self._announce("cannot_go_on"))
+        call.end("failed")
+        await first_of(call.over, seconds=GONE_SECONDS)
+        call.finish("failed")
+
+    # A caller who waits
+
+    @asynccontextmanager
+    async def _interlude(self) -> AsyncIterator[Interlude | None]:
+        """Somebody who can speak, if there is a voice."""
+        interlude = self._around.factory.interlude(self._own, self._call)
+        if interlude is None:
+            yield None
+            return
+        try:
+            self.floor.take(interlude)
+            yield interlude
+        except Exception as error:
+            self._call.log.error("the caller is left in silence", exc_info=error)
+        finally:
+            await self.floor.leave(interlude)
+
+    async def _announce(self, what: Literal["connecting", "cannot_go_on"]) -> None:
+        async with self._interlude() as interlude:
+            if interlude is not None:
+                await interlude.say(getattr(interlude.words, what))
+
+    async def _in_company(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What ``work`` returns, while the caller is not left alone; None where the call is over sooner."""
+        enough = asyncio.Event()
+        company = asyncio.ensure_future(self._keep_company(enough))
+        try:
+            return await unless(self._call.over, work)
+        finally:
+            enough.set()
+            if self._call.over.is_set():
+                company.cancel()
+            await asyncio.wait((company,))
+            if not company.cancelled():
+                company.result()
+
+    async def _keep_company(self, enough: asyncio.Event) -> None:
+        """Until it is ``enough``, and what was begun to be said was said."""
+        await first_of(self._call.attached, enough)
+        quiet = self._clock() - max(self._call.attached_at, self.floor.quiet_since)
+        await first_of(enough, self._call.over, seconds=max(0.0, COMPANY_SECONDS - quiet))
+        if enough.is_set() or self._call.leg is None:
+            return
+        async with self._interlude() as interlude:
+            if interlude is None:
+                return
+            await interlude.say(interlude.words.one_moment)
+            while not enough.is_set():
+                await first_of(enough, seconds=AGAIN_SECONDS)
+                if not enough.is_set():
+                    await interlude.say(interlude.words.still_here)
+
+
+async def _ready(pipeline: Pipeline) -> None:
+    async with asyncio.timeout(PREPARE_SECONDS):
+        await pipeline.prepare()

@@ -1,0 +1,65 @@
+"""What a call needs of the service around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gateway.progress import Progress
+from gateway.recorder import Recorder
+from gateway.ticker import Ticker
+from media.audio import AudioFormat
+from media.playout import PlayoutSink
+from pipelines.agent import AgentDefinition
+from pipelines.ears import VoiceDetector
+from pipelines.interlude import Interlude
+from pipelines.pipeline import Pipeline
+from store import Owner
+from store.listeners import ListenerForCall
+
+if TYPE_CHECKING:
+    from gateway.session import CallSession
+
+
+class Leg(PlayoutSink, Protocol):
+    """The caller's media connection."""
+
+    format: AudioFormat
+
+    def disconnect(self) -> None: ...
+
+    def close(self, code: int = 1000, reason: str = "") -> None: ...
+
+
+class PipelineFactory(Protocol):
+    """Makes the pipelines of a call, and its caller's voice detector."""
+
+    def pipeline(
+        self,
+        listener: ListenerForCall,
+        session: CallSession,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> Pipeline:
+        """For the agent of ``listener``. Raises :class:`ProviderError` in words."""
+        ...
+
+    def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
+        """What can speak while no pipeline does; None where there is no voice at all."""
+        ...
+
+    def detector(self, format: AudioFormat) -> VoiceDetector: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a session needs of the service. ``find_agent`` is the store's, and takes as long as that takes."""
+
+    factory: PipelineFactory
+    recorder: Recorder
+    progress: Progress
+    ticker: Ticker
+    find_agent: Callable[[Owner, str], Awaitable[AgentDefinition | None]]
