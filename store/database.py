@@ -19,6 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 WAIT_SECONDS = 10
 """How long a statement waits for a free connection, SQLite for its lock, and PostgreSQL's answer is waited for."""
 
+READERS = 4
+"""Of an SQLite file at the same time; each connection is a thread."""
+
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -32,7 +35,7 @@ class Database:
         if self.file is not None:
             self._writer = create_async_engine(parsed, pool_size=1, max_overflow=0, **common)
             self._reader = create_async_engine(
-                parsed, pool_size=4, max_overflow=0, isolation_level="AUTOCOMMIT", **common
+                parsed, pool_size=READERS, max_overflow=0, isolation_level="AUTOCOMMIT", **common
             )
             event.listen(self._writer.sync_engine, "connect", _sqlite_transactions_of_ours)
             event.listen(self._writer.sync_engine, "begin", _begin_immediate)

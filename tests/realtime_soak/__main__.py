@@ -7,6 +7,7 @@ import asyncio
 import resource
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from tempfile import TemporaryDirectory
 from gateway import logs
 from media.audio import PCM_8K
 from media.playout import Playout
-from tests.realtime_soak.soak import Soak, soaking, what_is_left
+from tests.realtime_soak.soak import Soak, fill_pools, soaking, what_is_left
 
 ROUND = 100
 
@@ -48,6 +49,7 @@ def main() -> int:
 async def _soak(directory: Path, calls: int, at_once: int, seconds: float, *, leak: bool) -> list[str]:
     async with asyncio.timeout(seconds), soaking(directory, calls_at_once=at_once + 10) as soak:
         await soak.at_once(at_once)  # what is made once, and kept, is made now
+        await fill_pools(soak.database)
         before = await what_is_left()
         print(f"before: {before.sockets} sockets, {before.threads.total()} threads, {_memory()}", flush=True)
         for done in range(0, calls, ROUND):
@@ -56,9 +58,13 @@ async def _soak(directory: Path, calls: int, at_once: int, seconds: float, *, le
         if not leak:
             return (await what_is_left()).more_than(before)
         kept, sleeping, line = Playout(_Nowhere(), PCM_8K), asyncio.create_task(asyncio.sleep(60)), socket.socket()
+        waits = threading.Event()
+        thread = threading.Thread(target=waits.wait, name="asyncio_99", daemon=True)  # one more than its pool has
+        thread.start()
         with line:
             found = (await what_is_left()).more_than(before)
         sleeping.cancel()
+        waits.set()
         del kept
         return found
 

@@ -9,7 +9,8 @@ import re
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -34,6 +35,7 @@ from pipelines.realtime.link import Link
 from pipelines.realtime.openai_protocol import OpenAIRealtimeProtocol
 from pipelines.realtime.pipeline import Realtime
 from store import DEFAULT_OWNER
+from store.database import READERS, Database
 from store.listeners import ListenerOptions
 from tests.simulators.openai_realtime import KEY, Behaviour, Faults, RealtimeServer, serve_realtime
 
@@ -49,9 +51,7 @@ BETWEEN_SECONDS = 0.02
 """From one call to the next, where they are to be under way together."""
 
 _QUIET_SECONDS = 5.0
-
-POOL = 8
-"""Pools of threads (of the database, the voices, asyncio) grow as they are needed, to fewer than this."""
+_FILL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,7 @@ class Left:
         more += [f"{count} tasks: {name}" for name, count in (self.tasks - before.tasks).items()]
         if self.sockets > before.sockets:
             more.append(f"{self.sockets - before.sockets} sockets")
-        more += [
-            f"{count} threads: {kind}"
-            for kind, count in self.threads.items()
-            if count > (max(POOL, before.threads[kind]) if kind in before.threads else 0)
-        ]
+        more += [f"{count} threads: {kind}" for kind, count in (self.threads - before.threads).items()]
         return more
 
 
@@ -86,6 +82,21 @@ async def what_is_left() -> Left:
     objects = Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, OF_A_CALL))
     tasks = Counter(_name_of(task) for task in asyncio.all_tasks() if task is not asyncio.current_task())
     return Left(objects, tasks, await asyncio.to_thread(_sockets), _threads())
+
+
+async def fill_pools(database: Database) -> None:
+    """Pools of threads, and of connections with a thread each, grow as they are needed, up to what they may have. They
+    have all of it now, so that none of their threads can be taken for one that was left."""
+    await asyncio.to_thread(int)  # asyncio's own pool is there from its first use on
+    for pool in [one for one in gc.get_objects() if isinstance(one, ThreadPoolExecutor)]:
+        size = pool._max_workers
+        everybody = threading.Barrier(size)
+        jobs = [asyncio.wrap_future(pool.submit(everybody.wait, _FILL_SECONDS)) for _ in range(size)]
+        await asyncio.gather(*jobs)
+    async with AsyncExitStack() as connections:
+        for _ in range(READERS):
+            await connections.enter_async_context(database.read())
+        await connections.enter_async_context(database.write())
 
 
 def _name_of(task: asyncio.Task[object]) -> str:
@@ -107,9 +118,10 @@ def _sockets() -> int:
 class Soak:
     """Made by :func:`soaking`."""
 
-    def __init__(self, url: str, model: RealtimeServer, switchboard: Switchboard) -> None:
+    def __init__(self, url: str, model: RealtimeServer, switchboard: Switchboard, database: Database) -> None:
         self.model = model
         self.switchboard = switchboard
+        self.database = database
         self._url = url
 
     async def one_after_another(self, calls: int) -> None:
@@ -174,7 +186,7 @@ async def soaking(directory: Path, *, calls_at_once: int = 300) -> AsyncIterator
         )
         async with TestServer(app, host="127.0.0.1") as server:
             await _set_up(app)
-            yield Soak(str(server.make_url("")).rstrip("/"), model, app[SWITCHBOARD])
+            yield Soak(str(server.make_url("")).rstrip("/"), model, app[SWITCHBOARD], app[STORE]._database)
 
 
 async def _set_up(app: web.Application) -> None:

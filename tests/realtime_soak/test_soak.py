@@ -32,4 +32,9 @@ def test_what_is_left_is_found() -> None:
     """The test above would see a leak. In real time, as above."""
     done = soak("--calls", "0", "--at-once", "1", "--leak")
     assert done.returncode == 1
-    assert done.stderr.splitlines() == ["left: 1 objects: Playout", "left: 1 tasks: sleep", "left: 1 sockets"]
+    assert done.stderr.splitlines() == [
+        "left: 1 objects: Playout",
+        "left: 1 tasks: sleep",
+        "left: 1 sockets",
+        "left: 1 threads: asyncio",
+    ]
