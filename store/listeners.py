@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipelines.agent import AgentDefinition, ModelName
 from store.agents import definition_with_keys
+from store.batches import Batches
 from store.database import Database
 from store.errors import NotFound
 from store.numbers import take
@@ -58,6 +61,7 @@ class Listeners:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+        self._asked = Batches(self._for_numbers)
 
     async def create(
         self, owner: Owner, agent_id: str, *, number: str | None, options: ListenerOptions
@@ -116,11 +120,21 @@ class Listeners:
             return (await connection.execute(statement)).rowcount > 0
 
     async def for_number(self, number: str) -> ListenerForCall | None:
-        """Who answers ``number`` (digits). Not scoped: the caller is the telephone network."""
+        """Who answers ``number`` (digits). Not scoped: the caller is the telephone network. Of calls that come at once,
+        those to the same number may be given the same object."""
+        found = await self._asked.get(number)
+        return found() if found is not None else None
+
+    async def close(self) -> None:
+        await self._asked.close()
+
+    async def _for_numbers(self, numbers: Sequence[str]) -> dict[str, Callable[[], ListenerForCall]]:
+        """A definition that cannot be read fails those who ask for its number, and nobody else."""
         async with self._database.read() as connection:
-            row = (await connection.execute(_SELECT.where(phone_numbers.c.number == number))).one_or_none()
-        if row is None:
-            return None
+            rows = (await connection.execute(_SELECT.where(phone_numbers.c.number.in_(numbers)))).all()
+        return {row.number: cache(partial(self._for_call, row)) for row in rows}
+
+    def _for_call(self, row: sa.Row[Any]) -> ListenerForCall:
         definition = definition_with_keys(self._vault, row.agent_id, row.definition, row.sealed_keys)
         return ListenerForCall(
             id=row.id,

@@ -63,6 +63,7 @@ class Store:
             await connection.exec_driver_sql("SELECT 1")
 
     async def close(self) -> None:
+        await self.listeners.close()
         await self._database.close()
 
 

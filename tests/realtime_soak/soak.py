@@ -95,8 +95,8 @@ async def fill_pools(database: Database) -> None:
         await asyncio.gather(*jobs)
     async with AsyncExitStack() as connections:
         for _ in range(READERS):
-            await connections.enter_async_context(database.read())
-        await connections.enter_async_context(database.write())
+            _ = await connections.enter_async_context(database.read())
+        _ = await connections.enter_async_context(database.write())
 
 
 def _name_of(task: asyncio.Task[object]) -> str:

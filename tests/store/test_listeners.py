@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 
-from store import DEFAULT_OWNER, ListenerOptions
+from store import DEFAULT_OWNER, ListenerOptions, Store, tables
 from store.errors import NotFound
+from store.listeners import ListenerForCall
 from tests.store.opened import definition, opened
 
 KEYS = [{"name": "crm", "in": "bearer", "value": "token"}]
@@ -66,3 +70,65 @@ async def test_only_own_agents_listen_and_only_own_listeners_go(tmp_path: Path) 
         assert not await store.listeners.delete(other, listener.id)
         assert not await store.listeners.delete(DEFAULT_OWNER, listener.id, agent_id="another agent")
         assert await store.listeners.delete(DEFAULT_OWNER, listener.id, agent_id=agent.id)
+
+
+def statements(store: Store) -> list[str]:
+    """What is asked of the database from now on."""
+    asked: list[str] = []
+    for engine in {store._database._reader.sync_engine, store._database._writer.sync_engine}:
+        event.listen(engine, "before_cursor_execute", lambda _c, _cursor, text, *_: asked.append(text))
+    return asked
+
+
+async def test_two_hundred_calls_at_once_take_a_few_questions(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        agents = [await store.agents.create(DEFAULT_OWNER, definition(prompt=f"Agent {n}.")) for n in range(20)]
+        for n, agent in enumerate(agents):
+            await store.numbers.create(DEFAULT_OWNER, f"442{n:03}", handler="jambonz")
+            await store.listeners.create(DEFAULT_OWNER, agent.id, number=f"442{n:03}", options=ListenerOptions())
+        asked = statements(store)
+        found = await asyncio.gather(*(store.find_listener(f"442{n % 20:03}") for n in range(200)))
+        assert [one.agent.prompt for one in found if one is not None] == [f"Agent {n % 20}." for n in range(200)]
+        assert len(asked) <= 4
+
+
+async def test_a_call_is_answered_by_who_listens_when_it_comes(tmp_path: Path) -> None:
+    """Calls come all the time, while who answers changes again and again: none gets one who had stopped before."""
+    async with opened(tmp_path) as store:
+        agent = await store.agents.create(DEFAULT_OWNER, definition())
+        await store.numbers.create(DEFAULT_OWNER, "442", handler="jambonz")
+        versions = 0
+        calls: list[tuple[int, asyncio.Task[ListenerForCall | None]]] = []
+
+        async def come() -> None:
+            while versions < 30:
+                calls.extend((versions, asyncio.create_task(store.find_listener("442"))) for _ in range(5))
+                await asyncio.sleep(0)
+
+        ringing = asyncio.create_task(come())
+        for version in range(1, 31):
+            options = ListenerOptions({"version": version})
+            listener, _ = await store.listeners.create(DEFAULT_OWNER, agent.id, number="442", options=options)
+            versions = version
+            await asyncio.sleep(0.002)
+            if version < 30:
+                await store.listeners.delete(DEFAULT_OWNER, listener.id)
+        await ringing
+        assert len(calls) > 100
+        answers = [(before, await call) for before, call in calls]
+        assert all(found is None or found.options.metadata["version"] >= before for before, found in answers)
+        assert any(found is not None for _, found in answers)
+
+
+async def test_a_definition_that_cannot_be_read_fails_its_own_callers_only(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        agents = [await store.agents.create(DEFAULT_OWNER, definition()) for _ in range(2)]
+        for number, agent in zip(("442", "443"), agents, strict=True):
+            await store.numbers.create(DEFAULT_OWNER, number, handler="jambonz")
+            await store.listeners.create(DEFAULT_OWNER, agent.id, number=number, options=ListenerOptions())
+        async with store._database.write() as connection:
+            broken = sa.update(tables.agents).where(tables.agents.c.id == agents[1].id)
+            await connection.execute(broken.values(definition={"modelName": "x", "odd": 1}))
+        good, bad = await asyncio.gather(store.find_listener("442"), store.find_listener("443"), return_exceptions=True)
+        assert not isinstance(good, BaseException | None)
+        assert isinstance(bad, ValueError)
