@@ -97,6 +97,7 @@ class Segment:
         del self.audio[max(self.sent, math.ceil(end / FRAME_SECONDS - 0.01)) * self._frame_bytes :]
         self.spoken.text = said
         del self.spoken.timings[len(said.split()) :]
+        self.spoken.forms = self.spoken.forms[: len(said.split())]
         self.close()
         return rest
 

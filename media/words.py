@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +44,15 @@ class TimedWord:
 
 
 class Spoken:
-    """A phrase: its text, and the timings of its words where the synthesiser gave them."""
+    """A phrase: its text, and the timings of its words where the synthesiser gave them. ``forms``: what each word is
+    said as, where that is not as it is written."""
 
-    __slots__ = ("_format", "text", "timings")
+    __slots__ = ("_format", "forms", "text", "timings")
 
     def __init__(self, text: str, format: AudioFormat) -> None:
         self.text = text.strip()
         self.timings: list[TimedWord] = []
+        self.forms: Sequence[str] = ()
         self._format = format
 
     def heard(self, audio: bytes, seconds: float) -> str:
@@ -61,8 +64,10 @@ class Spoken:
             said = sum(t.start + WORD_HEARD * (t.end - t.start) <= seconds for t in self.timings)
             return " ".join(words[: min(said, len(words))])
         voiced_before, voiced = self._voiced_seconds(audio, seconds)
-        total = max(voiced, len(self.text) / SPEECH_RATE) if self._unfinished(audio, seconds) else voiced
-        return " ".join(words[: _words_in(words, voiced_before / total if total else 0.0)])
+        forms = self.forms or words
+        length = sum(map(len, forms)) + len(forms) - 1
+        total = max(voiced, length / SPEECH_RATE) if self._unfinished(audio, seconds) else voiced
+        return " ".join(words[: _words_in(forms, voiced_before / total if total else 0.0)])
 
     def cut(self, audio: bytes, seconds: float, sent: float) -> tuple[float, str, str]:
         """The sound stops after ``seconds`` of the phrase, ``sent`` of which are out already: up to where it is of use
@@ -121,7 +126,7 @@ class Spoken:
         return float(voiced[: int(until * 50)].sum()) / 50, float(voiced.sum()) / 50
 
 
-def _words_in(words: list[str], share: float) -> int:
+def _words_in(words: Sequence[str], share: float) -> int:
     """How many words have sounded after ``share`` of the voiced time, each taken to last as long as it is written."""
     weights = [_letters(word) for word in words]
     budget = share * sum(weights)

@@ -6,7 +6,7 @@ was not made any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from media.convert import Converter
 from media.framer import Framer
 from media.ledger import Segment
 from media.words import TimedWord
+from pipelines.aloud import aloud
 from pipelines.bounded import Patience
 from pipelines.events import PartFailed, UsageReported
 from pipelines.parts import ProviderError, SpeechAudio, SpeechUsed, TextToSpeech, WordTiming
@@ -32,6 +33,30 @@ NEXT_SOUND_SECONDS = 2.0
 STUCK_SECONDS = 0.6
 """A caller sits in silence, and the voice has sent nothing for so long: it is not waited for any more, if there is
 another."""
+
+
+class WordTimings:
+    """From the times of the words that were said to those of the words that were written."""
+
+    def __init__(self, written: Sequence[str], forms: Sequence[str]) -> None:
+        self._left = [(word, len(form.split())) for word, form in zip(written, forms, strict=True)][::-1]
+        self._begun: float | None = None
+        self._count = 0
+
+    def push(self, start: float, end: float) -> TimedWord | None:
+        """The times of the next word that was said; a written word, once all of it was."""
+        if not self._left:
+            return None
+        if self._begun is None:
+            self._begun = start
+        self._count += 1
+        word, count = self._left[-1]
+        if self._count < count:
+            return None
+        timed = TimedWord(word, self._begun, end)
+        self._left.pop()
+        self._begun, self._count = None, 0
+        return timed
 
 
 class Speaker:
@@ -90,6 +115,9 @@ class Speaker:
         alone = stage.voices.count == 1
         first, then = (SPEECH_SECONDS, SPEECH_SECONDS) if alone else (FIRST_SOUND_SECONDS, NEXT_SOUND_SECONDS)
         self._patience = Patience(first, then)
+        forms = aloud(text, stage.language)
+        segment.spoken.forms, timings = forms, WordTimings(text.split(), forms)
+        text = " ".join(forms)
         framer, converter = Framer(voice.format), Converter(voice.format, stage.format)
         heard_of = False
         used: dict[str, float] = {"characters": len(text)}
@@ -100,8 +128,9 @@ class Speaker:
                     match event:
                         case SpeechAudio(data):
                             heard_of = self._write(segment, converter, framer.push(data)) or heard_of
-                        case WordTiming(word, start, end):
-                            segment.add_word(TimedWord(word, start, end))
+                        case WordTiming(_, start, end):
+                            if (timed := timings.push(start, end)) is not None:
+                                segment.add_word(timed)
                         case SpeechUsed(units):
                             used.update(units)
             heard_of = self._write(segment, converter, framer.flush()) or heard_of

@@ -86,3 +86,27 @@ def test_a_goodbye_is_heard_and_the_call_ended_by_our_verb() -> None:
             assert [event.verb for event in report.events if isinstance(event, VerbStarted)] == ["listen", "hangup"]
 
     run_virtual(main())
+
+
+def test_a_number_is_said_digit_by_digit_and_remembered_as_written() -> None:
+    async def main() -> None:
+        async with Office(GREETING, ReplyModel(always("Call 020 7946, that is $3.50."))) as office:
+            report = await office.call(AwaitAgentSilence(), Speak(speak("yes please")), AwaitAgentSilence(), HangUp())
+            said = "call 0 2 0 7 9 4 6 that is 3 dollars and 50 cents"
+            assert heard_words(report.heard) == plain_words(f"hello this is the test agent {said}")
+            assert office.said("agent")[-1] == "Call 020 7946, that is $3.50."
+
+    run_virtual(main())
+
+
+def test_an_interrupted_number_is_remembered_as_far_as_it_was_heard() -> None:
+    async def main() -> None:
+        async with Office(GREETING, ReplyModel(always("Call 020 7946 0000 now."))) as office:
+            report = await office.call(
+                AwaitAgentSilence(), Speak(speak("yes please")), BargeIn(speak("wait a minute"), after=2.6), Wait(6)
+            )
+            heard = heard_words(report.heard)
+            assert heard[6:11] == ["call", "0", "2", "0", "7"]
+            assert office.said("agent")[1] in ("Call 020", "Call 020 7946")
+
+    run_virtual(main())
