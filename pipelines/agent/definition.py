@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from pipelines.agent.functions import Function, Key, cross_check
 from pipelines.agent.modelname import ModelName
 from pipelines.agent.options import AgentOptions, Fallback, Model
+from pipelines.agent.speech import missing_speech
 from pipelines.agent.strict import Strict, refuse
-from pipelines.agent.voices import missing_voices
 
 
 class AgentDefinition(Strict):
@@ -29,8 +29,7 @@ class AgentDefinition(Strict):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         found = cross_check(self.functions, self.keys)
-        if not self.model.is_realtime:  # whose tts.voice is its own
-            found += missing_voices(self.options)
+        found += missing_speech(self.options, talks=self.model.is_realtime)
         if found:
             raise refuse("; ".join(map(str, found)))
         return self

@@ -251,6 +251,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"callHook": {}}}, "options.callHook.url is missing"),
     ({"options": {"callHook": {"url": "http://x", "events": ["middle"]}}}, "options.callHook.events[0] has to be "
      "'start' or 'end'"),
+    ({"options": {"stt": {"vendor": "deepgramm"}}}, "options.stt.vendor is 'deepgramm', and there is no such vendor; "
+     "did you mean deepgram?"),
+    ({"options": {"tts": {"vendor": "zzzz"}}}, "options.tts.vendor is 'zzzz', and there is no such vendor; there are "
+     "pico, espeak, "),
+    ({"options": {"tts": {"vendor": "moonshine"}}}, "options.tts.vendor is 'moonshine', and there is no such vendor; "),
+    ({"options": {"fallback": {"stt": {"vendor": "pico"}}}}, "options.fallback.stt.vendor is 'pico', and there is no "),
     ({"options": {"tts": {"vendor": "pico", "voice": "en-UK"}}}, "options.tts.voice is 'en-UK', which pico does not "
      "have; did you mean en-US?"),
     ({"options": {"fallback": {"tts": {"vendor": "espeak", "voice": "marin"}}}}, "options.fallback.tts.voice is "
