@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from pipelines.parts import Message, ModelEvent, ProviderFault, TextDelta, ToolCall, ToolSpec, Usage
-from pipelines.providers.conversation import instructions, turns
+from pipelines.providers.conversation import Kept, instructions, turns
 from pipelines.providers.http_stream import FIRST_TOKEN_SECONDS, NEXT_TOKEN_SECONDS, AnswerError, VendorConnection
+from pipelines.providers.thinking import claude_fields
 
 BASE_URL = "https://api.anthropic.com"
 VERSION = "2026-10-21"
@@ -17,6 +18,11 @@ VERSION = "2026-10-21"
 
 MAX_TOKENS = 4096
 """The API wants a bound. An answer on the phone has a few hundred tokens, the arguments of a tool may have more."""
+
+SETTINGS = frozenset({"thinking", "output_config", "service_tier", "speed"})
+"""What an agent may set as ``vendorSpecific.anthropic``: fields of the Messages API."""
+
+Blocks = list[dict[str, Any]]
 
 _CACHED = {"type": "ephemeral"}
 
@@ -71,17 +77,44 @@ class AnthropicConnection(VendorConnection):
         )
 
 
+def model_settings(vendor_specific: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of :data:`SETTINGS` that the agent has. Raises ValueError for what cannot be set."""
+    where = "options.vendorSpecific.anthropic"
+    settings = vendor_specific.get("anthropic", {})
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{where} is no object; it takes fields of the Messages API")  # noqa: TRY004
+    if unknown := sorted(set(settings) - SETTINGS):
+        raise ValueError(f"{where} has no {', '.join(unknown)}; it takes {', '.join(sorted(SETTINGS))}")
+    return settings
+
+
 class AnthropicModel:
-    """One model, as an agent is set up: ``temperature`` is 0 to 1, in Anthropic's scale likewise. Models that refuse
-    one (Claude 4.7 and later) go without."""
+    """One model, as the agent of one call is set up: ``temperature`` is 0 to 1, in Anthropic's scale likewise; models
+    that refuse one (Claude 4.7 and later) go without. ``settings`` are the agent's, of :data:`SETTINGS`; without them
+    the model thinks as little as it can.
+
+    What it thought before a call of a tool is given back to it with the result, sealed as it came, by the call's id.
+    """
 
     name = "anthropic"
 
-    def __init__(self, connection: AnthropicConnection, model: str, *, temperature: float | None = None) -> None:
+    def __init__(
+        self,
+        connection: AnthropicConnection,
+        model: str,
+        *,
+        temperature: float | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         if temperature is not None and not 0 <= temperature <= 1:
             raise ValueError(f"options.temperature is {temperature:g}; it goes from 0 to 1")
         self._connection = connection
-        self._request: dict[str, Any] = {"model": model, "stream": True, "max_tokens": MAX_TOKENS}
+        self._request: dict[str, Any] = {"model": model, "stream": True, "max_tokens": MAX_TOKENS, **(settings or {})}
+        self._optional = {"temperature": "temperature"}
+        if not {"thinking", "output_config"} & set(settings or {}):
+            self._request |= claude_fields(model)
+            self._optional |= {"thinking": "thinking", "output_config": "effort|output_config"}
+        self._thoughts = Kept[Blocks]()
         if temperature is not None:
             self._request["temperature"] = temperature
 
@@ -89,17 +122,25 @@ class AnthropicModel:
         await self._connection.prepare()
 
     def generate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> AsyncGenerator[ModelEvent, None]:
-        request = {**self._request, **conversation(messages, tools)}
-        return self._connection.ask("/v1/messages", request, MessageAnswer, optional=("temperature",))
+        request = {**self._request, **conversation(messages, tools, self._thoughts)}
+        return self._connection.ask(
+            "/v1/messages", request, lambda: MessageAnswer(self._thoughts.keep), optional=self._optional
+        )
 
     async def close(self) -> None:
         """The connection is shared, and closed by who made it."""
 
 
-def conversation(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> dict[str, Any]:
+def conversation(
+    messages: Sequence[Message], tools: Sequence[ToolSpec], thoughts: Mapping[str, Blocks] | None = None
+) -> dict[str, Any]:
     """What the model is told. Tools and prompt are the same in every request of a call: they are marked to be cached,
-    in the order in which they are read."""
-    taken = turns(messages, _blocks)
+    in the order in which they are read. ``thoughts`` came before calls, by the calls' ids; they hold only as long as
+    what they came after is unchanged, and so are told within their turn."""
+    latest = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
+    recent = {call.id for message in messages[latest + 1 :] for call in message.tool_calls}
+    given = {call_id: blocks for call_id, blocks in (thoughts or {}).items() if call_id in recent}
+    taken = turns(messages, lambda message: _blocks(message, given))
     told: dict[str, Any] = {
         "messages": [{"role": "user" if caller else "assistant", "content": blocks} for caller, blocks in taken]
     }
@@ -115,9 +156,12 @@ def conversation(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> dict
 
 
 class MessageAnswer:
-    """A message as it comes: blocks by index, of which text is passed on at once and calls of tools at the end."""
+    """A message as it comes: blocks by index, of which text is passed on at once and calls of tools at the end.
+    ``remember`` is told what was thought before the first call, by its id."""
 
-    def __init__(self) -> None:
+    def __init__(self, remember: Callable[[str, Blocks], None] = lambda call_id, thoughts: None) -> None:
+        self._remember = remember
+        self._thoughts: dict[int, dict[str, Any]] = {}
         self.over = False
         self.pieces = 0
         self._calls: dict[int, dict[str, Any]] = {}
@@ -156,6 +200,8 @@ class MessageAnswer:
     def _start(self, index: int, block: Mapping[str, Any]) -> list[ModelEvent]:
         if block["type"] == "tool_use":
             self._calls[index] = {"id": block["id"], "name": block["name"], "input": block.get("input"), "json": ""}
+        elif block["type"] in ("thinking", "redacted_thinking"):
+            self._thoughts[index] = dict(block)
         elif block["type"] == "text" and block.get("text"):
             return [TextDelta(block["text"])]
         return []
@@ -165,25 +211,33 @@ class MessageAnswer:
             return [TextDelta(delta["text"])] if delta["text"] else []
         if delta["type"] == "input_json_delta" and index in self._calls:
             self._calls[index]["json"] += delta["partial_json"]
+        elif delta["type"] == "thinking_delta" and index in self._thoughts:
+            self._thoughts[index]["thinking"] = self._thoughts[index].get("thinking", "") + delta["thinking"]
+        elif delta["type"] == "signature_delta" and index in self._thoughts:
+            self._thoughts[index]["signature"] = delta["signature"]
         return []
 
     def _count(self, usage: Mapping[str, Any] | None) -> None:
         """The counts are cumulative; a later one replaces an earlier one."""
-        self._tokens.update({name: n for name, n in (usage or {}).items() if isinstance(n, int)})
+        counted = {**(usage or {}), **((usage or {}).get("output_tokens_details") or {})}
+        self._tokens.update({name: n for name, n in counted.items() if isinstance(n, int)})
 
     def _finish(self) -> list[ModelEvent]:
         if self._stopped == "refusal":
             raise AnswerError("bad_request", "the model refused to answer")
         if self._stopped == "max_tokens" and self._calls:
             raise AnswerError("protocol", f"the call of a tool was cut off at {MAX_TOKENS} tokens")
-        events: list[ModelEvent] = [_call(call) for _, call in sorted(self._calls.items())]
+        calls = [_call(call) for _, call in sorted(self._calls.items())]
+        if calls and self._thoughts:
+            self._remember(calls[0].id, [thought for _, thought in sorted(self._thoughts.items())])
+        events: list[ModelEvent] = [*calls]
         if self._tokens:
             # Anthropic counts what it read from its cache, and what it wrote there, apart from the rest of the input.
             cached = self._tokens.get("cache_read_input_tokens", 0)
             written = self._tokens.get("cache_creation_input_tokens", 0)
             read = self._tokens.get("input_tokens", 0) + cached + written
-            made = self._tokens.get("output_tokens", 0)
-            events.append(Usage(read, cached, made, cache_write_tokens=written))
+            made, thought = self._tokens.get("output_tokens", 0), self._tokens.get("thinking_tokens", 0)
+            events.append(Usage(read, cached, made, thought, written))
         return events
 
 
@@ -198,7 +252,7 @@ def _call(call: Mapping[str, Any]) -> ToolCall:
     return ToolCall(call["id"] or f"call_{uuid.uuid4().hex[:12]}", call["name"], arguments)
 
 
-def _blocks(message: Message) -> list[dict[str, Any]]:
+def _blocks(message: Message, thoughts: Mapping[str, Blocks]) -> Blocks:
     """Blocks of nothing but blanks are refused, and are left out."""
     if message.role == "tool":
         return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.content}]
@@ -207,4 +261,5 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         {"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.arguments)}
         for call in message.tool_calls
     ]
-    return [{"type": "text", "text": text}, *calls] if text else calls
+    before = [thought for call in message.tool_calls for thought in thoughts.get(call.id, ())]
+    return [*before, *([{"type": "text", "text": text}] if text else []), *calls]

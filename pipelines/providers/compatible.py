@@ -32,6 +32,10 @@ HOMES: Mapping[str, Home] = {
 }
 
 
+OTHER_PARTS = frozenset({"speech", "transcription"})
+"""Under a vendor's name in ``vendorSpecific``: what is its voices' and its recognisers', and not its models'."""
+
+
 def compatible_base_url(vendor: str, base_url: str | None) -> str | None:
     """Where ``vendor``'s API is; None if it has none of this kind. A base URL without a path gets the vendor's."""
     home = HOMES.get(vendor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pipelines.parts import Message
 
@@ -14,6 +14,19 @@ SILENCE = "(The caller says nothing.)"
 """The caller's message after one of the agent's: without it, models would go on with their own sentence."""
 
 Part = dict[str, Any]
+T = TypeVar("T")
+
+MOST_KEPT = 256
+"""More calls of tools than a phone call has."""
+
+
+class Kept(dict[str, T]):
+    """What a vendor wants back with calls of tools, by the calls' ids: of the latest :data:`MOST_KEPT`."""
+
+    def keep(self, call_id: str, what: T) -> None:
+        while len(self) >= MOST_KEPT:
+            del self[next(iter(self))]
+        self[call_id] = what
 
 
 def instructions(messages: Sequence[Message]) -> str:

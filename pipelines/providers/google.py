@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from pipelines.parts import Message, ModelEvent, ProviderFault, TextDelta, ToolCall, ToolSpec, Usage
-from pipelines.providers.conversation import instructions, turns
+from pipelines.providers.compatible import OTHER_PARTS
+from pipelines.providers.conversation import Kept, instructions, turns
 from pipelines.providers.http_stream import FIRST_TOKEN_SECONDS, NEXT_TOKEN_SECONDS, AnswerError, VendorConnection
+from pipelines.providers.thinking import gemini_config
+from pipelines.providers.unwelcome import OptionalFields
 from pipelines.realtime.gemini_setup import schema
 
 BASE_URL = "https://generativelanguage.googleapis.com"
@@ -20,8 +24,10 @@ _BROKEN_ENDS = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOO
 _UNNAMED = "unnamed_"
 """Begins the ids that calls get here where Gemini gave them none: they do not go back to it."""
 
-_SIGNATURES = 256
-"""How many calls' signatures are kept: more calls of tools than a phone call has."""
+SETTINGS = frozenset({"thinkingConfig", "maxOutputTokens", "topK", "topP", "seed"})
+"""What an agent may set as ``vendorSpecific.google``: of Gemini's ``generationConfig``."""
+
+_OPTIONAL = {"generationConfig.thinkingConfig": "[Tt]hink\\w*|[Bb]udget|thinking_config"}
 
 
 class _Rules:
@@ -64,8 +70,20 @@ class GoogleConnection(VendorConnection):
         )
 
 
+def model_settings(vendor_specific: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of :data:`SETTINGS` that the agent has. Raises ValueError for what cannot be set."""
+    where = "options.vendorSpecific.google"
+    settings = vendor_specific.get("google", {})
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{where} is no object; it takes fields of a generationConfig")  # noqa: TRY004
+    if unknown := sorted(set(settings) - SETTINGS - OTHER_PARTS):
+        raise ValueError(f"{where} has no {', '.join(unknown)}; it takes {', '.join(sorted(SETTINGS))}")
+    return {name: value for name, value in settings.items() if name in SETTINGS}
+
+
 class GoogleModel:
-    """One model, as the agent of one call is set up: ``temperature`` is 0 to 1, which is 0 to 2 in Gemini's scale.
+    """One model, as the agent of one call is set up: ``temperature`` is 0 to 1, which is 0 to 2 in Gemini's scale;
+    ``settings`` are the agent's, of :data:`SETTINGS`. Without a ``thinkingConfig`` it thinks as little as it can.
 
     Models that think sign their calls of tools, and refuse a conversation in which such a signature is missing: the
     model keeps them, by the call's id, for the requests that follow.
@@ -73,31 +91,40 @@ class GoogleModel:
 
     name = "google"
 
-    def __init__(self, connection: GoogleConnection, model: str, *, temperature: float | None = None) -> None:
+    def __init__(
+        self,
+        connection: GoogleConnection,
+        model: str,
+        *,
+        temperature: float | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         if temperature is not None and not 0 <= temperature <= 1:
             raise ValueError(f"options.temperature is {temperature:g}; it goes from 0 to 1")
         self._connection = connection
         model = model if "/" in model else f"models/{model}"
         self._path = f"/v1/{quote(model)}:streamGenerateContent?alt=sse"
-        self._temperature = temperature
-        self._signatures: dict[str, str] = {}
+        self._config: dict[str, Any] = dict(settings or {})
+        if temperature is not None:
+            self._config["temperature"] = 2 * temperature
+        self._optional: OptionalFields = {}
+        if "thinkingConfig" not in self._config and (thinking := gemini_config(model)) is not None:
+            self._config["thinkingConfig"] = thinking
+            self._optional = _OPTIONAL
+        self._signatures = Kept[str]()
 
     async def prepare(self) -> None:
         await self._connection.prepare()
 
     def generate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> AsyncGenerator[ModelEvent, None]:
         request = conversation(messages, tools, self._signatures)
-        if self._temperature is not None:
-            request["generationConfig"] = {"temperature": 2 * self._temperature}
-        return self._connection.ask(self._path, request, lambda: ContentAnswer(self._sign))
+        if self._config:
+            request["generationConfig"] = self._config
+        answer = partial(ContentAnswer, self._signatures.keep)
+        return self._connection.ask(self._path, request, answer, optional=self._optional)
 
     async def close(self) -> None:
         """The connection is shared, and closed by who made it."""
-
-    def _sign(self, call_id: str, signature: str) -> None:
-        while len(self._signatures) >= _SIGNATURES:
-            del self._signatures[next(iter(self._signatures))]
-        self._signatures[call_id] = signature
 
 
 def conversation(

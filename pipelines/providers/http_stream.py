@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Any, Protocol
 
@@ -16,13 +16,14 @@ import aiohttp
 from pipelines.parts import ModelEvent, ProviderError, ProviderFault
 from pipelines.providers.http_account import RETRIED, HttpAccount, RefusedError, VendorRules
 from pipelines.providers.sse import ServerSentEvent, SseReader
-from pipelines.providers.unwelcome import Unwelcome
+from pipelines.providers.unwelcome import OptionalFields, Unwelcome
 
 FIRST_TOKEN_SECONDS = 10.0
 NEXT_TOKEN_SECONDS = 10.0
 LAST_BYTE_SECONDS = 0.25
 """The wait for the end of a stream whose answer is complete: a connection that was read to its end serves again."""
 
+_NONE: OptionalFields = {}
 _DONE = "[DONE]"  # with which OpenAI ends streams of its older kind, and compatible servers those of the newer
 _HEADERS = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}  # a compressed stream comes in lumps
 
@@ -75,15 +76,15 @@ class VendorConnection(HttpAccount):
         self._unwelcome = Unwelcome()
 
     async def ask(
-        self, path: str, body: Mapping[str, Any], answer: Callable[[], Answer], *, optional: Collection[str] = ()
+        self, path: str, body: Mapping[str, Any], answer: Callable[[], Answer], *, optional: OptionalFields = _NONE
     ) -> AsyncGenerator[ModelEvent, None]:
         """One answer. A request that fails before its first token is sent once more where that can help; afterwards
         never, for the caller has heard the beginning. Fields of ``body`` that are ``optional`` are left out where the
         model refuses them."""
-        http = self.session()
+        http, model = self.session(), str(body.get("model", path))
         began = retried = False
         while True:
-            asked = self._unwelcome.without(body)
+            asked = self._unwelcome.without(model, body)
             try:
                 async with aclosing(self._attempt(path, asked, answer())) as events:
                     async for event in events:
@@ -91,7 +92,7 @@ class VendorConnection(HttpAccount):
                         yield event
             except ProviderError as error:
                 if isinstance(error, RefusedError) and self._unwelcome.learn(
-                    asked, optional, error.status, error.error
+                    model, asked, optional, error.status, error.error
                 ):
                     continue  # once for each of the optional fields, for it is not in the next request
                 if began or retried or http.closed or error.kind not in RETRIED:

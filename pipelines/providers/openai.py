@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from pipelines.parts import Message, ModelEvent, ProviderError, ProviderFault, TextDelta, ToolSpec
 from pipelines.providers.chat_answer import ChatAnswer, conversation, tool
+from pipelines.providers.compatible import OTHER_PARTS
 from pipelines.providers.http_account import RETRIED, RefusedError, error_in
 from pipelines.providers.http_stream import AnswerError
-from pipelines.providers.unwelcome import Unwelcome
+from pipelines.providers.unwelcome import OptionalFields, Unwelcome
 
 CONNECT_SECONDS = 3.0
 FIRST_TOKEN_SECONDS = 10.0
 NEXT_TOKEN_SECONDS = 10.0
 
-OPTIONAL = frozenset({"temperature", "stream_options", "reasoning_effort"})
+OPTIONAL: OptionalFields = {name: name for name in ("temperature", "stream_options", "reasoning_effort")}
 """Fields that a model or a server may refuse, and that it is then asked without."""
 
 _REQUIRED = ("model", "messages", "stream")
@@ -32,7 +33,7 @@ def chat_settings(vendor: str, vendor_specific: Mapping[str, Any]) -> Mapping[st
         raise ValueError(f"{where} is no object; it takes fields of requests for chat completions")  # noqa: TRY004
     if unknown := sorted(set(fields) & _OURS):
         raise ValueError(f"{where} has no {', '.join(unknown)}; it is set otherwise")
-    return fields
+    return {name: value for name, value in fields.items() if name not in OTHER_PARTS}
 
 
 class OpenAIConnection:
@@ -126,7 +127,7 @@ class OpenAIChatModel:
         *,
         temperature: float | None = None,
         more: Mapping[str, Any] | None = None,
-        optional: Collection[str] = OPTIONAL,
+        optional: OptionalFields = OPTIONAL,
         first_token_seconds: float = FIRST_TOKEN_SECONDS,
     ) -> None:
         if temperature is not None and not 0 <= temperature <= 1:
@@ -179,12 +180,12 @@ class OpenAIChatModel:
         """The stream and its first chunk."""
         unwelcome, retried = self._connection.unwelcome, False
         while True:
-            asked = unwelcome.without(request)
+            asked = unwelcome.without(request["model"], request)
             try:
                 return await self._attempt(client, asked)
             except ProviderError as error:
                 if isinstance(error, RefusedError) and unwelcome.learn(
-                    asked, self._optional, error.status, error.error
+                    request["model"], asked, self._optional, error.status, error.error
                 ):
                     continue
                 if retried or error.kind not in RETRIED:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pipelines.providers.compatible import OTHER_PARTS
+
 Api = Literal["responses", "chat"]
 
 _REASONS = re.compile(r"o\d|gpt-(?:[5-9]|\d\d)")
@@ -25,7 +27,6 @@ SETTINGS = frozenset(
 )
 """What an agent may set as ``vendorSpecific.openai`` for models of text: fields of the Responses API, and which API."""
 
-_OTHERS = frozenset({"speech", "transcription"})
 _CHAT_NAMES = {"max_output_tokens": "max_completion_tokens"}
 
 
@@ -50,8 +51,8 @@ def model_settings(vendor_specific: Mapping[str, Any]) -> Mapping[str, Any]:
     options = vendor_specific.get("openai", {})
     if not isinstance(options, Mapping):
         raise ValueError("options.vendorSpecific.openai is no object; it takes fields of the Responses API")  # noqa: TRY004
-    if unknown := sorted(set(options) - SETTINGS - _OTHERS):
-        allowed = ", ".join(sorted(SETTINGS | _OTHERS))
+    if unknown := sorted(set(options) - SETTINGS - OTHER_PARTS):
+        allowed = ", ".join(sorted(SETTINGS | OTHER_PARTS))
         raise ValueError(f"options.vendorSpecific.openai has no {', '.join(unknown)}; it takes {allowed}")
     settings = {name: value for name, value in options.items() if name in SETTINGS}
     if settings.get("api") not in (None, "responses", "chat"):

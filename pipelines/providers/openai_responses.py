@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from pipelines.parts import LanguageModel, Message, ModelEvent, ProviderFault, TextDelta, ToolCall, ToolSpec, Usage
 from pipelines.providers.chat_answer import called
 from pipelines.providers.compatible import CompatibleRules, bearer
+from pipelines.providers.conversation import Kept
 from pipelines.providers.http_account import RefusedError
 from pipelines.providers.http_stream import FIRST_TOKEN_SECONDS, NEXT_TOKEN_SECONDS, AnswerError, VendorConnection
+from pipelines.providers.unwelcome import OptionalFields
 
-OPTIONAL = frozenset({"temperature", "reasoning", "include"})
+OPTIONAL: OptionalFields = {name: name for name in ("temperature", "reasoning", "include")}
 """Fields that a model may refuse, and that it is then asked without."""
 
 _ENCRYPTED = "reasoning.encrypted_content"
-_THOUGHTS = 256
-"""How many calls' thoughts are kept: more calls of tools than a phone call has."""
-
 _FAULTS: Mapping[str, ProviderFault] = {
     "rate_limit_exceeded": "rate_limit",
     "insufficient_quota": "rate_limit",
@@ -70,7 +69,7 @@ class ResponsesModel:
         *,
         temperature: float | None = None,
         fields: Mapping[str, Any] | None = None,
-        optional: Collection[str] = OPTIONAL,
+        optional: OptionalFields = OPTIONAL,
         instead: LanguageModel | None = None,
     ) -> None:
         if temperature is not None and not 0 <= temperature <= 1:
@@ -83,7 +82,7 @@ class ResponsesModel:
             self._request["include"] = [_ENCRYPTED]
         if temperature is not None:
             self._request["temperature"] = 2 * temperature
-        self._thoughts: dict[str, Items] = {}
+        self._thoughts = Kept[Items]()
 
     async def prepare(self) -> None:
         if self._connection.missing and self._instead is not None:
@@ -97,7 +96,7 @@ class ResponsesModel:
         if not self._connection.missing or self._instead is None:
             request = {**self._request, **conversation(messages, tools, self._thoughts)}
             answer = self._connection.ask(
-                "/responses", request, lambda: ResponseAnswer(self._remember), optional=self._optional
+                "/responses", request, lambda: ResponseAnswer(self._thoughts.keep), optional=self._optional
             )
             try:
                 async with aclosing(answer) as events:
@@ -115,11 +114,6 @@ class ResponsesModel:
 
     async def close(self) -> None:
         """The connection is shared, and closed by who made it."""
-
-    def _remember(self, call_id: str, thoughts: Items) -> None:
-        while len(self._thoughts) >= _THOUGHTS:
-            del self._thoughts[next(iter(self._thoughts))]
-        self._thoughts[call_id] = thoughts
 
 
 def conversation(

@@ -7,7 +7,7 @@ imported before an agent needs it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -50,7 +50,9 @@ from pipelines.providers.openai_tts import SPEAKERS, SpeechServer, speech_fields
 from pipelines.providers.pico import VOICES, PicoTextToSpeech, voice_for
 from pipelines.providers.script import parse_script
 from pipelines.providers.scripted import ECHO, ScriptedLanguageModel
+from pipelines.providers.thinking import groq_fields
 from pipelines.providers.transcription import MODELS, TranscriptionServer
+from pipelines.providers.unwelcome import OptionalFields
 from pipelines.providers.wire import Place
 
 DEFAULT_LANGUAGE = "en-US"
@@ -106,17 +108,26 @@ class Registry:
             return self._openai_model(model, options.get("temperature"), model_settings(specific))
         if provider in CHAT:
             more = chat_settings(provider, specific)
-            return OpenAIChatModel(self._connection(provider), model, temperature=options.get("temperature"), more=more)
+            quick = groq_fields(model) if provider == "groq" else {}
+            return OpenAIChatModel(
+                self._connection(provider),
+                model,
+                temperature=options.get("temperature"),
+                more={**quick, **more},
+                optional=_but(CHAT_OPTIONAL, more),
+            )
         if provider == "anthropic":
             if self._anthropic is None:
                 key, base_url = self._account("anthropic", anthropic.BASE_URL)
                 self._anthropic = AnthropicConnection(api_key=key, base_url=base_url)
-            return AnthropicModel(self._anthropic, model, temperature=options.get("temperature"))
+            settings = anthropic.model_settings(specific)
+            return AnthropicModel(self._anthropic, model, temperature=options.get("temperature"), settings=settings)
         if provider == "google":
             if self._google is None:
                 key, base_url = self._account("gemini", google.BASE_URL)
                 self._google = GoogleConnection(api_key=key, base_url=base_url)
-            return GoogleModel(self._google, model, temperature=options.get("temperature"))
+            settings = google.model_settings(specific)
+            return GoogleModel(self._google, model, temperature=options.get("temperature"), settings=settings)
         raise ValueError(f"there is no provider {provider!r} of models; there are {', '.join(LANGUAGE_MODELS)}")
 
     def default_recogniser(self) -> str:
@@ -135,13 +146,13 @@ class Registry:
 
     def _openai_model(self, model: str, temperature: float | None, settings: Mapping[str, Any]) -> LanguageModel:
         # What the agent itself asks for is not left out in silence.
-        named = {"reasoning", "reasoning_effort"} if "reasoning" in settings else set[str]()
+        named = ("reasoning", "reasoning_effort") if "reasoning" in settings else ()
         chat = OpenAIChatModel(
             self._connection("openai"),
             model,
             temperature=temperature,
             more=chat_fields(model, settings),
-            optional=CHAT_OPTIONAL - named,
+            optional=_but(CHAT_OPTIONAL, named),
         )
         if settings.get("api", api_for(model)) == "chat":
             return chat
@@ -153,7 +164,7 @@ class Registry:
             model,
             temperature=temperature,
             fields=responses_fields(model, settings),
-            optional=RESPONSES_OPTIONAL - named,
+            optional=_but(RESPONSES_OPTIONAL, named),
             instead=None if "api" in settings else chat,
         )
 
@@ -333,6 +344,10 @@ def _speech_options(vendor: str, language: str, vendor_specific: Mapping[str, An
     if vendor == "cartesia":
         return speech_settings(language, vendor_specific)
     return speech_fields(vendor, vendor_specific) if vendor in SPEAKERS else {}
+
+
+def _but(optional: OptionalFields, named: Collection[str]) -> OptionalFields:
+    return {field: words for field, words in optional.items() if field not in named}
 
 
 def _refuse_model(part: str, vendor: str, model: str | None, why: str = "it has one only") -> None:

@@ -16,7 +16,14 @@ KEY = "sk-ant-simulated-key"
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _TYPES |= {429: "rate_limit_error", 529: "overloaded_error"}
-_FIELDS = {"model", "max_tokens", "messages", "stream", "system", "temperature", "tools"}
+_FIELDS = {"model", "max_tokens", "messages", "stream", "system", "temperature", "tools", "thinking", "output_config"}
+_THINKING = {
+    r"claude-(opus-5-5|fable|mythos)": ("adaptive",),
+    r"claude-sonnet-5-5": ("adaptive", "between_tools"),
+    r"claude-(haiku|opus|sonnet)-5": ("adaptive", "disabled"),
+    r"claude-(haiku|opus|sonnet)-4": ("adaptive", "enabled", "disabled"),
+}
+"""What models of late 2026 take, by the vendor's pages about them; the first that fits."""
 
 
 def text(*words: str, index: int = 0) -> list[dict[str, Any]]:
@@ -50,19 +57,51 @@ def message(*blocks: Sequence[dict[str, Any]], stop: str = "end_turn") -> list[d
     ]
 
 
+def thinking(index: int, words: str, signature: str) -> list[dict[str, Any]]:
+    """A block of thought."""
+    deltas = [{"type": "thinking_delta", "thinking": words}, {"type": "signature_delta", "signature": signature}]
+    return _block(index, {"type": "thinking", "thinking": "", "signature": ""}, deltas)
+
+
 class MessagesServer(SseServer):
+    """It remembers what it thought, and after which messages: it wants it back unchanged, and after the same."""
+
+    def __init__(self, replies: list[Reply]) -> None:
+        super().__init__(replies)
+        self._thought: dict[str, tuple[str, list[Any]]] = {}
+
+    def reply_to(self, body: dict[str, Any]) -> Reply:
+        reply = super().reply_to(body)
+        deltas = [event["delta"] for event in reply.events if event["type"] == "content_block_delta"]
+        words = next((delta["thinking"] for delta in deltas if "thinking" in delta), "")
+        signatures = (delta["signature"] for delta in deltas if "signature" in delta)
+        self._thought |= dict.fromkeys(signatures, (words, body["messages"]))
+        return reply
+
     def knows(self, request: web.Request) -> bool:
         key = request.headers.get("x-api-key") or request.headers.get("Authorization", "").removeprefix("Bearer ")
         return key == KEY
 
     def check(self, request: web.Request, body: dict[str, Any]) -> list[str]:
         found = [] if request.headers.get("anthropic-version") else ["no anthropic-version"]
+        for at, said in enumerate(body.get("messages") or []):
+            for block in said["content"]:
+                if block["type"] == "thinking":
+                    known = (block.get("thinking"), body["messages"][:at])
+                    if known != self._thought.get(block.get("signature")):
+                        found.append(f"not what was thought there: {block}")
         return found + mistakes(body)
 
-    def refuses(self, body: dict[str, Any]) -> Reply | None:
-        """Models from 4.7 on have no sampling parameters."""
-        if "temperature" in body and re.match(r"claude-\w+-(4-[7-9]|[5-9])", body["model"]):
+    def refuses(self, request: web.Request, body: dict[str, Any]) -> Reply | None:
+        """Models from 4.7 on have no sampling parameters; not all can be kept from thinking, and few take an effort."""
+        model, thinking = body["model"], body.get("thinking", {}).get("type")
+        if "temperature" in body and re.match(r"claude-\w+-(4-[7-9]|[5-9])", model):
             return Reply(status=400, message="`temperature` is deprecated for this model.")
+        taken = next((types for name, types in _THINKING.items() if re.match(name, model)), ("adaptive",))
+        if thinking is not None and thinking not in taken:
+            return Reply(status=400, message=f'"thinking.type.{thinking}" is not supported for this model.')
+        if "output_config" in body and re.match(r"claude-\w+-4-5", model):
+            return Reply(status=400, message="This model does not support the effort parameter.")
         return None
 
     def refusal(self, status: int, reply: Reply) -> web.Response:
@@ -160,6 +199,8 @@ def _is_block(block: dict[str, Any], role: str) -> bool:
             return role == "assistant" and not rest and re.fullmatch(r"[a-zA-Z0-9_-]+", call_id) is not None
         case {"type": "tool_result", "tool_use_id": str(), "content": str(), **rest}:
             return role == "user" and not rest
+        case {"type": "thinking", "thinking": str(), "signature": str(), **rest}:
+            return role == "assistant" and not rest
         case _:
             return False
 

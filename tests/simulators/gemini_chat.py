@@ -59,6 +59,20 @@ class GeminiServer(SseServer):
             found.append(f"not a model: {request.path}")
         return found + mistakes(body, self._signed())
 
+    def refuses(self, request: web.Request, body: dict[str, Any]) -> Reply | None:
+        """What a model does not let anybody say of its thoughts."""
+        match request.path.partition("/models/")[2], body.get("generationConfig", {}).get("thinkingConfig"):
+            case _, None:
+                return None
+            case model, {"thinkingLevel": "LOW" | "HIGH" | "low" | "high"} if model.startswith("gemini-3"):
+                return None
+            case model, {"thinkingBudget": int(budget)} if model.startswith("gemini-2.5"):
+                if "pro" not in model or budget >= 128:
+                    return None
+                return Reply(status=400, message="Budget 0 is invalid. This model only works in thinking mode.")
+            case model, _:
+                return Reply(status=400, message=f"Thinking is not enabled for models/{model}")
+
     def refusal(self, status: int, reply: Reply) -> web.Response:
         error: dict[str, Any] = {"code": status, "message": reply.message, "status": _STATUSES.get(status, "UNKNOWN")}
         if reply.details:

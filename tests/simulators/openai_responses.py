@@ -104,7 +104,7 @@ class ResponsesServer(SseServer):
         items = [event["item"] for event in events if event["type"] == "response.output_item.done"]
         return mistakes(body, {item["id"]: item for item in items if item["type"] == "reasoning"})
 
-    def refuses(self, body: dict[str, Any]) -> Reply | None:
+    def refuses(self, request: web.Request, body: dict[str, Any]) -> Reply | None:
         model, effort = body["model"], body.get("reasoning", {}).get("effort")
         efforts = next((efforts for name, efforts in _EFFORTS.items() if re.match(name, model)), ())
         if effort is not None and effort not in efforts:

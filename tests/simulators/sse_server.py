@@ -70,7 +70,7 @@ class SseServer:
         self.peers.append(request.transport.get_extra_info("peername"))
         self.arrived.set()
         self.mistakes += self.check(request, body)
-        if (refused := self.refuses(body)) is not None:
+        if (refused := self.refuses(request, body)) is not None:
             return self.refusal(refused.status, refused)
         reply = self.reply_to(body)
         self.given.append(reply)
@@ -93,7 +93,7 @@ class SseServer:
     def reply_to(self, body: dict[str, Any]) -> Reply:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
-    def refuses(self, body: dict[str, Any]) -> Reply | None:
+    def refuses(self, request: web.Request, body: dict[str, Any]) -> Reply | None:
         """What the vendor refuses by its rules, whatever the reply would be, and how it says so."""
         return None
 

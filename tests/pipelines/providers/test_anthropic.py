@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pipelines.parts import Message, ModelEvent, ProviderError, TextDelta, ToolCall, ToolSpec, Usage
-from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel
+from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel, model_settings
 from pipelines.providers.conversation import BEGINNING, SILENCE
-from tests.simulators.anthropic_messages import KEY, MessagesServer, message, serve_messages, text, tool
+from tests.simulators.anthropic_messages import KEY, MessagesServer, message, serve_messages, text, thinking, tool
 from tests.simulators.sse_server import Reply
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
@@ -353,6 +353,79 @@ async def test_a_model_that_refuses_a_temperature_is_asked_without_it_from_then_
     older = AnthropicModel(connection, "claude-sonnet-4-5", temperature=0.5)
     assert TextDelta("Hello") in [event async for event in older.generate(ASKED)]
     assert server.requests[-1]["temperature"] == 0.5
+
+
+THINKS = ("claude-opus-5-5", "claude-fable-5-2")
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("claude-haiku-5-5", {"thinking": {"type": "disabled"}}),
+        ("claude-opus-5", {"thinking": {"type": "disabled"}}),
+        ("claude-sonnet-5-20260701", {"thinking": {"type": "disabled"}}),
+        ("claude-sonnet-5-5", {"thinking": {"type": "between_tools"}}),
+        *((name, {"output_config": {"effort": "low"}}) for name in THINKS),
+        ("claude-haiku-4-5-20251001", {}),
+        ("claude-opus-4-8", {}),
+        ("claude-3-5-haiku-20241022", {}),
+        ("my-gateway/claude", {}),
+    ],
+)
+async def test_models_think_as_little_as_they_can(
+    server: MessagesServer, connection: AnthropicConnection, model: str, fields: dict[str, Any]
+) -> None:
+    answered = [event async for event in AnthropicModel(connection, model).generate(ASKED)]
+    assert answered[0] == TextDelta("Hello")
+    [request] = server.requests
+    assert {name: request[name] for name in ("thinking", "output_config") if name in request} == fields
+
+
+async def test_a_model_that_cannot_but_think_is_let_think(
+    server: MessagesServer, connection: AnthropicConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.providers.anthropic.claude_fields", lambda _: {"thinking": {"type": "disabled"}})
+    for _ in range(2):
+        assert TextDelta("Hello") in [
+            event async for event in AnthropicModel(connection, "claude-opus-5-5").generate(ASKED)
+        ]
+    assert ["thinking" in request for request in server.requests] == [True, False, False]
+
+
+async def test_what_the_agent_asks_for_is_not_left_out_in_silence(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    settings = model_settings({"anthropic": {"thinking": {"type": "disabled"}}})
+    with pytest.raises(ProviderError, match="not supported for this model"):
+        [event async for event in AnthropicModel(connection, "claude-opus-5-5", settings=settings).generate(ASKED)]
+    wrongs: tuple[dict[str, Any], ...] = ({"anthropic": {"thinkin": {}}}, {"anthropic": 5})
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match=r"vendorSpecific\.anthropic (has no thinkin|is no)"):
+            model_settings(wrong)
+
+
+async def test_what_was_thought_before_a_call_is_given_back_within_the_turn(
+    server: MessagesServer, connection: AnthropicConnection
+) -> None:
+    """Later it would not be what it was: what came before may have changed, by what was heard of it."""
+    first = message(thinking(0, "Hm.", "sig-1"), text("One moment.", index=1), tool(2, "toolu_a", "book"))
+    second = message(thinking(0, "And?", "sig-2"), tool(1, "toolu_b", "bye"), stop="tool_use")
+    server.replies = [Reply(first), Reply(second), Reply(message(text("Done.")))]
+    model = AnthropicModel(connection, "claude-opus-5-5")
+    messages = list(ASKED)
+    for name, said in (("book", "One moment."), ("bye", "")):
+        events = [event async for event in model.generate(messages, [TOOL, BYE])]
+        call = next(event for event in events if isinstance(event, ToolCall))
+        messages += [
+            Message("assistant", said, tool_calls=(call,)),
+            Message("tool", "ok", tool_call_id=call.id, name=name),
+        ]
+    assert TextDelta("Done.") in [event async for event in model.generate(messages, [TOOL, BYE])]
+    kinds = [[block["type"] for block in said["content"]] for said in server.requests[2]["messages"]]
+    assert kinds[1::2] == [["thinking", "text", "tool_use"], ["thinking", "tool_use"]]
+    messages += [Message("assistant", "Done."), Message("user", "Thanks.")]
+    await anext(aiter(model.generate(messages, [TOOL, BYE])))
+    assert "thinking" not in str(server.requests[3]["messages"])
 
 
 async def test_the_vendors_own_sdk_understands_the_simulator(sdk: Any, server: MessagesServer) -> None:

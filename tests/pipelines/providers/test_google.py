@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.parts import Message, ModelEvent, ProviderError, TextDelta, ToolCall, ToolSpec, Usage
 from pipelines.providers.conversation import BEGINNING, SILENCE
-from pipelines.providers.google import GoogleConnection, GoogleModel
+from pipelines.providers.google import GoogleConnection, GoogleModel, model_settings
 from tests.simulators import gemini_chat
 from tests.simulators.gemini_chat import KEY, GeminiServer, call, serve_gemini_chat, text
 from tests.simulators.sse_server import Reply
@@ -285,6 +285,49 @@ async def test_closing_the_generator_stops_the_request(server: GeminiServer, con
         assert await anext(events) == TextDelta("One")
     async with asyncio.timeout(2):
         await server.left.wait()
+
+
+@pytest.mark.parametrize(
+    ("model", "config"),
+    [
+        ("gemini-3.5-flash-lite", {"thinkingLevel": "LOW"}),
+        ("gemini-3-pro", {"thinkingLevel": "LOW"}),
+        ("models/gemini-3.8-flash", {"thinkingLevel": "LOW"}),
+        ("gemini-2.5-flash", {"thinkingBudget": 0}),
+        ("gemini-2.5-pro", {"thinkingBudget": 128}),
+        ("gemini-2.0-flash", None),
+        ("tunedModels/mine", None),
+    ],
+)
+async def test_models_think_as_little_as_they_can(
+    server: GeminiServer, connection: GoogleConnection, model: str, config: dict[str, Any] | None
+) -> None:
+    await collect(GoogleModel(connection, model))
+    [request] = server.requests
+    assert request.get("generationConfig", {}).get("thinkingConfig") == config
+
+
+async def test_a_model_that_lets_nobody_say_how_it_thinks_is_not_told_again(
+    server: GeminiServer, connection: GoogleConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.providers.google.gemini_config", lambda _: {"thinkingLevel": "LOW"})
+    for _ in range(2):
+        await collect(GoogleModel(connection, "gemini-2.0-flash", temperature=0.5))
+    configs = [request["generationConfig"] for request in server.requests]
+    assert configs == [{"temperature": 1.0, "thinkingConfig": {"thinkingLevel": "LOW"}}, *[{"temperature": 1.0}] * 2]
+
+
+async def test_what_the_agent_asks_for_is_not_left_out_in_silence(
+    server: GeminiServer, connection: GoogleConnection
+) -> None:
+    settings = model_settings({"google": {"thinkingConfig": {"thinkingBudget": 0}, "topP": 0.9}})
+    with pytest.raises(ProviderError, match="only works in thinking mode"):
+        await collect(GoogleModel(connection, "gemini-2.5-pro", settings=settings))
+    assert server.requests[0]["generationConfig"]["topP"] == 0.9
+    wrongs: tuple[dict[str, Any], ...] = ({"google": {"thinking": {}}}, {"google": 5})
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match=r"vendorSpecific\.google (has no thinking|is no)"):
+            model_settings(wrong)
 
 
 def test_a_temperature_is_checked_where_the_agent_is_made() -> None:

@@ -200,6 +200,17 @@ async def test_further_fields_of_compatible_servers_go_through(server: ChatServe
             providers.language_model("groq/qwen3", {"vendorSpecific": wrong})
 
 
+@pytest.mark.parametrize(
+    ("model", "effort"), [("openai/gpt-oss-20b", "low"), ("qwen/qwen3-32b", "none"), ("llama-3.3-70b", None)]
+)
+async def test_models_on_groq_reason_as_little_as_they_can(server: ChatServer, model: str, effort: str | None) -> None:
+    providers = Registry({"GROQ_API_KEY": KEY, "GROQ_BASE_URL": server.base_url})
+    made = providers.language_model(f"groq/{model}", {})
+    assert TextDelta("Hello") in [event async for event in made.generate(ASKED)]
+    assert server.requests[0].get("reasoning_effort") == effort
+    await providers.close_all()
+
+
 async def test_a_field_that_cannot_be_left_out_is_an_error(server: ChatServer, connection: OpenAIConnection) -> None:
     server.refused = frozenset({"tools"})
     error = await fault(OpenAIChatModel(connection, "llama3"))
