@@ -61,6 +61,7 @@ from pipelines.turn_events import (
     TurnUnlikely,
 )
 from pipelines.turns import TurnSettings
+from pipelines.waiting import WaitingCaller
 
 MAX_FAILURES = 3
 """Answers in a row that failed: after these the call ends, rather than apologise for ever."""
@@ -69,15 +70,6 @@ MAX_FAILURES = 3
 RECOGNISER_SECONDS = 10.0
 MODEL_READY_SECONDS = VOICE_READY_SECONDS = 4.0
 """The longest that each may take to get ready, before the next one is tried."""
-
-HURRY_SECONDS = 1.0
-"""The caller has heard nothing for so long, and an answer is due: a voice that makes no sound is not waited for."""
-
-PATIENCE_SECONDS = 2.2
-"""And is asked for a moment after so long, again and again."""
-
-ESCALATE_AFTER = 2
-"""Fillers, before those of the escalation."""
 
 MAX_DEAF = 3
 """Turns in a row of which the recogniser heard nothing: after these the call ends."""
@@ -147,8 +139,7 @@ class Cascade:
         self._started_at = 0.0
         self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
-        self._silent_since = 0.0  # the caller has heard nothing since then
-        self._consoled = 0  # times that the caller was asked for a moment, in this silence
+        self._waiting = WaitingCaller(options.fillers, self._language)
         self._deaf = 0
         self._ending = False
         self._end_by: float | None = None
@@ -246,7 +237,7 @@ class Cascade:
         greeting, so_far = options.opening, self._so_far
         if so_far is not None and so_far.owed:
             self._begin(Generation(self._next(), begun=so_far.begun))
-            self._silent_since = so_far.silent_since
+            self._waiting.begin(so_far.silent_since)
         elif greeting is not None and (so_far is None or not so_far.heard(greeting.text)):
             self._begin(Generation(self._next(), greeting.text, protected=not greeting.interruptible))
         elif so_far is not None:
@@ -259,7 +250,7 @@ class Cascade:
             self.history.user(self._waiting_turn.text)
         entries = self.history.entries
         owed = self._owed or bool(entries and entries[-1].role == "user")
-        return Conversation(entries, owed, self._silent_since)
+        return Conversation(entries, owed, self._waiting.since)
 
     async def close(self) -> None:
         """The leg is gone. What was heard until now enters the record; nothing goes on."""
@@ -337,22 +328,14 @@ class Cascade:
             return
         due = next((g for g in self._live.values() if g.guess is None and g.task and not g.task.done()), None)
         if due is None or due.delivery is None or playout.speaking(now) or ears.caller_speaking or playout.paused:
-            self._silent_since = now if due is not None else self._silent_since
+            if due is not None:
+                self._waiting.heard(now)
             return
-        silent = now - self._silent_since
-        if silent >= HURRY_SECONDS:
+        if self._waiting.impatient(now):
             due.delivery.hurry()
-        fillers = self._agent.options.fillers
-        if silent < (fillers.delay if due.acting else PATIENCE_SECONDS):
-            return
-        words = phrases(self._language)
-        text = words.one_moment if self._consoled == 0 else words.still_here
-        if due.acting:
-            own = fillers.phrases if self._consoled < ESCALATE_AFTER else fillers.escalation or fillers.phrases
-            text = own[self._consoled % len(own)] if own else text
-        if due.delivery.console(text):
-            self._consoled += 1
-            self._silent_since = now  # until the voice has made it
+        text = self._waiting.words(now, acting=due.acting)
+        if text is not None and due.delivery.console(text):
+            self._waiting.consoled(now)
             if not due.acting:
                 self._host.on_event(WatchdogFired("audio"))
 
@@ -443,7 +426,7 @@ class Cascade:
         self._host.on_event(Guessed(right=True))
         self.history.user(turn.text)
         guess.guess, guess.turn = None, turn
-        self._silent_since = turn.speech_ended
+        self._waiting.begin(turn.speech_ended)
         self._floor(protected=turn.cut)
         for text in guess.withheld:
             self._host.on_saying(text)
@@ -473,7 +456,7 @@ class Cascade:
             self._waiting_turn = turn if waiting is None else replace(turn, text=f"{waiting.text} {turn.text}")
             return
         self._waiting_turn = None
-        self._silent_since = turn.speech_ended
+        self._waiting.begin(turn.speech_ended)
         self.history.user(turn.text)
         self._begin(Generation(self._next(), turn=turn, protected=turn.cut))
 
@@ -499,9 +482,8 @@ class Cascade:
         if self._stage is None:
             return
         self._live[generation.number] = generation
-        self._consoled = 0
         if generation.turn is None:
-            self._silent_since = self._clock()
+            self._waiting.begin(self._clock())
         self._idle.stop()
         self._stage.playout.begin(generation.number)
         self._host.wake()
