@@ -18,7 +18,7 @@ def test_patience_ends_after_so_much_silence_and_again_after_as_much() -> None:
     said = []
     now = 10.0
     for _ in range(3):
-        now += PATIENCE_SECONDS
+        now += PATIENCE_SECONDS + 0.01
         said.append(caller.words(now, acting=False))
         caller.consoled(now)
         assert caller.words(now + 1, acting=False) is None
@@ -31,9 +31,9 @@ def test_whoever_is_heard_ends_the_silence_but_not_the_waiting() -> None:
     caller.consoled(3.0)
     caller.heard(4.0)
     assert caller.words(4.0 + PATIENCE_SECONDS - 0.01, acting=False) is None
-    assert caller.words(4.0 + PATIENCE_SECONDS, acting=False) == EN.still_here
+    assert caller.words(4.01 + PATIENCE_SECONDS, acting=False) == EN.still_here
     caller.begin(20.0)
-    assert caller.words(20.0 + PATIENCE_SECONDS, acting=False) == EN.one_moment
+    assert caller.words(20.01 + PATIENCE_SECONDS, acting=False) == EN.one_moment
 
 
 def test_fillers_are_said_in_turn_and_escalate() -> None:
@@ -44,4 +44,4 @@ def test_fillers_are_said_in_turn_and_escalate() -> None:
         said.append(caller.words(now, acting=True))
         caller.consoled(now)
     assert said == ["a", "b", "c", "d", "c", "d"]
-    assert caller.words(6 + PATIENCE_SECONDS, acting=False) == EN.still_here, "where no tool runs they are not said"
+    assert caller.words(6.01 + PATIENCE_SECONDS, acting=False) == EN.still_here, "where no tool runs they are not said"
