@@ -92,9 +92,9 @@ class Floor:
         if self._playout is None or self._detector is None:
             self._detector = self._around.factory.detector(leg.format)
             self._playout = Playout(leg, leg.format, echo=self._detector.echo)
+            self._around.ticker.add(self._call)
         speaker.start(self._playout, self._detector)
         self.speaker = speaker
-        self._around.ticker.add(self._call)
         self._call.wake()
 
     def listen(self) -> None:

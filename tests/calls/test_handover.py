@@ -10,7 +10,7 @@ import pytest
 
 from gateway import metrics
 from gateway.session import FAULT
-from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
+from jambonz.simulator.caller import AwaitAgentSilence, Dtmf, HangUp, Speak, Step, Wait
 from jambonz.simulator.outcomes import DialOutcome
 from jambonz.simulator.report import CallReport, VerbStarted
 from pipelines.cascade import Cascade
@@ -425,5 +425,49 @@ def test_a_caller_who_hangs_up_at_any_moment_of_it(tenths: int) -> None:
             assert heard in (said, said[: len(heard)], [*said, *heard[len(said) :]])
             assert abs(len(heard) - len(said)) <= 1
         assert len(asyncio.all_tasks()) == 1
+
+    run_virtual(main())
+
+
+# What is said while nobody has the call
+
+
+@pytest.mark.parametrize("pause", [0.9, 1.5])
+def test_what_the_caller_adds_while_another_agent_is_looked_for_is_heard(pause: float) -> None:
+    async def main() -> None:
+        def answer(messages: Sequence[Message]) -> Sequence[Any]:
+            return ["You said " + " ".join(message.content for message in messages if message.role == "user")]
+
+        others = {"other": (OTHER, parts(ReplyModel(answer)))}
+        async with HandoverOffice(agent(agent="other"), dying(way="auth"), others=others) as office:
+            found = office.store.agents["organisation", "other"]
+            office.store.find_agent = lambda *who: asyncio.sleep(1.5, found)  # type: ignore[method-assign]
+            more: list[Step] = [Wait(pause), Speak(speak("and quickly")), Wait(8), HangUp()]
+            report = await office.call(AwaitAgentSilence(), *asks(*more))
+            assert office.said("user") == [QUESTION, "and quickly"]
+            assert office.said("agent")[-1] == f"You said {QUESTION} and quickly"
+            assert plain_words(" ".join(office.said("agent"))) == heard_words(report.heard)
+
+    run_virtual(main())
+
+
+def test_keys_pressed_while_nobody_listens_are_the_next_ones() -> None:
+    async def main() -> None:
+        others = {"other": (OTHER, parts(ReplyModel(always(ANSWER))))}
+        async with HandoverOffice(agent(agent="other"), Unready(always("x"), stalls=True), others=others) as office:
+            report = await office.call(Wait(2.0), Dtmf("12#"), Wait(12), HangUp())
+            assert office.said("user") == ["12"]
+            assert heard_words(report.heard)[-16:] == plain_words(ANSWER)
+
+    run_virtual(main())
+
+
+def test_a_call_for_which_there_is_no_place_has_no_fallback() -> None:
+    async def main() -> None:
+        async with HandoverOffice(agent(number=NUMBER), dying(), agent_limit=0) as office:
+            report = await office.call(Wait(5))
+            assert (report.ended_by, report.sip_status) == ("refused", 486)
+            assert report.dials == []
+            assert not office.store.started
 
     run_virtual(main())
