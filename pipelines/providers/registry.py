@@ -7,19 +7,18 @@ imported before an agent needs it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 from pipelines.parts import LanguageModel, SpeechToText, TextToSpeech
-from pipelines.providers import anthropic, google
-from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel
+from pipelines.providers.accounts import account, compatible_account
 from pipelines.providers.cartesia_tts import MODEL as CARTESIA_MODEL
 from pipelines.providers.cartesia_tts import CartesiaTextToSpeech, cartesia_lines, speech_settings
 from pipelines.providers.cartesia_tts import voice_for as cartesia_voice_for
 from pipelines.providers.cartesia_wire import HOME as CARTESIA_HOME
 from pipelines.providers.cartesia_wire import cartesia_at
-from pipelines.providers.compatible import HOMES, compatible_base_url, speech_account
+from pipelines.providers.compatible import speech_account
 from pipelines.providers.deepgram_stt import DeepgramSpeechToText
 from pipelines.providers.deepgram_tts import DeepgramTextToSpeech
 from pipelines.providers.deepgram_tts import voice_for as deepgram_voice_for
@@ -35,32 +34,19 @@ from pipelines.providers.elevenlabs_tts import speech_settings as elevenlabs_spe
 from pipelines.providers.elevenlabs_wire import HOME as ELEVENLABS_HOME
 from pipelines.providers.elevenlabs_wire import elevenlabs_at
 from pipelines.providers.espeak import EspeakTextToSpeech
-from pipelines.providers.google import GoogleConnection, GoogleModel
 from pipelines.providers.http_account import HttpAccount
+from pipelines.providers.language_models import LanguageModels
 from pipelines.providers.lines import Lines
 from pipelines.providers.moonshine import MoonshineSpeechToText
-from pipelines.providers.openai import OPTIONAL as CHAT_OPTIONAL
-from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection, chat_settings
-from pipelines.providers.openai_models import api_for, chat_fields, model_settings, responses_fields
-from pipelines.providers.openai_responses import OPTIONAL as RESPONSES_OPTIONAL
-from pipelines.providers.openai_responses import ResponsesConnection, ResponsesModel
 from pipelines.providers.openai_stt import MODEL as OPENAI_HEARS
 from pipelines.providers.openai_stt import OpenAISpeechToText, transcription_options
 from pipelines.providers.openai_tts import SPEAKERS, SpeechServer, speech_fields
 from pipelines.providers.pico import VOICES, PicoTextToSpeech, voice_for
-from pipelines.providers.script import parse_script
-from pipelines.providers.scripted import ECHO, ScriptedLanguageModel
-from pipelines.providers.thinking import groq_fields
 from pipelines.providers.transcription import MODELS, TranscriptionServer
-from pipelines.providers.unwelcome import OptionalFields
 from pipelines.providers.wire import Place
 
 DEFAULT_LANGUAGE = "en-US"
 
-CHAT = ("openai", "groq", "ollama")
-"""The vendors of chat completions."""
-
-LANGUAGE_MODELS = (*CHAT, "anthropic", "google", "scripted")
 SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", "openai", "elevenlabs", *MODELS)
 OFFLINE_VOICES = ("pico", "espeak")
 TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", "elevenlabs", "cartesia", *SPEAKERS)
@@ -80,10 +66,7 @@ class Registry:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self._connections: dict[str, OpenAIConnection] = {}
-        self._responses: ResponsesConnection | None = None
-        self._anthropic: AnthropicConnection | None = None
-        self._google: GoogleConnection | None = None
+        self._models = LanguageModels(env)
         self._speech: dict[str, HttpAccount] = {}
         self._cartesia: Lines | None = None
         # By vendor, model, eagerness, and what else they are told.
@@ -93,42 +76,7 @@ class Registry:
 
     def language_model(self, model_name: str, options: Mapping[str, Any]) -> LanguageModel:
         """The model that ``[handler:]provider/model`` names."""
-        before, slash, model = model_name.partition("/")
-        provider = before.rpartition(":")[2]
-        if not slash or not model:
-            raise ValueError(f"modelName is {model_name!r}; write provider/model, such as openai/gpt-4o")
-        if provider == "scripted":
-            if model == "echo":
-                return ScriptedLanguageModel(ECHO)
-            if "script" not in options:
-                raise ValueError(f"{model_name} needs its script in options.script; scripted/echo needs none")
-            return ScriptedLanguageModel(parse_script(options["script"]))
-        specific = options.get("vendorSpecific", {})
-        if provider == "openai":
-            return self._openai_model(model, options.get("temperature"), model_settings(specific))
-        if provider in CHAT:
-            more = chat_settings(provider, specific)
-            quick = groq_fields(model) if provider == "groq" else {}
-            return OpenAIChatModel(
-                self._connection(provider),
-                model,
-                temperature=options.get("temperature"),
-                more={**quick, **more},
-                optional=_but(CHAT_OPTIONAL, more),
-            )
-        if provider == "anthropic":
-            if self._anthropic is None:
-                key, base_url = self._account("anthropic", anthropic.BASE_URL)
-                self._anthropic = AnthropicConnection(api_key=key, base_url=base_url)
-            settings = anthropic.model_settings(specific)
-            return AnthropicModel(self._anthropic, model, temperature=options.get("temperature"), settings=settings)
-        if provider == "google":
-            if self._google is None:
-                key, base_url = self._account("gemini", google.BASE_URL)
-                self._google = GoogleConnection(api_key=key, base_url=base_url)
-            settings = google.model_settings(specific)
-            return GoogleModel(self._google, model, temperature=options.get("temperature"), settings=settings)
-        raise ValueError(f"there is no provider {provider!r} of models; there are {', '.join(LANGUAGE_MODELS)}")
+        return self._models.model(model_name, options)
 
     def default_recogniser(self) -> str:
         """Whose recogniser an agent has that names none."""
@@ -143,30 +91,6 @@ class Registry:
                 if vendor in TEXT_TO_SPEECH and (voice or _has_voice(vendor, language)):
                     return vendor
         return "pico" if find_spec("ttspico") and (voice in VOICES or voice_for(language)) else "espeak"
-
-    def _openai_model(self, model: str, temperature: float | None, settings: Mapping[str, Any]) -> LanguageModel:
-        # What the agent itself asks for is not left out in silence.
-        named = ("reasoning", "reasoning_effort") if "reasoning" in settings else ()
-        chat = OpenAIChatModel(
-            self._connection("openai"),
-            model,
-            temperature=temperature,
-            more=chat_fields(model, settings),
-            optional=_but(CHAT_OPTIONAL, named),
-        )
-        if settings.get("api", api_for(model)) == "chat":
-            return chat
-        if self._responses is None:
-            key, base_url = self._compatible("openai")
-            self._responses = ResponsesConnection(api_key=key, base_url=base_url)
-        return ResponsesModel(
-            self._responses,
-            model,
-            temperature=temperature,
-            fields=responses_fields(model, settings),
-            optional=_but(RESPONSES_OPTIONAL, named),
-            instead=None if "api" in settings else chat,
-        )
 
     def speech_to_text(
         self,
@@ -194,7 +118,9 @@ class Registry:
             case "deepgram" | "deepgram-flux":
                 return DeepgramSpeechToText(self._deepgram(), flux=vendor == "deepgram-flux", model=model, eager=eager)
             case "openai":
-                return OpenAISpeechToText(Place(*self._compatible(vendor)), model or OPENAI_HEARS, options=more)
+                return OpenAISpeechToText(
+                    Place(*compatible_account(self._env, vendor)), model or OPENAI_HEARS, options=more
+                )
             case "elevenlabs":
                 return ElevenLabsSpeechToText(self._elevenlabs(), model or SCRIBE)
             case _ if vendor in MODELS:
@@ -253,56 +179,33 @@ class Registry:
 
     async def close_all(self) -> None:
         """Close what was opened; the registry can be used again afterwards."""
-        parts: list[_Closeable] = [*self._recognisers.values(), *self._voices.values(), *self._connections.values()]
+        parts: list[_Closeable] = [self._models, *self._recognisers.values(), *self._voices.values()]
         parts += self._speech.values()
-        vendors = (self._responses, self._anthropic, self._google, self._cartesia)
-        parts += [connection for connection in vendors if connection is not None]
-        self._responses = self._anthropic = self._google = self._cartesia = None
+        if self._cartesia is not None:
+            parts.append(self._cartesia)
+            self._cartesia = None
         self._recognisers.clear()
         self._voices.clear()
-        self._connections.clear()
         self._speech.clear()
         for part in parts:
             await part.close()
 
     def _cartesia_lines(self) -> Lines:
         if self._cartesia is None:
-            self._cartesia = cartesia_lines(cartesia_at(*self._account("cartesia", CARTESIA_HOME)))
+            self._cartesia = cartesia_lines(cartesia_at(*account(self._env, "cartesia", CARTESIA_HOME)))
         return self._cartesia
 
     def _deepgram(self) -> Place:
-        key, base_url = self._env.get("DEEPGRAM_API_KEY", ""), self._env.get("DEEPGRAM_BASE_URL")
-        if not key and not base_url:
-            raise ValueError("deepgram needs DEEPGRAM_API_KEY in the environment")
-        return deepgram_at(key, base_url or DEEPGRAM_HOME)
+        return deepgram_at(*account(self._env, "deepgram", DEEPGRAM_HOME))
 
     def _elevenlabs(self) -> Place:
-        return elevenlabs_at(*self._account("elevenlabs", ELEVENLABS_HOME))
-
-    def _connection(self, provider: str) -> OpenAIConnection:
-        if provider not in self._connections:
-            key, base_url = self._compatible(provider)
-            self._connections[provider] = OpenAIConnection(provider, api_key=key, base_url=base_url)
-        return self._connections[provider]
+        return elevenlabs_at(*account(self._env, "elevenlabs", ELEVENLABS_HOME))
 
     def _speech_account(self, vendor: str) -> HttpAccount:
         if vendor not in self._speech:
-            key, base_url = self._compatible(vendor)
+            key, base_url = compatible_account(self._env, vendor)
             self._speech[vendor] = speech_account(vendor, api_key=key, base_url=base_url)
         return self._speech[vendor]
-
-    def _compatible(self, vendor: str) -> tuple[str, str]:
-        home = HOMES[vendor]
-        key, base_url = self._account(vendor, home.url, wants_key=home.wants_key)
-        return key, compatible_base_url(vendor, base_url) or home.url
-
-    def _account(self, vendor: str, home: str, *, wants_key: bool = True) -> tuple[str, str]:
-        """The key and the base URL. A base URL alone is enough, for servers without keys."""
-        base_url = self._env.get(f"{vendor.upper()}_BASE_URL") or None
-        key = self._env.get(f"{vendor.upper()}_API_KEY", "")
-        if wants_key and not key and not base_url:
-            raise ValueError(f"{vendor} needs {vendor.upper()}_API_KEY in the environment")
-        return key, base_url or home
 
 
 def _has_voice(vendor: str, language: str) -> bool:
@@ -344,10 +247,6 @@ def _speech_options(vendor: str, language: str, vendor_specific: Mapping[str, An
     if vendor == "cartesia":
         return speech_settings(language, vendor_specific)
     return speech_fields(vendor, vendor_specific) if vendor in SPEAKERS else {}
-
-
-def _but(optional: OptionalFields, named: Collection[str]) -> OptionalFields:
-    return {field: words for field, words in optional.items() if field not in named}
 
 
 def _refuse_model(part: str, vendor: str, model: str | None, why: str = "it has one only") -> None:

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from pipelines.providers.compatible import HOMES
-from pipelines.providers.registry import LANGUAGE_MODELS, OFFLINE_VOICES, SPEECH_TO_TEXT, TEXT_TO_SPEECH
+from pipelines.providers.language_models import LANGUAGE_MODELS
+from pipelines.providers.registry import OFFLINE_VOICES, SPEECH_TO_TEXT, TEXT_TO_SPEECH
 from tests.live.office import QUESTION_WORDS, SAID, WRITTEN
 
 Does = Literal["hears", "thinks", "speaks", "talks"]

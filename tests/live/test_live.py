@@ -14,7 +14,8 @@ from typing import Any, cast
 import pytest
 
 from jambonz.simulator.report import CallReport
-from pipelines.providers.registry import LANGUAGE_MODELS, SPEECH_TO_TEXT, TEXT_TO_SPEECH
+from pipelines.providers.language_models import LANGUAGE_MODELS
+from pipelines.providers.registry import SPEECH_TO_TEXT, TEXT_TO_SPEECH
 from tests.bench.parts import offline_voice
 from tests.gateway.cli.conftest import nothing_from_outside  # noqa: F401  (holds for these tests, too)
 from tests.live import __main__ as command
