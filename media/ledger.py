@@ -119,7 +119,8 @@ class Segment:
             return ""  # a phrase of which no sound was ever made was not heard, however complete it is
         if self.complete:
             return self.spoken.text
-        return self.spoken.heard(bytes(self.audio), self.heard * FRAME_SECONDS)
+        whole = self.closed and not self.broken
+        return self.spoken.heard(bytes(self.audio), self.heard * FRAME_SECONDS, whole=whole)
 
 
 class GenerationRecord:

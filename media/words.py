@@ -55,8 +55,9 @@ class Spoken:
         self.forms: Sequence[str] = ()
         self._format = format
 
-    def heard(self, audio: bytes, seconds: float) -> str:
-        """The words heard after ``seconds`` of the phrase; ``audio`` is its sound (PCM) as far as it was made."""
+    def heard(self, audio: bytes, seconds: float, *, whole: bool = True) -> str:
+        """The words heard after ``seconds`` of the phrase; ``audio`` is its sound (PCM), or, if that is not ``whole``,
+        as much of it as was made: then the text tells how long it would have been."""
         words = self.text.split()
         if not words or seconds <= 0:
             return ""
@@ -66,7 +67,7 @@ class Spoken:
         voiced_before, voiced = self._voiced_seconds(audio, seconds)
         forms = self.forms or words
         length = sum(map(len, forms)) + len(forms) - 1
-        total = max(voiced, length / SPEECH_RATE) if self._unfinished(audio, seconds) else voiced
+        total = voiced if whole else max(voiced, length / SPEECH_RATE)
         return " ".join(words[: _words_in(forms, voiced_before / total if total else 0.0)])
 
     def cut(self, audio: bytes, seconds: float, sent: float) -> tuple[float, str, str]:
@@ -84,9 +85,9 @@ class Spoken:
                 count, end = count + 1, timing.end
         else:
             end = self.word_start(audio, seconds)
-            count = len(self.heard(audio, end).split())
+            count = len(self.heard(audio, end, whole=False).split())
             if end <= sent:
-                count = len(self.heard(audio, sent).split())
+                count = len(self.heard(audio, sent, whole=False).split())
         return max(end, sent), " ".join(words[:count]), " ".join(words[count:])
 
     def word_start(self, audio: bytes, seconds: float) -> float:
@@ -109,10 +110,6 @@ class Spoken:
         if levels[quietest] > GAP_SHARE * levels.max():
             return seconds
         return seconds - (len(levels) - 1 - quietest) / 50
-
-    def _unfinished(self, audio: bytes, seconds: float) -> bool:
-        """Whether the sound stops about where it was cut: then the rest of the phrase was never made."""
-        return self._format.seconds(audio) < seconds + 0.3
 
     def _voiced_seconds(self, audio: bytes, until: float) -> tuple[float, float]:
         """Seconds of sound that is not a pause: before ``until``, and in all."""

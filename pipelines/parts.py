@@ -6,9 +6,9 @@ it takes or gives; the cascade puts a converter between where the leg's differs,
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from media.audio import AudioFormat
 
@@ -214,6 +214,15 @@ class SpeechUsed:
 
 
 SpeechEvent = SpeechAudio | WordTiming | SpeechUsed
+
+
+@runtime_checkable
+class ToldWhatWasHeard(Protocol):
+    """A synthesiser that wants to know how much of a phrase was heard, when it is broken off."""
+
+    def synthesize_heard(self, text: str, heard: Callable[[], float]) -> AsyncGenerator[SpeechEvent, None]:
+        """As ``synthesize``; ``heard`` tells how many seconds of the phrase have been heard by now."""
+        ...
 
 
 class TextToSpeech(Protocol):

@@ -6,10 +6,11 @@ was not made any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from media.audio import FRAME_SECONDS
 from media.convert import Converter
 from media.framer import Framer
 from media.ledger import Segment
@@ -17,7 +18,15 @@ from media.words import TimedWord
 from pipelines.aloud import aloud
 from pipelines.bounded import Patience
 from pipelines.events import PartFailed, UsageReported
-from pipelines.parts import ProviderError, SpeechAudio, SpeechUsed, TextToSpeech, WordTiming
+from pipelines.parts import (
+    ProviderError,
+    SpeechAudio,
+    SpeechEvent,
+    SpeechUsed,
+    TextToSpeech,
+    ToldWhatWasHeard,
+    WordTiming,
+)
 from pipelines.spoken import spoken
 
 if TYPE_CHECKING:
@@ -122,7 +131,7 @@ class Speaker:
         heard_of = False
         used: dict[str, float] = {"characters": len(text)}
         try:
-            sound = self._patience.of(voice.synthesize(text), voice.name, "the voice did not go on")
+            sound = self._patience.of(_speech(voice, text, segment), voice.name, "the voice did not go on")
             async with aclosing(sound) as events:
                 async for event in events:
                     match event:
@@ -152,3 +161,9 @@ class Speaker:
             return False
         self._on_sound()
         return True
+
+
+def _speech(voice: TextToSpeech, text: str, segment: Segment) -> AsyncGenerator[SpeechEvent, None]:
+    if isinstance(voice, ToldWhatWasHeard):
+        return voice.synthesize_heard(text, lambda: segment.heard * FRAME_SECONDS)
+    return voice.synthesize(text)

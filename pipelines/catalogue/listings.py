@@ -103,7 +103,7 @@ LISTINGS: tuple[Listing, ...] = (
     Listing(
         "deepgram",
         Voice,
-        ("deepgram", "deepgram-flux"),
+        ("deepgram",),
         DEEPGRAM_HOME,
         "/v1/models",
         _header("Authorization", "Token "),

@@ -33,7 +33,7 @@ def deepgram_voices(answer: Any) -> Iterator[Voice]:
         gender: Gender = next((one for one in genders if one != "unknown"), "unknown")
         if name:
             yield Voice(
-                "deepgram-flux" if name.startswith("flux") else "deepgram",
+                "deepgram",
                 name,
                 ", ".join(filter(None, (text(entry, "name", "canonical_name").title(), text(more, "accent")))),
                 gender,

@@ -27,6 +27,10 @@ _AURA: Mapping[str, tuple[str, str]] = {  # by language: the feminine ones, and 
     "ja": ("ama izanami uzume", "ebisu fujin"),
 }
 
+_FLUX: Mapping[Gender, str] = {
+    "female": "alexis bree brittany brooke elise gemma haley hannah heather kelsey maeve meena priya sienna",
+    "male": "bruce cliff cole colin jack miles rufus sean",
+}
 _GEMINI: Mapping[Gender, str] = {  # Chirp 3 HD and Gemini Live have the same names
     "female": "Achernar Aoede Autonoe Callirrhoe Despina Erinome Gacrux Kore Laomedeia Leda Pulcherrima Sulafat "
               "Vindemiatrix Zephyr",
@@ -108,7 +112,11 @@ VOICES: tuple[Voice, ...] = (
     *(Voice("pico", name, f"Pico, {name}", "female", (name,)) for name in OF_PICO),
     *(Voice("espeak", name, language, "male", (tag(name),)) for name, language in OF_ESPEAK.items()),
     *_aura(),
-    *(Voice("deepgram-flux", f"flux-{name}-en", f"{name.title()}, of Flux", "female", ("en",)) for name in ("alexis",)),
+    *(
+        Voice("deepgram", f"flux-{name}-en", f"{name.title()}, of Flux", gender, ("en",))
+        for gender, names in _FLUX.items()
+        for name in names.split()
+    ),
     *(
         Voice("elevenlabs", name, description, gender, (ANY_LANGUAGE,))
         for gender, voices in _ELEVENLABS.items()

@@ -5,6 +5,7 @@ Source: deepgram-sdk 7.17.0. Nothing of it was tried against the service itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pipelines.parts import ProviderFault
@@ -35,6 +36,16 @@ def words(data: dict[str, Any]) -> list[tuple[str, float, float]]:
         ]
     except Malformed:
         return []
+
+
+def pieces(text: str, most: int) -> Iterator[str]:
+    """``text`` in pieces of at most ``most`` characters, cut between words where there are any."""
+    while len(text) > most:
+        cut = text.rfind(" ", 1, most)
+        cut = most if cut < 0 else cut + 1  # the space stays with what it follows: the pieces are one text
+        yield text[:cut]
+        text = text[cut:]
+    yield text
 
 
 def fault_of(data: dict[str, Any]) -> Failed:

@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, assert_never
 
 from media.audio import AudioFormat
@@ -38,12 +39,14 @@ _MOST_SOUND = 600  # seconds of a phrase that were not fetched yet
 @dataclass(frozen=True, slots=True)
 class LineSettings:
     """Of a vendor: lines at a time, how many are kept while they have nothing to say, and for how many seconds.
-    ``left_seconds`` may pass until the vendor has done with a phrase that is not wanted any further."""
+    ``left_seconds`` may pass until the vendor has done with a phrase that is not wanted any further. A line that is
+    older than ``longest_seconds`` gets no more phrases."""
 
     most: int
     most_kept: int
     kept_seconds: float
     left_seconds: float = LEFT_SECONDS
+    longest_seconds: float = inf
 
 
 class Lines:
@@ -151,6 +154,7 @@ class Line:
         self._socket: ProviderSocket | None = None
         self._error: ProviderError | None = None
         self._retired = False  # it takes no more phrases
+        self._began = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._opening = self._loop.create_task(self._open(), name=f"{lines.name} socket")
 
@@ -164,6 +168,8 @@ class Line:
 
     @property
     def has_room(self) -> bool:
+        if self._loop.time() - self._began > self._lines.settings.longest_seconds:
+            self._retired = True
         return self._error is None and not self._retired and len(self._protocol) < self._protocol.room
 
     @property

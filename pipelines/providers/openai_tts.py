@@ -16,7 +16,7 @@ import aiohttp
 
 from media.audio import PCM_24K
 from pipelines.parts import ProviderError, SpeechAudio, SpeechEvent
-from pipelines.providers.deepgram_tts import pieces
+from pipelines.providers.deepgram_wire import pieces
 from pipelines.providers.http_account import RETRIED, HttpAccount
 
 FIRST_SOUND_SECONDS = 8.0

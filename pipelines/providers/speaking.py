@@ -51,9 +51,12 @@ class SpeakingProtocol(Protocol):
     to be sent."""
 
     path: str
-    room: int
-    """Phrases at a time."""
     goodbye: str | None
+
+    @property
+    def room(self) -> int:
+        """Phrases at a time."""
+        ...
 
     def query(self) -> list[tuple[str, str]]: ...
 

@@ -1,21 +1,30 @@
-"""Whole calls on virtual time whose ears are the simulated Deepgram's."""
+"""Whole calls on virtual time whose ears, or whose voice, are the simulated Deepgram's."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
-from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Wait
+from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Wait
 from pipelines.parts import Message, ToolCall
 from pipelines.providers.deepgram_stt import DeepgramSpeechToText
+from pipelines.providers.deepgram_tts import DeepgramTextToSpeech
 from pipelines.providers.deepgram_wire import deepgram_at
 from tests.calls.office import Office
 from tests.clock import run_virtual
-from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, heard_words, plain_words, speak
+from tests.simulators.codeword import (
+    CodewordRecogniser,
+    CodewordVoice,
+    heard_words,
+    mulaw_code,
+    plain_words,
+    speak,
+)
 from tests.simulators.deepgram_ears import FluxSession
-from tests.simulators.deepgram_voices import Spoken
+from tests.simulators.deepgram_voices import AuraSession, FluxVoiceSession, Spoken
 from tests.simulators.memory_socket import join
 from tests.simulators.replies import ReplyModel, always
 
@@ -113,5 +122,62 @@ def test_a_guess_that_flux_takes_back_is_void_though_the_caller_is_silent(monkey
             assert model.open == 0
             assert office.voice.open == 0
         assert vendor.mistakes == []
+
+    run_virtual(main())
+
+
+WORDS = "one two six ten red day sun sea air oak elm ash"
+"""Of a length, at the pace that an English voice is taken to have: where words are, is not told but reckoned."""
+
+
+def voice_office(vendor: Spoken, model: ReplyModel, voice: str) -> Office:
+    vendor.code = mulaw_code()
+    tts = DeepgramTextToSpeech(deepgram_at("", "http://deepgram"), voice)
+    return Office(AGENT, model, voice=cast(CodewordVoice, tts))
+
+
+@pytest.mark.parametrize("voice", ["flux-alexis-en", "aura-2-thalia-en"])
+@pytest.mark.parametrize("pace", [0.25, 0.01])
+def test_the_log_is_what_was_heard_of_an_answer_that_is_interrupted(
+    pace: float, voice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And Flux has the same words, where it was interrupted while it spoke."""
+
+    async def main() -> None:
+        flux = voice.startswith("flux")
+        vendor = Spoken(late_words=1, clock=asyncio.get_running_loop().time)
+        session = FluxVoiceSession if flux else AuraSession
+        sockets = join(monkeypatch, lambda _, query: session(vendor, query), pace=pace)
+        model = ReplyModel(lambda messages: ["Alright."] if "stop" in messages[-1].content else [WORDS])
+        office = voice_office(vendor, model, voice)
+        async with office:
+            report = await office.call(
+                AwaitAgentSilence(),
+                Speak(speak("count")),
+                BargeIn(speak("stop it please"), after=1.45),
+                AwaitAgentSilence(),
+                HangUp(),
+            )
+            assert vendor.code is not None
+            heard = heard_words(report.heard, code=vendor.code)
+            assert heard[:5] == ["hello", *WORDS.split()[:4]]
+            assert heard[-1] == "alright"
+            assert len(heard) < 10
+            assert plain_words(" ".join(office.said("agent"))) == heard
+            history = [entry.content for entry in office.pipelines[0].history.entries if entry.role == "assistant"]
+            assert plain_words(" ".join(history)) == heard
+            while_it_spoke = pace > 0.1
+            if flux and while_it_spoke:
+                [(spoken, ms)] = vendor.interrupted
+                assert spoken == " ".join(heard[1:-1])
+                assert ms - 300 == pytest.approx(len(heard[1:-1]) * 300, abs=200)
+            else:
+                assert vendor.interrupted == []
+            assert vendor.messages.count("Clear") == (1 if while_it_spoke and not flux else 0)
+            [used] = office.store.usage.values()
+            assert used["tts", "deepgram"] == {"characters": sum(map(len, vendor.spoken))}
+        await cast(DeepgramTextToSpeech, office.voice).close()
+        assert vendor.mistakes == []
+        assert len(sockets) == 1, "it is used for what comes next"
 
     run_virtual(main())

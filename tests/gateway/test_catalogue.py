@@ -100,14 +100,13 @@ async def test_what_vendors_list_replaces_what_is_known_of_them() -> None:
     assert of(models, "ultravox:") == ["fixie-ai/ultravox-70B", "ultravox/ultravox-v0.9"]
     assert of(models, "jambonz:scripted/") == ["echo", "script"]
 
-    assert names(voices, "deepgram") == {"en-US": ["aura-2-thalia-en"], "de": ["aura-3-otto-de"]}
+    assert names(voices, "deepgram") == {"en-US": ["aura-2-thalia-en", "flux-alexis-en"], "de": ["aura-3-otto-de"]}
     assert voices["jambonz"]["deepgram"]["en-US"][0] == {
         "name": "aura-2-thalia-en",
         "description": "Thalia, American",
         "gender": "female",
     }
     assert voices["jambonz"]["deepgram"]["de"][0]["gender"] == "male"
-    assert names(voices, "deepgram-flux") == {"en-US": ["flux-alexis-en"]}
     cartesia = names(voices, "cartesia")
     assert (len(cartesia["en-GB"]), cartesia["en"]) == (100, ["cartesia-100"])
     assert names(voices, "kokoro") == {"en-GB": ["bm_new"], "en-US": ["af_heart"]}

@@ -34,10 +34,10 @@ def test_timings_of_the_synthesiser_are_taken_where_there_are_any() -> None:
     assert spoken.heard(tone(1500), 1.31) == "one two"
 
 
-@pytest.mark.parametrize("made", [500, 700])
+@pytest.mark.parametrize("made", [500, 700, 1500])
 def test_a_phrase_whose_sound_was_never_finished_is_measured_by_its_text(made: int) -> None:
     spoken = Spoken("this is a sentence of which only the very beginning was made", PCM_8K)
-    assert 1 <= len(spoken.heard(tone(made), 0.5).split()) <= 3
+    assert 1 <= len(spoken.heard(tone(made), 0.5, whole=False).split()) <= 3
 
 
 def test_silence_and_nothing() -> None:

@@ -1,4 +1,5 @@
-"""A simulated Deepgram on loopback: ``/v1/listen`` (Nova), ``/v2/listen`` (Flux) and ``/v1/speak`` (Aura).
+"""A simulated Deepgram on loopback: ``/v1/listen`` (Nova), ``/v2/listen`` (Flux), ``/v1/speak``
+(Aura) and ``/v2/speak`` (Flux's voices).
 
 Strict about queries and messages: what was sent and should not have been is noted in ``mistakes``. What it hears and
 says is in :mod:`tests.simulators.deepgram_ears` and :mod:`tests.simulators.deepgram_voices`.
@@ -6,6 +7,7 @@ says is in :mod:`tests.simulators.deepgram_ears` and :mod:`tests.simulators.deep
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,8 +17,13 @@ from aiohttp import web
 
 from tests.simulators.deepgram_ears import KEY as KEY
 from tests.simulators.deepgram_ears import FluxSession, NovaSession
-from tests.simulators.deepgram_voices import AuraSession, Spoken
+from tests.simulators.deepgram_voices import AuraSession, FluxVoiceSession, Spoken
 from tests.simulators.speech_wire import Session, Sockets, drive, serving
+
+
+def _flux_voice(model: str) -> bool:
+    return re.fullmatch(r"flux-[a-z]+-en", model) is not None
+
 
 _BOOLEANS = ("true", "false")
 _CALLERS = {"encoding": ("mulaw",), "sample_rate": ("8000",)}
@@ -41,7 +48,13 @@ _FLUX = _CALLERS | {
     "language_hint": None,
     "keyterm": None,
 }
-_AURA = _CALLERS | {"model": None}
+_AURA = _CALLERS | {"model": lambda model: model.startswith("aura-")}
+_FLUX_VOICE = _CALLERS | {
+    "model": _flux_voice,
+    "speed": (0.5, 1.5),
+    "expressivity": ("-2", "-1", "0", "1", "2"),
+    "mip_opt_out": _BOOLEANS,
+}
 _REPEATED = ("keyterm", "language_hint")
 
 
@@ -62,6 +75,7 @@ async def serve_deepgram(**settings: Any) -> AsyncGenerator[DeepgramServer, None
         "/v1/listen": _answer(server, NovaSession, _NOVA),
         "/v2/listen": _answer(server, FluxSession, _FLUX),
         "/v1/speak": _answer(server, AuraSession, _AURA),
+        "/v2/speak": _answer(server, FluxVoiceSession, _FLUX_VOICE),
     }
     async with serving(server, routes):
         yield server
@@ -108,8 +122,10 @@ def _too_eager(query: Mapping[str, str]) -> list[str]:
 
 
 def _may_be(value: str, allowed: Any) -> bool:
-    """``allowed``: None for any text, values, or two numbers that it has to be between."""
+    """``allowed``: None for any text, values, two numbers that it has to be between, or what tells."""
     match allowed:
+        case _ if callable(allowed):
+            return bool(allowed(value))
         case (int() | float() as least, int() | float() as most):
             try:
                 return bool(least <= float(value) <= most)

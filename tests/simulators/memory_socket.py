@@ -70,7 +70,8 @@ class MemorySocket:
 
     def _go_on(self) -> None:
         self._going_on = None
-        self._answer(self._session.go_on())
+        if self._session.speaking:
+            self._answer(self._session.go_on())
 
     def _answer(self, outs: Sequence[Out]) -> None:
         for out in outs:

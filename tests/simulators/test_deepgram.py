@@ -18,6 +18,7 @@ from tests.simulators.speech_wire import Fault
 NOVA = "/v1/listen?model=nova-3&encoding=mulaw&sample_rate=8000&interim_results=true"
 FLUX = "/v2/listen?model=flux-general-en&encoding=mulaw&sample_rate=8000"
 AURA = "/v1/speak?model=aura-2-thalia-en&encoding=mulaw&sample_rate=8000"
+FLUX_VOICE = "/v2/speak?model=flux-alexis-en&encoding=mulaw&sample_rate=8000"
 
 LOUD, QUIET = b"\x10" * 160, b"\xff" * 160
 
@@ -106,6 +107,9 @@ async def test_aura_speaks_and_forgets() -> None:
         (FLUX + "&eager_eot_threshold=0.8", "eager_eot_threshold is above eot_threshold"),
         (FLUX.replace("flux-general-en", "nova-3"), "model is 'nova-3'"),
         (AURA + "&container=none", "there is no parameter container"),
+        (AURA.replace("aura-2-thalia-en", "flux-alexis-en"), "model is 'flux-alexis-en'"),
+        (FLUX_VOICE.replace("flux-alexis-en", "aura-2-thalia-en"), "model is 'aura-2-thalia-en'"),
+        (FLUX_VOICE + "&container=none", "there is no parameter container"),
     ],
 )
 async def test_queries_are_checked(path: str, mistake: str) -> None:
@@ -128,6 +132,11 @@ async def test_queries_are_checked(path: str, mistake: str) -> None:
         (AURA, '{"type":"Speak"}'),
         (AURA, '{"type":"Speak","text":""}'),
         (AURA, b"sound"),
+        (FLUX_VOICE, b"sound"),
+        (FLUX_VOICE, '{"type":"Clear"}'),
+        (FLUX_VOICE, '{"type":"Flush"}'),
+        (FLUX_VOICE, '{"type":"Interrupt","playback_offset":5}'),
+        (FLUX_VOICE, '{"type":"Interrupt","turn":1}'),
         (NOVA, b""),
     ],
 )
@@ -135,7 +144,7 @@ async def test_messages_are_checked(path: str, message: str | bytes) -> None:
     async with serve_deepgram() as server:
         async with dial(server, path) as socket:
             await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
-            await socket.send_str('{"type":"CloseStream"}' if path != AURA else '{"type":"Close"}')
+            await socket.send_str('{"type":"CloseStream"}' if "listen" in path else '{"type":"Close"}')
             async for _ in socket:
                 pass
         assert server.mistakes

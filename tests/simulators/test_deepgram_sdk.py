@@ -23,6 +23,8 @@ with warnings.catch_warnings():
     from deepgram.listen.v2.socket_client import AsyncV2SocketClient as ListenV2
     from deepgram.speak.v1 import types as speak_v1
     from deepgram.speak.v1.socket_client import AsyncV1SocketClient as SpeakV1
+    from deepgram.speak.v2 import types as speak_v2
+    from deepgram.speak.v2.socket_client import AsyncV2SocketClient as SpeakV2
 
     _sdk = AsyncDeepgramClient(api_key="")
     _ = _sdk.listen.v1, _sdk.listen.v2, _sdk.speak.v1, _sdk.speak.v2  # what these import
@@ -48,6 +50,18 @@ SPEAK_V1 = {
     "Metadata": speak_v1.SpeakV1Metadata,
     "Flushed": speak_v1.SpeakV1Flushed,
     "Cleared": speak_v1.SpeakV1Cleared,
+}
+
+
+SPEAK_V2 = {
+    "Connected": speak_v2.SpeakV2Connected,
+    "SpeechStarted": speak_v2.SpeakV2SpeechStarted,
+    "SpeechMetadata": speak_v2.SpeakV2SpeechMetadata,
+    "SpeechInterrupted": speak_v2.SpeakV2SpeechInterrupted,
+    "Flushed": speak_v2.SpeakV2Flushed,
+    "SessionMetadata": speak_v2.SpeakV2SessionMetadata,
+    "Warning": speak_v2.SpeakV2Warning,
+    "Error": speak_v2.SpeakV2Error,
 }
 
 
@@ -184,6 +198,66 @@ async def test_aura(server: DeepgramServer) -> None:
         await socket.send_close()
     witness.check(SPEAK_V1, "Metadata", "Flushed", "Cleared")
     assert server.mistakes == []
+
+
+def interrupt(ms: int) -> Any:
+    offset = speak_v2.SpeakV2InterruptPlaybackOffset(type="time_ms", value=ms)
+    return speak_v2.SpeakV2Interrupt(type="Interrupt", playback_offset=offset)
+
+
+async def test_flux_speaks_and_is_interrupted(server: DeepgramServer) -> None:
+    server.late_words = 1
+    socket: SpeakV2
+    async with client(server).speak.v2.connect(model="flux-alexis-en", **MULAW) as socket:
+        witness = Witness(socket)
+        for text in ("Good", " evening."):
+            await socket.send_speak(speak_v2.SpeakV2Speak(type="Speak", text=text))
+        await socket.send_flush()
+        seen = await witness.until("SpeechMetadata")
+        sound = [part for part in seen if isinstance(part, bytes)]
+        assert b"".join(sound) == voice("Good evening.")
+        assert (seen[-1].audio_duration_ms, seen[-1].billable_character_count) == (600, 13)
+        await socket.send_speak(speak_v2.SpeakV2Speak(type="Speak", text="one two three four five six seven eight"))
+        await socket.send_flush()
+        await witness.until("SpeechStarted")
+        for _ in range(3):
+            assert isinstance(await socket.recv(), bytes)
+        await socket.send_interrupt(interrupt(600 + 650))
+        cut = (await witness.until("SpeechInterrupted"))[-1]
+        assert (cut.audio_played_ms, cut.text_spoken) == (1250, "one two")
+        assert cut.text_remaining == "three four five six seven eight"
+        await socket.send_close()
+        assert (await witness.until("SessionMetadata"))[-1].total_audio_duration_ms == 1250
+    witness.check(
+        SPEAK_V2,
+        "Connected",
+        "SpeechStarted",
+        "Flushed",
+        "SpeechMetadata",
+        "SpeechInterrupted",
+        "SessionMetadata",
+    )
+    assert server.mistakes == []
+
+
+async def test_interrupts_that_flux_does_not_heed(server: DeepgramServer) -> None:
+    async with client(server).speak.v2.connect(model="flux-alexis-en", **MULAW) as socket:
+        witness = Witness(socket)
+        await socket.send_interrupt()
+        assert (await witness.until("Warning"))[-1].code == "NO_AUDIO_GENERATED"
+        for _ in range(2):
+            await socket.send_speak(speak_v2.SpeakV2Speak(type="Speak", text="one two three four five six seven"))
+            await socket.send_flush()
+            await witness.until("SpeechStarted")
+            assert isinstance(await socket.recv(), bytes)
+            await socket.send_interrupt(interrupt(200))
+        assert (await witness.until("Warning"))[-1].code == "INVALID_INTERRUPT_OFFSET"
+        await socket.send_interrupt()
+        cut = (await witness.until("SpeechInterrupted"))[-1]
+        assert (cut.text_spoken, cut.text_remaining) == (None, None)
+        await socket.send_flush()
+        assert (await witness.until("Warning"))[-1].code == "NO_ACTIVE_SPEECH"
+        assert "an Interrupt at 200 ms, after one at 200" in server.mistakes
 
 
 async def test_a_wrong_key_and_a_fault(server: DeepgramServer) -> None:

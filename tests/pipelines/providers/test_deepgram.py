@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -11,21 +11,20 @@ import pytest
 
 from media.audio import MULAW_8K
 from pipelines.ears import Ears
-from pipelines.parts import ProviderError, SpeechAudio, SttStream, Transcript
-from pipelines.providers import deepgram_tts, hearing
+from pipelines.parts import ProviderError, SttStream, Transcript
+from pipelines.providers import hearing
 from pipelines.providers.deepgram_flux import FORCE_END_TURN, FluxProtocol
 from pipelines.providers.deepgram_nova import FINALIZE, NovaProtocol
 from pipelines.providers.deepgram_stt import DeepgramSpeechToText
-from pipelines.providers.deepgram_tts import DeepgramTextToSpeech, pieces
 from pipelines.providers.deepgram_wire import deepgram_at
 from pipelines.providers.registry import Registry
 from pipelines.providers.wire import Failed, Strange
 from pipelines.standby import Standby
 from pipelines.turn_events import SpeechDropped, TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
+from tests.pipelines.providers.ear import wait_until
 from tests.simulators.deepgram import DeepgramServer, serve_deepgram
 from tests.simulators.deepgram_ears import KEY
-from tests.simulators.deepgram_voices import voice
 from tests.simulators.live_wire import GARBAGE
 from tests.simulators.speech_wire import Fault
 
@@ -265,12 +264,6 @@ class Ear:
     @property
     def texts(self) -> list[str]:
         return [transcript.text for transcript in self.transcripts]
-
-
-async def wait_until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not met():  # noqa: ASYNC110 - what another task does
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -524,134 +517,6 @@ async def test_turns_end_by_what_is_heard(flux: bool) -> None:
         assert units == {"audio_seconds": pytest.approx(now[0], abs=0.06)}
         assert server.mistakes == []
         await wait_until(lambda: server.open == 0)
-
-
-# Aura
-
-
-@asynccontextmanager
-async def speaking(server: DeepgramServer, **settings: Any) -> AsyncGenerator[DeepgramTextToSpeech, None]:
-    tts = DeepgramTextToSpeech(deepgram_at(KEY, server.base_url), **settings)
-    try:
-        yield tts
-    finally:
-        await tts.close()
-    await wait_until(lambda: server.open == 0)
-
-
-async def sound_of(tts: DeepgramTextToSpeech, text: str) -> bytes:
-    async with asyncio.timeout(5):
-        return b"".join([event.data async for event in tts.synthesize(text) if isinstance(event, SpeechAudio)])
-
-
-async def test_phrases_share_a_socket() -> None:
-    async with serve_deepgram() as server, speaking(server) as tts:
-        await tts.prepare()
-        await tts.prepare()
-        assert await sound_of(tts, "Good evening.") == voice("Good evening.")
-        assert await sound_of(tts, "What can I do?") == voice("What can I do?")
-        assert await sound_of(tts, "…") == b""
-        assert len(server.queries) == 1
-        assert dict(server.queries[0][1]) == {"model": "aura-2-thalia-en", "encoding": "mulaw", "sample_rate": "8000"}
-        assert server.mistakes == []
-
-
-async def test_phrases_at_once_have_a_socket_each_and_wait_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serve_deepgram() as server, speaking(server, most=2) as tts:
-        texts = ["one two three", "four five six", "seven eight nine"]
-        assert await asyncio.gather(*(sound_of(tts, text) for text in texts)) == [voice(text) for text in texts]
-        assert len(server.queries) == 2
-        monkeypatch.setattr(deepgram_tts, "TURN_SECONDS", 0.05)
-        async with aclosing(tts.synthesize("one two")) as first, aclosing(tts.synthesize("one two")) as second:
-            await anext(first)
-            await anext(second)
-            with pytest.raises(ProviderError, match="all its sockets spoke") as caught:
-                await sound_of(tts, "three")
-        assert caught.value.kind == "unavailable"
-        assert server.mistakes == []
-
-
-async def test_a_phrase_broken_off_is_never_heard_in_the_next() -> None:
-    async with serve_deepgram() as server, speaking(server) as tts:
-        for number in range(20):
-            async with aclosing(tts.synthesize("this is never heard " * 10)) as broken:
-                await anext(broken)
-            assert await sound_of(tts, f"number {number}") == voice(f"number {number}")
-            await wait_until(lambda: server.messages.count("Clear") > number)  # noqa: B023 - of this round
-            await asyncio.sleep(0.02)
-        assert server.messages.count("Clear") == 20
-        assert len(server.queries) == 2, "sockets are used again once they are clear"
-        assert server.mistakes == []
-
-
-async def test_a_socket_that_does_not_clear_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deepgram_tts, "CLEAR_SECONDS", 0.05)
-    async with serve_deepgram(faults=[Fault("uncleared")]) as server, speaking(server) as tts:
-        async with aclosing(tts.synthesize("one two three")) as broken:
-            await anext(broken)
-        await wait_until(lambda: server.open == 0)
-        assert await sound_of(tts, "four") == voice("four")
-        assert len(server.queries) == 2
-
-
-async def test_a_kept_socket_that_went_away_is_replaced_unnoticed() -> None:
-    async with serve_deepgram(faults=[Fault("forgotten")]) as server, speaking(server) as tts:
-        assert await sound_of(tts, "one") == voice("one")
-        assert await sound_of(tts, "two three") == voice("two three")
-        assert len(server.queries) == 2
-    async with serve_deepgram(idle_seconds=0.1) as server, speaking(server) as tts:
-        await tts.prepare()
-        await wait_until(lambda: server.open == 0)
-        assert await sound_of(tts, "one two") == voice("one two")
-
-
-async def test_a_phrase_that_was_heard_in_part_is_not_said_again() -> None:
-    async with serve_deepgram(faults=[Fault("drop", after=0.8)]) as server, speaking(server) as tts:
-        assert await sound_of(tts, "one") == voice("one")
-        async with aclosing(tts.synthesize("two three four")) as phrase:
-            assert await anext(phrase) == SpeechAudio(voice("two"))
-            with pytest.raises(ProviderError) as caught:
-                await anext(phrase)
-        assert caught.value.kind == "unavailable"
-        assert server.spoken == ["one", "two three four"]
-
-
-async def test_nothing_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deepgram_tts, "KEPT_SECONDS", 0.05)
-    async with serve_deepgram() as server, speaking(server) as tts:
-        await sound_of(tts, "one")
-        await wait_until(lambda: server.open == 0)
-        assert await sound_of(tts, "two") == voice("two")
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        (Fault("refused", 401), "auth"),
-        (Fault("refused", 429), "rate_limit"),
-        (Fault("silence"), "timeout"),
-        (Fault("half_open"), "timeout"),
-        (Fault("error"), "timeout"),
-    ],
-)
-async def test_faults_of_a_voice(fault: Fault, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deepgram_tts, "SOUND_SECONDS", 0.1)
-    async with serve_deepgram(faults=[fault]) as server, speaking(server) as tts:
-        with pytest.raises(ProviderError) as caught:
-            await sound_of(tts, "one two")
-        assert caught.value.kind == kind
-        assert KEY not in str(caught.value)
-        if fault.what != "half_open":
-            assert await sound_of(tts, "three") == voice("three")
-
-
-def test_long_texts_are_cut_between_words() -> None:
-    text = "many words " * 400
-    cut = list(pieces(text))
-    assert "".join(cut) == text
-    assert max(map(len, cut)) <= 2000
-    assert all(piece.endswith(" ") for piece in cut)
-    assert [len(piece) for piece in pieces("x" * 4500)] == [2000, 2000, 500]
 
 
 # Names
