@@ -11,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from pipelines.parts import ProviderError, ProviderFault
+from pipelines.providers.warmth import Warmth
 
 CONNECT_SECONDS = 3.0
 
@@ -64,11 +65,20 @@ class HttpAccount:
         self._place = str(URL(base_url).origin())
         self._headers = dict(headers)
         self._http: aiohttp.ClientSession | None = None
+        self._warmth = Warmth(base_url, self._connect)
 
     async def prepare(self) -> None:
+        """The connection is on its way."""
         self.session()
+        self._warmth.warm()
+
+    async def _connect(self) -> None:
+        """The session keeps what was opened, whatever the answer is."""
+        async with self.session().head(self._place, allow_redirects=False) as response:
+            await response.read()
 
     async def close(self) -> None:
+        await self._warmth.close()
         if self._http is not None:
             http, self._http = self._http, None
             await http.close()
@@ -95,6 +105,7 @@ class HttpAccount:
         """The response, once it is certain that it is one: of status 200, and of one of ``types`` if there are any,
         which is ``wanted`` in words. ``deadline`` is of the loop's clock."""
         response = None
+        self._warmth.used()
         try:
             async with asyncio.timeout_at(deadline):
                 form = isinstance(body, aiohttp.FormData)

@@ -12,6 +12,7 @@ from pipelines.providers.compatible import OTHER_PARTS
 from pipelines.providers.http_account import RETRIED, RefusedError, error_in
 from pipelines.providers.http_stream import AnswerError
 from pipelines.providers.unwelcome import OptionalFields, Unwelcome
+from pipelines.providers.warmth import Warmth
 
 CONNECT_SECONDS = 3.0
 FIRST_TOKEN_SECONDS = 10.0
@@ -47,6 +48,17 @@ class OpenAIConnection:
         self._api_key = api_key
         self._base_url = base_url
         self._making: asyncio.Future[Any] | None = None
+        self.warmth = Warmth(base_url, self._connect)
+
+    async def prepare(self) -> None:
+        """The client is made; the connection is on its way."""
+        await self.client()
+        self.warmth.warm()
+
+    async def _connect(self) -> None:
+        """The SDK's pool keeps what was opened."""
+        client = await self.client()
+        await client.with_options(max_retries=0).models.list()
 
     async def client(self) -> Any:
         if self._making is None or (self._making.done() and self._making.exception() is not None):
@@ -54,6 +66,7 @@ class OpenAIConnection:
         return await asyncio.shield(self._making)
 
     async def close(self) -> None:
+        await self.warmth.close()
         if self._making is not None:
             client = await self._making
             self._making = None
@@ -142,7 +155,7 @@ class OpenAIChatModel:
         self._first_token_seconds = first_token_seconds
 
     async def prepare(self) -> None:
-        await self._connection.client()
+        await self._connection.prepare()
 
     async def generate(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
@@ -151,6 +164,7 @@ class OpenAIChatModel:
         if tools:
             request["tools"] = [tool(spec) for spec in tools]
         client = await self._connection.client()
+        self._connection.warmth.used()
         stream, chunk = await self._begin(client, request)
         answer = ChatAnswer()
         try:
