@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 
 import structlog
 from aiohttp import hdrs, web
@@ -67,9 +68,10 @@ class TooMany(Exception):
 
 
 class Doorkeeper:
-    """Says whom requests act for. ``per_second`` requests of one key are served on average; 0 is no limit."""
+    """Says whom requests act for. ``store`` gives the one that is open; ``per_second`` requests of one key are served
+    on average, and 0 is no limit."""
 
-    def __init__(self, store: Store, *, authenticate_users: bool, per_second: float) -> None:
+    def __init__(self, store: Callable[[], Store], *, authenticate_users: bool, per_second: float) -> None:
         self._store = store
         self._open = not authenticate_users
         self._limit = RateLimit(per_second, per_second * BURST_SECONDS) if per_second else None
@@ -89,7 +91,7 @@ class Doorkeeper:
         if self._open:
             return Identity(DEFAULT_OWNER)
         if "ticket" in query:
-            identity = await self._store.accounts.take_ticket(query["ticket"])
+            identity = await self._store().accounts.take_ticket(query["ticket"])
             if identity is None:
                 raise Unauthenticated("This ticket is not known, was used, or has expired")
             return identity
@@ -100,7 +102,7 @@ class Doorkeeper:
         scheme, _, key = header.partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise Unauthenticated("This needs an API key: send the header Authorization: Bearer <key>")
-        identity = await self._store.accounts.identify(key.strip())
+        identity = await self._store().accounts.identify(key.strip())
         if identity is None:
             raise Unauthenticated("This API key is not known, or has expired")
         now = asyncio.get_running_loop().time()
@@ -117,7 +119,7 @@ class Doorkeeper:
     async def _note_use(self, key_id: str) -> None:
         """Beside the request, which does not wait for it."""
         try:
-            await self._store.accounts.used(key_id)
+            await self._store().accounts.used(key_id)
         except UNREACHABLE as error:
             log.warning("the use of a key could not be written down", error=str(error))
 

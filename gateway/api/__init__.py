@@ -37,15 +37,11 @@ def setup(app: web.Application) -> None:
     api.add_routes(hooks.routes())
     app.add_subapp("/api", api)
     app[CATALOGUE] = Catalogue(provider_environment(app[SETTINGS]))
-    app.on_startup.append(_open_doors)  # once the store is open
-    app.on_shutdown.append(_close)
-
-
-async def _open_doors(app: web.Application) -> None:
     settings = app[SETTINGS]
     app[DOORKEEPER] = Doorkeeper(
-        app[STORE], authenticate_users=settings.authenticate_users, per_second=settings.requests_per_second
+        lambda: app[STORE], authenticate_users=settings.authenticate_users, per_second=settings.requests_per_second
     )
+    app.on_shutdown.append(_close)
 
 
 async def _close(app: web.Application) -> None:
