@@ -22,6 +22,9 @@ MOST_UNHEARD_SECONDS = 300.0
 """What comes of answers beyond this is let go: nobody listens for so long, and it would not end."""
 
 
+MOST_FRAMES = 50
+"""Converted at once, which takes many times their size."""
+
 WORD_SECONDS = 0.3
 """How long a word is spoken, where it has to be guessed."""
 
@@ -59,7 +62,11 @@ class Item:
     def write(self, data: bytes, source: AudioFormat) -> bool:
         frames = self._framer.push(data)
         self.milliseconds += 1000 * len(data) / source.bytes_per_second
-        return not frames or self.segment.write(self._converter.process(b"".join(frames)))
+        kept = True
+        for start in range(0, len(frames), MOST_FRAMES):
+            pcm = self._converter.process(b"".join(frames[start : start + MOST_FRAMES]))
+            kept = self.segment.write(pcm) and kept
+        return kept
 
     def add_words(self, text: str) -> None:
         self.words += text
