@@ -14,7 +14,7 @@ ONSET_SECONDS = 0.1
 PRE_ROLL_SECONDS = 0.6
 """Words that ended longer before the voice activity noticed speech are no part of it."""
 
-RESUMED_SECONDS = 0.3
+RESUMED_SECONDS = 0.2
 """Of a pause, so much before the voice activity notices that the caller goes on counts as speech."""
 
 

@@ -112,7 +112,7 @@ def test_pauses_within_a_turn_are_not_covered_speech() -> None:
     nova.speech_started(5.0)
     again = only(nova.receive(results(4, 4.7, "", final=True), 0))
     assert again.audio_seconds == pytest.approx(1.0)
-    assert only(nova.receive(results(4.7, 6, "five", final=True), 0)).audio_seconds == pytest.approx(2.3)
+    assert only(nova.receive(results(4.7, 6, "five", final=True), 0)).audio_seconds == pytest.approx(2.2)
 
 
 def test_a_pause_without_words_is_told_to_have_none() -> None:
