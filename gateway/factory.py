@@ -139,7 +139,7 @@ def ultravox_webhook(settings: Settings) -> Webhook | None:
 
 
 def provider_environment(settings: Settings) -> dict[str, str]:
-    """``X_API_KEY`` and ``X_BASE_URL`` of every provider that has them."""
+    """``X_API_KEY`` and ``X_BASE_URL`` of every provider that has them, and what Google's cloud has instead."""
     environment: dict[str, str] = {}
     for name in PROVIDERS:
         provider = settings.provider(name)
@@ -147,7 +147,13 @@ def provider_environment(settings: Settings) -> dict[str, str]:
             environment[f"{name.upper()}_API_KEY"] = provider.api_key.get_secret_value()
         if provider.base_url is not None:
             environment[f"{name.upper()}_BASE_URL"] = provider.base_url
-    return environment
+    google = {
+        "GOOGLE_APPLICATION_CREDENTIALS": settings.google_application_credentials,
+        "GOOGLE_PROJECT_ID": settings.google_project_id,
+        "GOOGLE_SPEECH_ENDPOINT": settings.google_speech_endpoint,
+        "GOOGLE_TTS_ENDPOINT": settings.google_tts_endpoint,
+    }
+    return environment | {name: str(value) for name, value in google.items() if value is not None}
 
 
 def _on_opened(part: str, provider: str) -> None:

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
 from pipelines.agent import nearest
+from pipelines.providers.google_account import WRITE, target
 from store.database import parse_url
 
 PREFIX = "TRUNKLINE_"
@@ -60,6 +61,12 @@ def _server(value: str) -> str:
     return str(url).rstrip("/")
 
 
+def _google_endpoint(value: str) -> str:
+    if not target(value):
+        raise ValueError(WRITE)
+    return value.rstrip("/")
+
+
 def _url(value: str) -> URL | None:
     try:
         url = URL(value)
@@ -78,6 +85,7 @@ def _database(value: str) -> str:
 
 Optional = Annotated[V | None, BeforeValidator(_nothing_is_none)]
 Secret = Optional[SecretStr]
+GoogleEndpoint = Optional[Annotated[str, AfterValidator(_google_endpoint)]]
 BaseUrl = Optional[Annotated[str, AfterValidator(_http_base)]]
 
 
@@ -152,8 +160,8 @@ class Settings(BaseSettings):
 
     google_application_credentials: Optional[Path] = None
     google_project_id: Optional[str] = None
-    google_speech_endpoint: Optional[str] = None
-    google_tts_endpoint: Optional[str] = None
+    google_speech_endpoint: GoogleEndpoint = None
+    google_tts_endpoint: GoogleEndpoint = None
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,10 @@ from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.cli.probes import LIMITED, PROBES
 from gateway.factory import provider_environment
 from gateway.settings import PROVIDERS, Provider, Settings
+from pipelines.parts import ProviderError
 from pipelines.providers.compatible import bearer
+from pipelines.providers.google_cloud import SpeechService, VoiceService
+from pipelines.providers.google_parts import GoogleParts
 from pipelines.providers.http_account import LARGEST_REFUSAL
 from pipelines.providers.registry import Registry
 from store.database import Database
@@ -71,7 +74,8 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield await _database(settings)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE)) as http:
         yield await _jambonz(settings, http)
-        registry = Registry(provider_environment(settings))
+        environment = provider_environment(settings)
+        registry = Registry(environment)
         yield _speech(registry)
         for finding in _offline(registry):
             yield finding
@@ -79,6 +83,10 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
             provider = settings.provider(name)
             if provider.api_key is not None or provider.base_url is not None:
                 yield await _provider(provider, http)
+    if settings.google_application_credentials or settings.google_speech_endpoint:
+        yield await _google("google hears", environment, GoogleParts.speech_service)
+    if settings.google_application_credentials or settings.google_tts_endpoint:
+        yield await _google("google speaks", environment, GoogleParts.voice_service)
 
 
 async def _database(settings: Settings) -> Finding:
@@ -137,6 +145,21 @@ async def _provider(provider: Provider, http: aiohttp.ClientSession) -> Finding:
     if failure is not None:
         return Finding("no", provider.name, f"{base}: {failure}")
     return Finding("ok", provider.name, f"{base} answers")
+
+
+async def _google(
+    what: str, environment: Mapping[str, str], service_of: Callable[[GoogleParts], SpeechService | VoiceService]
+) -> Finding:
+    """Its speech goes by gRPC, and has accounts of another kind."""
+    parts = GoogleParts(environment)
+    try:
+        service = service_of(parts)
+        await service.ask()
+    except (ValueError, ProviderError) as error:
+        return Finding("no", what, _reason(error))
+    finally:
+        await parts.close()
+    return Finding("ok", what, f"{service.target} answers")
 
 
 async def _get(

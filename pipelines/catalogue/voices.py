@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from pipelines.catalogue.entries import ANY_LANGUAGE, Gender, Voice, tag
 from pipelines.catalogue.espeak import LANGUAGES as OF_ESPEAK
+from pipelines.providers.google_locales import VOICE_LOCALES
 from pipelines.providers.pico import VOICES as OF_PICO
 
 # fmt: off
@@ -37,12 +38,6 @@ _GEMINI: Mapping[Gender, str] = {  # Chirp 3 HD and Gemini Live have the same na
     "male": "Achird Algenib Algieba Alnilam Charon Enceladus Fenrir Iapetus Orus Puck Rasalgethi Sadachbia Sadaltager "
             "Schedar Umbriel Zubenelgenubi",
 }
-_CHIRP_LOCALES = (
-    "ar-XA bg-BG bn-IN cmn-CN cs-CZ da-DK de-DE el-GR en-AU en-GB en-IN en-US es-ES es-US et-EE fi-FI fr-CA fr-FR "
-    "gu-IN he-IL hi-IN hr-HR hu-HU id-ID it-IT ja-JP kn-IN ko-KR lt-LT lv-LV ml-IN mr-IN nb-NO nl-BE nl-NL pl-PL "
-    "pt-BR ro-RO ru-RU sk-SK sl-SI sr-RS sv-SE sw-KE ta-IN te-IN th-TH tr-TR uk-UA ur-IN vi-VN"
-)
-
 _OPENAI: Mapping[Gender, str] = {
     "female": "coral marin nova sage shimmer", "male": "ash ballad cedar echo onyx verse", "neutral": "alloy fable",
 }
@@ -86,7 +81,7 @@ def _aura() -> Iterator[Voice]:
 
 
 def _google() -> Iterator[Voice]:
-    for locale in _CHIRP_LOCALES.split():
+    for locale in VOICE_LOCALES:
         for gender, names in _GEMINI.items():
             for name in names.split():
                 yield Voice("google", f"{locale}-Chirp3-HD-{name}", f"{name}, of Chirp 3 HD", gender, (locale,))

@@ -34,6 +34,8 @@ from pipelines.providers.elevenlabs_tts import speech_settings as elevenlabs_spe
 from pipelines.providers.elevenlabs_wire import HOME as ELEVENLABS_HOME
 from pipelines.providers.elevenlabs_wire import elevenlabs_at
 from pipelines.providers.espeak import EspeakTextToSpeech
+from pipelines.providers.google_locales import voice_for as google_voice_for
+from pipelines.providers.google_parts import GoogleParts
 from pipelines.providers.http_account import HttpAccount
 from pipelines.providers.language_models import LanguageModels
 from pipelines.providers.lines import Lines
@@ -47,9 +49,9 @@ from pipelines.providers.wire import Place
 
 DEFAULT_LANGUAGE = "en-US"
 
-SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", "openai", "elevenlabs", *MODELS)
+SPEECH_TO_TEXT = ("moonshine", "deepgram", "deepgram-flux", "google", "openai", "elevenlabs", *MODELS)
 OFFLINE_VOICES = ("pico", "espeak")
-TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", "elevenlabs", "cartesia", *SPEAKERS)
+TEXT_TO_SPEECH = ("pico", "espeak", "deepgram", "google", "elevenlabs", "cartesia", *SPEAKERS)
 EAGER = ("deepgram-flux",)
 """Recognisers that tell of likely ends of turns, if they are asked to."""
 
@@ -69,6 +71,7 @@ class Registry:
         self._models = LanguageModels(env)
         self._speech: dict[str, HttpAccount] = {}
         self._cartesia: Lines | None = None
+        self._google_parts = GoogleParts(env)
         # By vendor, model, eagerness, and what else they are told.
         self._recognisers: dict[tuple[str, str | None, bool, str], SpeechToText] = {}
         # By vendor, voice, model, and what else is in its requests.
@@ -80,14 +83,14 @@ class Registry:
 
     def default_recogniser(self) -> str:
         """Whose recogniser an agent has that names none."""
-        return next((vendor for vendor in with_account(self._env) if vendor in SPEECH_TO_TEXT), "moonshine")
+        return next((vendor for vendor in with_account(self._env, "stt") if vendor in SPEECH_TO_TEXT), "moonshine")
 
     def default_voice(self, language: str | None = None, voice: str | None = None) -> str:
         """Who speaks for an agent that names no vendor: the first that has a voice of its own for the language, unless
         the agent names a voice; offline, Pico where it was built and has one, else espeak-ng."""
         language = language or DEFAULT_LANGUAGE
         if voice not in VOICES:
-            for vendor in with_account(self._env):
+            for vendor in with_account(self._env, "tts"):
                 if vendor in TEXT_TO_SPEECH and (voice or _has_voice(vendor, language)):
                     return vendor
         return "pico" if find_spec("ttspico") and (voice in VOICES or voice_for(language)) else "espeak"
@@ -123,6 +126,8 @@ class Registry:
                 )
             case "elevenlabs":
                 return ElevenLabsSpeechToText(self._elevenlabs(), model or SCRIBE)
+            case "google":
+                return self._google_parts.recogniser(model)
             case _ if vendor in MODELS:
                 return TranscriptionServer(self._speech_account(vendor), model or MODELS[vendor])
             case _:
@@ -162,6 +167,8 @@ class Registry:
                 return ElevenLabsTextToSpeech(self._elevenlabs(), voice, model or ELEVENLABS_MODEL, **more)
             case "cartesia":
                 return CartesiaTextToSpeech(self._cartesia_lines(), voice, model or CARTESIA_MODEL, more=more)
+            case "google":
+                return self._google_parts.voice(voice, more["language"], model)
             case _ if vendor in SPEAKERS:
                 speaker = SPEAKERS[vendor]
                 account = self._speech_account(vendor)
@@ -187,6 +194,7 @@ class Registry:
         self._recognisers.clear()
         self._voices.clear()
         self._speech.clear()
+        parts.append(self._google_parts)
         for part in parts:
             await part.close()
 
@@ -232,6 +240,10 @@ def _own_voice(vendor: str, language: str) -> str:
             return voice
         case "elevenlabs":
             return ELEVENLABS_VOICE
+        case "google":
+            if not (voice := google_voice_for(language)):
+                raise ValueError(f"google has no voice of its own for {language!r} here; name one in tts.voice")
+            return voice
         case _ if vendor in SPEAKERS:
             if not (voice := SPEAKERS[vendor].voice_for(language)):
                 raise ValueError(f"{vendor} has no voice of its own for {language!r} here; name one in tts.voice")
@@ -246,6 +258,8 @@ def _speech_options(vendor: str, language: str, vendor_specific: Mapping[str, An
         return elevenlabs_speech_settings(language, vendor_specific)
     if vendor == "cartesia":
         return speech_settings(language, vendor_specific)
+    if vendor == "google":
+        return {"language": language}
     return speech_fields(vendor, vendor_specific) if vendor in SPEAKERS else {}
 
 

@@ -131,6 +131,7 @@ BAD = [
     ({"LOGLEVEL": "chatty"}, "LOGLEVEL has a value that cannot be used; write a value 'debug', 'info', 'warning' or "),
     ({"OPENAI_BASE_URL": "wss://x"}, "OPENAI_BASE_URL has a value that cannot be used; write a URL that starts with "
      "http:// or https:// (ws:// follows from it)."),
+    ({"GOOGLE_TTS_ENDPOINT": "ftp://x"}, "GOOGLE_TTS_ENDPOINT has a value that cannot be used; write a host, such as "),
     ({"DATABASE_URL": "mysql://u:hidden@h/d"}, "DATABASE_URL has a value that cannot be used; write postgresql://"),
     ({"JAMBONZ_SERVER": "ftp://x"}, "JAMBONZ_SERVER has a value that cannot be used; write a host, such as "),
     ({"TRUNKLINE_WORKERS": "2"}, "TRUNKLINE_WORKERS=2 needs PostgreSQL; write DATABASE_URL=postgresql://…, or "

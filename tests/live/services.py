@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from pipelines.providers.compatible import HOMES
+from pipelines.providers.defaults import GOOGLE_CREDENTIALS, GOOGLE_ENDPOINTS
 from pipelines.providers.language_models import LANGUAGE_MODELS
 from pipelines.providers.registry import OFFLINE_VOICES, SPEECH_TO_TEXT, TEXT_TO_SPEECH
 from tests.live.office import QUESTION_WORDS, SAID, WRITTEN
@@ -77,7 +78,7 @@ class Service:
 def services(models: Mapping[str, str] = MODELS) -> list[Service]:
     """All that the registry of providers has, and the realtime models. ``models`` are by their provider."""
     found = [
-        Service(vendor, "hears", _needs(vendor), "stt", vendor, options=_with("stt", vendor))
+        Service(vendor, "hears", _needs(vendor, "stt"), "stt", vendor, options=_with("stt", vendor))
         for vendor in SPEECH_TO_TEXT
         if vendor != "moonshine"
     ]
@@ -87,7 +88,7 @@ def services(models: Mapping[str, str] = MODELS) -> list[Service]:
         if vendor != "scripted"
     ]
     found += [
-        Service(vendor, "speaks", _needs(vendor), "tts", vendor, options=_with("tts", vendor))
+        Service(vendor, "speaks", _needs(vendor, "tts"), "tts", vendor, options=_with("tts", vendor))
         for vendor in TEXT_TO_SPEECH
         if vendor not in OFFLINE_VOICES
     ]
@@ -103,9 +104,9 @@ def _with(part: str, vendor: str) -> dict[str, Any]:
     return {**_OFFLINE, part: {"vendor": vendor, "language": "en-US"}}
 
 
-def _needs(vendor: str) -> tuple[str, ...]:
+def _needs(vendor: str, part: str = "llm") -> tuple[str, ...]:
     if vendor == "google":
-        return ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SPEECH_ENDPOINT", "GOOGLE_TTS_ENDPOINT")
+        return (GOOGLE_CREDENTIALS, GOOGLE_ENDPOINTS[part])
     name = vendor.split("-")[0].upper()
     home = HOMES.get(vendor)
     keyless = home is not None and not home.wants_key

@@ -132,6 +132,8 @@ def test_everything_that_the_registry_has_is_talked_to() -> None:
         ("deepgram-flux hears", {"DEEPGRAM_API_KEY": "k"}, None),
         ("deepgram speaks", {"DEEPGRAM_BASE_URL": "http://d"}, "DEEPGRAM_API_KEY is not set"),
         ("google thinks", {"GEMINI_API_KEY": "k"}, None),
+        ("google hears", {"GOOGLE_APPLICATION_CREDENTIALS": "file.json"}, None),
+        ("google speaks", {}, "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_TTS_ENDPOINT is not set"),
         ("gemini-live talks", {"GEMINI_API_KEY": "k"}, None),
         ("gpt-live talks", {"OPENAI_API_KEY": "k"}, None),
         ("ultravox talks", {}, "ULTRAVOX_API_KEY is not set"),

@@ -19,6 +19,8 @@ from gateway.cli import trunkline
 from gateway.cli.check import Finding, findings
 from gateway.settings import PROVIDERS, load
 from store import Store
+from tests.simulators.google_sessions import Fault
+from tests.simulators.google_speech import serve_google
 
 SECRET = "s3cr3t-key-of-a-vendor"
 
@@ -203,6 +205,26 @@ async def test_google_calls_a_wrong_key_a_bad_request(tmp_path: Path) -> None:
     async with vendor(status=400) as (url, _):
         finding = (await found(tmp_path, gemini_api_key=SECRET, gemini_base_url=url))["gemini"]
     assert finding == Finding("no", "gemini", f"{url}: the key is refused (400)")
+
+
+async def test_googles_speech_is_asked_for_what_costs_nothing(tmp_path: Path, unused_tcp_port: int) -> None:
+    async with serve_google() as google:
+        settings = {"google_speech_endpoint": google.endpoint, "google_tts_endpoint": google.endpoint}
+        every = await found(tmp_path, google_project_id="p", **settings)
+        assert (every["google hears"].mark, every["google speaks"].mark) == ("ok", "ok")
+        assert every["google hears"].text == f"127.0.0.1:{google.port} answers"
+        google.refusal = Fault("status", "PERMISSION_DENIED", "no such permission")
+        every = await found(tmp_path, **settings)
+        assert every["google hears"].mark == every["google speaks"].mark == "no"
+        assert "needs GOOGLE_PROJECT_ID" in every["google hears"].text
+        assert "PERMISSION_DENIED: no such permission" in every["google speaks"].text
+        assert (google.configs, google.voices) == ([], [])
+    every = await found(tmp_path, google_tts_endpoint=f"http://127.0.0.1:{unused_tcp_port}")
+    assert every["google speaks"].mark == "no"
+    assert "google hears" not in every
+    every = await found(tmp_path, google_application_credentials=str(tmp_path / "none.json"))
+    assert "No such file" in every["google hears"].text
+    assert "google hears" not in await found(tmp_path)
 
 
 async def test_a_server_like_openai_needs_no_key(tmp_path: Path) -> None:

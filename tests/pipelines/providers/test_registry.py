@@ -125,6 +125,10 @@ async def test_the_voice_without_a_vendor_is_pico_where_it_can(monkeypatch: pyte
         # The address of a vendor that wants a key may be that of a server that only answers in text.
         ({"OPENAI_BASE_URL": "http://llm", "DEEPGRAM_BASE_URL": "http://d"}, "moonshine", "pico"),
         ({"DEEPGRAM_API_KEY": ""}, "moonshine", "pico"),
+        ({"GOOGLE_APPLICATION_CREDENTIALS": "file.json"}, "google", "google"),
+        ({"GOOGLE_SPEECH_ENDPOINT": "http://g:1"}, "google", "pico"),
+        ({"GOOGLE_TTS_ENDPOINT": "http://g:1", "KOKORO_BASE_URL": "http://k"}, "moonshine", "kokoro"),
+        ({"GOOGLE_SPEECH_ENDPOINT": "eu-speech.googleapis.com"}, "moonshine", "pico"),
     ],
 )
 async def test_who_hears_and_speaks_by_default(env: dict[str, str], recogniser: str, voice: str) -> None:
@@ -136,7 +140,7 @@ async def test_who_hears_and_speaks_by_default(env: dict[str, str], recogniser: 
 
 def test_the_first_with_an_account_is_the_default() -> None:
     env = {f"{vendor.upper()}_API_KEY": "k" for vendor in ORDER} | {"GOOGLE_APPLICATION_CREDENTIALS": "file.json"}
-    assert tuple(with_account(env)) == ORDER
+    assert tuple(with_account(env, "stt")) == tuple(with_account(env, "tts")) == ORDER
     hears, speaks = ([v for v in ORDER if v in vendors] for vendors in (SPEECH_TO_TEXT, TEXT_TO_SPEECH))
     providers = Registry(env)
     assert (providers.default_recogniser(), providers.default_voice()) == (hears[0], speaks[0])
@@ -174,7 +178,8 @@ def test_a_recogniser_that_does_not_exist() -> None:
 
 def test_importing_the_service_imports_no_vendor() -> None:
     """An agent's vendor is imported when it is first needed; every other one never."""
-    vendors = ("openai", "httpx2", "moonshine_voice", "ttspico", "espeakng_loader")
+    vendors = ["openai", "httpx2", "moonshine_voice", "ttspico", "espeakng_loader", "grpc", "google.auth"]
+    vendors += ["google.cloud", "google.protobuf", "google.api_core"]
     assert all(find_spec(vendor) for vendor in vendors), "the test would pass for want of packages"
     rooms = "gateway, gateway.app, gateway.factory, pipelines, pipelines.cascade, pipelines.providers.registry"
     code = f"import sys, {rooms}; print([name for name in {vendors!r} if name in sys.modules])"
