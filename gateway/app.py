@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway import api, playground
 from gateway.auth import ensure_admin_key
 from gateway.factory import ProviderFactory
-from gateway.keys import PROGRESS, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import PROGRESS, RECORDER, SETTINGS, STORE, SWITCHBOARD
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.routes import jambonz_routes, service_routes
@@ -55,6 +55,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             if new_key is not None:
                 await asyncio.to_thread(_show_key, new_key)
             app[STORE] = store
+            app[RECORDER] = recorder
             app[SWITCHBOARD] = Switchboard(
                 store,
                 Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, assert_never
 
 import structlog
 
 from gateway import metrics
-from gateway.progress import Progress
+from gateway.progress import Progress, describe
 from gateway.recorder import Recorder
 from pipelines.events import (
     AgentSaid,
@@ -51,16 +50,15 @@ class CallLog:
 
     def note(self, type: str, data: Any) -> None:
         """Enter into the call's log, and tell who watches."""
-        self._recorder.record(self._call_id, CallEvent(self._seq, type, data, datetime.now(UTC)))
+        event = CallEvent(self._seq, type, data, self._progress.stamp())
         self._seq += 1
-        self._publish(type, data, is_final=True)
+        self._recorder.record(self._call_id, event, self._listener_id)
+        self._progress.publish(self._listener_id, describe(self._call_id, event))
 
     def on_saying(self, text: str) -> None:
-        self._publish("agent", text, is_final=False)
-
-    def _publish(self, type: str, data: Any, *, is_final: bool) -> None:
-        at = datetime.now(UTC).isoformat()
-        event = {type: data, "isFinal": is_final, "callId": self._call_id, "timestamp": at}
+        """It is not in the log: no number, no cursor, and it is not sent again."""
+        at = self._progress.stamp().isoformat()
+        event = {"agent": text, "isFinal": False, "callId": self._call_id, "timestamp": at}
         self._progress.publish(self._listener_id, event)
 
     def on_event(self, event: PipelineEvent) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.auth import Doorkeeper
 from gateway.catalogue import Catalogue
 from gateway.progress import Progress
+from gateway.recorder import Recorder
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
 from store import Store
@@ -16,6 +17,7 @@ SETTINGS = web.AppKey("settings", Settings)
 STORE = web.AppKey("store", Store)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 PROGRESS = web.AppKey("progress", Progress)
+RECORDER = web.AppKey("recorder", Recorder)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)

@@ -60,6 +60,7 @@ usage = Counter("trunkline_usage", "What providers report to have been used.", [
 hooks_refused = Counter("trunkline_hooks_refused", "Webhooks refused.", ["hook", "reason"])
 legs_refused = Counter("trunkline_legs_refused", "Media sockets refused.", ["reason"])
 events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
+watchers_closed = Counter("trunkline_watchers_closed", "Progress sockets that we closed, by why.", ["reason"])
 loop_lag = Histogram(
     "trunkline_loop_lag_seconds", "How late the ticker of the audio came.", buckets=_LAG_BUCKETS
 )  # fmt: skip

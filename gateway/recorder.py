@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -35,6 +35,8 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: defaultdict[str, list[CallEvent]] = defaultdict(list)
+        self._listeners: dict[str, str] = {}
+        """Whose the calls in ``_waiting`` are."""
         self._starts: dict[str, tuple[NewCall, datetime]] = {}
         self._ends: dict[str, tuple[str, str, datetime, int, Sequence[UsageReported]]] = {}
         self._count = 0
@@ -46,13 +48,21 @@ class Recorder:
         self._starts[call.id] = (call, at)
         self._wake()
 
-    def record(self, call_id: str, event: CallEvent) -> None:
+    def record(self, call_id: str, event: CallEvent, listener_id: str = "") -> None:
         if self._count >= MAX_SPOOLED:
             metrics.events_lost.inc()
             return
         self._count += 1
         self._waiting[call_id].append(event)
+        self._listeners[call_id] = listener_id
         self._wake()
+
+    def waiting(self, listener_id: str) -> Iterator[tuple[str, CallEvent]]:
+        """Events of a listener's calls that are not known to be stored, by the ids of their calls."""
+        for call_id, events in self._waiting.items():
+            if self._listeners[call_id] == listener_id:
+                for event in events:
+                    yield call_id, event
 
     def end_call(
         self,
@@ -135,7 +145,7 @@ class Recorder:
         del waiting[:stored]
         self._count -= stored
         if not waiting:
-            del self._waiting[call_id]
+            del self._waiting[call_id], self._listeners[call_id]
 
     async def _store_or_refuse(self, call_id: str, write: Awaitable[object], events: int = 1) -> None:
         """What the database refuses would be refused again, and hold up all that comes after it: let it go."""

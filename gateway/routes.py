@@ -6,21 +6,19 @@ import asyncio
 import hmac
 import json
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from gateway import metrics
 from gateway.auth import Forbidden, TooMany, Unauthenticated, authorize
-from gateway.keys import DOORKEEPER, PROGRESS, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import DOORKEEPER, PROGRESS, RECORDER, SETTINGS, STORE, SWITCHBOARD
+from gateway.progress import read_cursor
 from gateway.switchboard import Reply
+from gateway.watching import watch
 from jambonz.hooks import MAX_HOOK_BYTES
 from jambonz.leg import JambonzLeg
 from jambonz.signature import SIGNATURE_HEADER
 
 BODY_SECONDS = 10.0
-PROGRESS_SECONDS = 10.0
-"""The longest that a watcher may take to accept one event."""
-
-PROGRESS_HEARTBEAT = 20.0
 
 
 def jambonz_routes() -> list[web.RouteDef]:
@@ -77,7 +75,8 @@ async def listen_socket(request: web.Request) -> web.StreamResponse:
 
 
 async def progress_socket(request: web.Request) -> web.StreamResponse:
-    """Live events of a listener's calls, one JSON object each."""
+    """Events of a listener's calls, one JSON object each: all that follow ``since``, or those from now on. ``call``
+    is the id of the only call that is watched."""
     try:
         identity = await request.app[DOORKEEPER].identify_socket(request)
         authorize(identity, "calls:read")
@@ -91,35 +90,20 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
     known = await request.app[STORE].listeners.list(identity.owner)
     if not any(listener.id == listener_id for listener in known):
         return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
-    socket = web.WebSocketResponse(heartbeat=PROGRESS_HEARTBEAT, compress=False, max_msg_size=64 * 1024)
-    await socket.prepare(request)
-    with request.app[PROGRESS].watch(listener_id) as watcher:
-        reader = asyncio.create_task(_until_closed(socket))
-        try:
-            while not reader.done():
-                event = asyncio.ensure_future(watcher.next())
-                await asyncio.wait((event, reader), return_when=asyncio.FIRST_COMPLETED)
-                if not event.done():
-                    event.cancel()
-                    break
-                message = event.result()
-                if message is None:
-                    await socket.close(code=1013, message=b"too slow: events were missed")
-                    break
-                async with asyncio.timeout(PROGRESS_SECONDS):
-                    await socket.send_str(json.dumps(message))
-        except (TimeoutError, ConnectionError):
-            pass  # a watcher that is gone or does not read
-        finally:
-            reader.cancel()
-            await socket.close()
-    return socket
-
-
-async def _until_closed(socket: web.WebSocketResponse) -> None:
-    async for message in socket:
-        if message.type is WSMsgType.ERROR:
-            return
+    try:
+        since = read_cursor(request.query["since"]) if "since" in request.query else None
+    except ValueError as error:
+        return _error(400, "BAD_REQUEST", str(error))
+    return await watch(
+        request,
+        request.app[PROGRESS],
+        request.app[STORE],
+        request.app[RECORDER],
+        identity.owner,
+        listener_id,
+        call_id=request.query.get("call"),
+        since=since,
+    )
 
 
 async def metrics_page(request: web.Request) -> web.Response:

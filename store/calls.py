@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,9 @@ from store.tables import call_events, call_usage, calls, organisations
 
 IN_PROGRESS = "in progress"
 ABANDONED = "failed: the service stopped during the call"
+
+AFTERMATH = timedelta(minutes=10)
+"""The longest after a call's end that something is entered into its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +235,27 @@ class Calls:
             if await connection.scalar(mine) is None:
                 return None
             return [CallEvent(r.seq, r.type, r.data, r.created_at, r.is_final) for r in await connection.execute(query)]
+
+    async def events_of_listener(
+        self, owner: Owner, listener_id: str, *, call_id: str | None, after: datetime, until: datetime, limit: int
+    ) -> list[tuple[str, CallEvent]]:
+        """Events of a listener's calls, or of one of them, with the ids of their calls, in the order of their moments:
+        those after ``after``, up to and with ``until``."""
+        # Calls that ended long before are not looked through; what is told of a call after its end is told soon.
+        recent = sa.or_(calls.c.ended_at.is_(None), calls.c.ended_at > after - AFTERMATH)
+        query = (
+            sa.select(call_events)
+            .join(calls, calls.c.id == call_events.c.call_id)
+            .where(calls.c.organisation_id == owner.organisation_id, calls.c.listener_id == listener_id, recent)
+            .where(call_events.c.created_at > after, call_events.c.created_at <= until)
+            .order_by(call_events.c.created_at)
+            .limit(limit)
+        )
+        if call_id is not None:
+            query = query.where(calls.c.id == call_id)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            return [(r.call_id, CallEvent(r.seq, r.type, r.data, r.created_at, r.is_final)) for r in rows]
 
 
 _COLUMNS = [calls.c[name] for name in Call.__slots__]

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import WSMsgType
 from pydantic import SecretStr
 
-from gateway import progress, routes
+from gateway import progress, watching
 from gateway.keys import PROGRESS
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Speak
 from store import DEFAULT_OWNER
@@ -121,7 +121,7 @@ async def test_a_watcher_that_was_too_slow_is_told(service: Service, monkeypatch
 
 async def test_a_watcher_that_does_not_read_costs_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its events fill the buffers of the kernel and ours; then it is cut off, in bounded time."""
-    monkeypatch.setattr(routes, "PROGRESS_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "SEND_SECONDS", 0.2)
     reader, writer = await _deaf(service)
     await _watched(service)
     for n in range(200):
