@@ -34,8 +34,8 @@ class Segment:
     ``step`` tells apart what a generation said before and after its tools. ``sent`` and ``heard`` count frames.
     """
 
-    __slots__ = ("_frame_bytes", "_prepare", "audio", "broken", "cancelled", "closed", "generation", "heard", "sent",
-                 "spoken", "step")  # fmt: skip
+    __slots__ = ("_frame_bytes", "_made", "_prepare", "audio", "broken", "cancelled", "closed", "generation", "heard",
+                 "sent", "spoken", "step")  # fmt: skip
 
     def __init__(
         self, generation: int, text: str, step: int, format: AudioFormat, prepare: Callable[[bytes], bytes]
@@ -50,12 +50,13 @@ class Segment:
         self.broken = False
         self.cancelled = False
         self._frame_bytes = format.frame_bytes
+        self._made: int | None = None
         self._prepare = prepare
 
     @property
     def frames(self) -> int:
         """Whole frames of sound so far; a closed segment has no others."""
-        return len(self.audio) // self._frame_bytes
+        return len(self.audio) // self._frame_bytes if self._made is None else self._made
 
     @property
     def over(self) -> bool:
@@ -114,6 +115,11 @@ class Segment:
             start = self.spoken.word_start(bytes(self.audio), self.sent * FRAME_SECONDS)
             self.sent = min(self.sent, round(start / FRAME_SECONDS))
 
+    def let_go(self) -> None:
+        """What was heard of it is known, and no more will be: the sound is not kept."""
+        self._made = self.frames
+        self.audio = bytearray()
+
     def heard_text(self) -> str:
         if not self.heard:
             return ""  # a phrase of which no sound was ever made was not heard, however complete it is
@@ -150,6 +156,13 @@ class GenerationRecord:
     def cancel(self) -> None:
         for segment in self.segments:
             segment.cancelled = True
+
+    def end(self) -> Heard:
+        """It is over: what was heard of it. Its sound is let go."""
+        heard = self.summary()
+        for segment in self.segments:
+            segment.let_go()
+        return heard
 
     def summary(self) -> Heard:
         steps: list[list[str]] = []
@@ -204,6 +217,10 @@ class UnderWay:
             if played < span.count:
                 return
             spans.popleft()
+
+    def forget(self) -> None:
+        """No more of it is to be heard."""
+        self._spans.clear()
 
     def take_back(self) -> list[Segment]:
         """What was not heard never will be as it was sent: the segments it belongs to, rewound, in their order."""

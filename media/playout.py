@@ -226,6 +226,7 @@ class Playout:
             self._under_way.heard(self._far_end.position(now))
         self._doom(max((record.number for record in self._generations), default=-1))
         self._cut(now)
+        self._under_way.forget()
         return self._take()
 
     def _doom(self, through: int) -> None:
@@ -433,7 +434,7 @@ class Playout:
         self._state = _State.PAUSED
 
     def _cut(self, now: float) -> None:
-        self._events += [PlayoutCut(record.summary(), now) for record in self._doomed]
+        self._events += [PlayoutCut(record.end(), now) for record in self._doomed]
         self._doomed.clear()
         self._state = _State.PLAYING
         self._restart(now)
@@ -450,7 +451,7 @@ class Playout:
                 self._events.append(PlayoutStarted(record.number, now - record.heard_frames * FRAME_SECONDS))
             if not self._is_over(record, now):
                 return
-            self._events.append(PlayoutFinished(record.summary(), now))
+            self._events.append(PlayoutFinished(record.end(), now))
             self._generations.popleft()
 
     def _is_over(self, record: GenerationRecord, now: float) -> bool:

@@ -22,6 +22,9 @@ MOST_UNHEARD_SECONDS = 300.0
 """What comes of answers beyond this is let go: nobody listens for so long, and it would not end."""
 
 
+MOST_FRAMES = 50
+"""Converted at once, which takes many times their size."""
+
 WORD_SECONDS = 0.3
 """How long a word is spoken, where it has to be guessed."""
 
@@ -59,7 +62,11 @@ class Item:
     def write(self, data: bytes, source: AudioFormat) -> bool:
         frames = self._framer.push(data)
         self.milliseconds += 1000 * len(data) / source.bytes_per_second
-        return not frames or self.segment.write(self._converter.process(b"".join(frames)))
+        kept = True
+        for start in range(0, len(frames), MOST_FRAMES):
+            pcm = self._converter.process(b"".join(frames[start : start + MOST_FRAMES]))
+            kept = self.segment.write(pcm) and kept
+        return kept
 
     def add_words(self, text: str) -> None:
         self.words += text
@@ -74,7 +81,8 @@ class Item:
     def take_back_words(self) -> str:
         """Words may be ahead of the sound, and no more of it comes: those that are."""
         words, segment = self.words.split(), self.segment
-        said = len(segment.spoken.heard(bytes(segment.audio), segment.frames * FRAME_SECONDS).split())
+        seconds = segment.frames * FRAME_SECONDS
+        said = len(segment.spoken.heard(bytes(segment.audio), seconds, whole=False).split())
         self.words = ""
         self.add_words(" ".join(words[:said]))
         return " ".join(words[said:])
@@ -162,14 +170,23 @@ class Answer:
     def break_off(self) -> str:
         """The model broke off in :attr:`saying`: what of it is missing. Words that are ahead of their sound, or come
         yet, were not said."""
-        words = (self.saying or "").split()
-        seconds = sum(item.milliseconds for item in self.items.values()) / 1000
-        said = min(len(self.text.split()), round(seconds / WORD_SECONDS))
+        words, said = (self.saying or "").split(), self._said
         self.broken_off = True
         for number, item in enumerate(self.items.values()):
             item.words = ""
             item.add_words(" ".join(words[:said]) if number == 0 else "")
         return " ".join(words[said:])
+
+    @property
+    def is_said(self) -> bool:
+        """All that it was to say has come."""
+        return self.saying is not None and self._said >= len(self.saying.split())
+
+    @property
+    def _said(self) -> int:
+        """Words that have come with their sound."""
+        seconds = sum(item.milliseconds for item in self.items.values()) / 1000
+        return min(len(self.text.split()), round(seconds / WORD_SECONDS))
 
     def heard(self, summary: Heard) -> list[ItemHeard]:
         """Of each part that was not heard whole: how much was. Never more than came."""

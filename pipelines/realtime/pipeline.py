@@ -41,7 +41,7 @@ from pipelines.generation import Generation
 from pipelines.history import Conversation, History, Step
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
 from pipelines.own_voice import OwnVoice
-from pipelines.parts import Message, ProviderError, TextToSpeech
+from pipelines.parts import Message, ProviderError, ProviderFault, TextToSpeech
 from pipelines.phrasebook import phrases
 from pipelines.realtime.answers import MOST_UNHEARD_SECONDS, Answer, Before, Timing
 from pipelines.realtime.link import Link, Opener
@@ -89,6 +89,9 @@ SAY_SECONDS = 1.8
 
 UNANSWERED_SECONDS = 6.0
 """Voice of the caller that is older needs no answer any more."""
+
+SAID_SECONDS = 0.5
+"""Nothing more is to come of what was said as it stands, and nothing did for so long."""
 
 STALLED_SECONDS = 3.0
 """A model whose sound never ends has sent none for so long: it is gone, whatever its socket says."""
@@ -336,6 +339,10 @@ class Realtime:
         if self._utterances is not None and self._utterances.stopped(now - self._sound_at):
             self._end_utterance()
         stuck = self._is_stuck(playout)
+        if stuck and now - self._heard_at >= SAID_SECONDS:
+            for answer in [answer for answer in self._under_way if answer.is_said]:
+                self._finish(answer)
+            stuck = self._is_stuck(playout)
         if self._ending:
             if (self._end_by is not None and now >= self._end_by) or (
                 stuck and now - self._heard_at >= GOODBYE_SECONDS
@@ -453,6 +460,7 @@ class Realtime:
         """The caller said something, maybe, and of it the model has said nothing yet."""
         caller = self._caller
         if caller.onset < self._lost_at:  # at least its beginning went to a session that was no more
+            self._patience.noticed = True
             self._await_answer(caller.last_voice)
             if self._link.is_open:
                 self._say(phrases(self._language).not_understood, None, now)
@@ -503,8 +511,7 @@ class Realtime:
             response, answer.response = answer.response or "", ""
             if answer.saying is not None:
                 self._late.append(response)
-                self._say_the_rest(answer)
-                said = True
+                said = self._say_the_rest(answer) or said
             else:
                 self._continued[response] = answer.break_in_two()
             if answer.saying is None and answer.has_sound:
@@ -518,18 +525,25 @@ class Realtime:
     def _in_doubt(self, now: float) -> bool:
         """The model may be gone."""
         stopped = self._utterances is not None and now - self._sound_at > DOUBT_SECONDS
-        return stopped or self._link.in_doubt(now)
+        return stopped or self._failures > 0 or self._link.in_doubt(now)
 
     def _on_no_answer(self) -> None:
-        if not self._patience.noticed:
+        if self._patience.noticed:
+            if not self._fails("it answered nothing, time and again"):
+                self._link.lose("no answer came")
+        elif self._patience.consoled:
+            self._link.lose("it hears nothing")
+        else:
             self._patience.stop()
             self._quiet_if_over(self._clock())  # what we took for the caller's voice may have been none
-            return
+
+    def _fails(self, sentence: str, kind: ProviderFault = "timeout") -> bool:
+        """The model does not do what it should. Whether that was once too often."""
         self._failures += 1
-        if self._failures >= MAX_FAILURES:
-            self._give_up(ProviderError(self._model.name, "timeout", "it answered nothing, time and again"))
-        else:
-            self._link.lose("no answer came")
+        if self._failures < (RELIEVED_AFTER if self._host.relief else MAX_FAILURES):
+            return False
+        self._give_up(ProviderError(self._model.name, kind, sentence))
+        return True
 
     # What the model says (LinkListener)
 
@@ -610,9 +624,11 @@ class Realtime:
 
     def on_link_restored(self, *, renewed: bool) -> None:
         """The call goes on in another session, which knows the conversation as the caller heard it."""
-        self._sound_at = self._clock()
+        now = self._sound_at = self._clock()
         self._host.on_event(ModelNoted("renewed" if renewed else "reconnected"))
         if renewed:
+            self._lost_at = now
+            self._patience.noticed = self._patience.waiting or self._patience.suspects(now)
             self._break_off()
         self._late.clear()  # the names of answers begin anew
         self._continued.clear()
@@ -627,9 +643,9 @@ class Realtime:
             text = GO_ON if self._acted else unanswered
             self._patience.noticed = True
             self._link.send(lambda protocol: protocol.tell(text))
-            self._await_answer(self._clock())
-        elif self._patience.waiting:
-            self._say(phrases(self._language).not_understood, None, self._clock())
+            self._await_answer(now)
+        elif self._patience.noticed:
+            self._say(phrases(self._language).not_understood, None, now)
 
     def on_link_lost(self, reason: str) -> None:
         """What had come of an answer is said to its end; another session is on its way."""
@@ -640,9 +656,9 @@ class Realtime:
         self._sayings_to_ourselves()
         if self._paused_at is not None:
             self._go_on(now)  # nobody is left to say that it was an interruption
-        waits = self._unanswered is not None or patience.waiting or patience.suspects(now)
-        if (broken or waits) and not self._ending:
-            patience.noticed = True
+        waits = broken or self._unanswered is not None or patience.waiting or patience.suspects(now)
+        patience.noticed = waits  # what the lost session has noticed, the next one has not
+        if waits and not self._ending:
             self._await_answer(self._heard_at, asked=now)
 
     def _break_off(self) -> bool:
@@ -763,11 +779,9 @@ class Realtime:
         answer = next((a for a in self._answers.values() if a.response == event.response), None)
         if event.status == "failed" and event.response not in self._late:
             self._failed("llm", ProviderError(self._model.name, "server", f"an answer failed: {event.detail}"))
-            self._failures += 1
-            relief = self._host.relief
-            if self._failures >= (RELIEVED_AFTER if relief else MAX_FAILURES):
-                self._give_up(ProviderError(self._model.name, "server", "its answers fail"))
-            elif relief:
+            if self._fails("its answers fail", "server"):
+                pass
+            elif self._host.relief:
                 self._link.lose("an answer failed")  # another session is told what to answer
             elif answer is None or not (answer.has_sound or answer.is_unsaid):
                 self._patience.stop()
@@ -783,13 +797,14 @@ class Realtime:
             self._patience.stop()  # it was all there was of it
             self._unanswered = None
 
-    def _say_the_rest(self, answer: Answer) -> None:
-        """The model fell silent for a caller who was not to interrupt."""
+    def _say_the_rest(self, answer: Answer) -> bool:
+        """The model broke off in what it was to say as it stands. Whether there was a rest."""
         rest, ends, answer.ends = answer.break_off(), answer.ends, None
         if rest:
             self._say_ourselves(rest, ends, protected=True)
         else:
             answer.ends = ends
+        return bool(rest)
 
     def _finish(self, answer: Answer) -> None:
         answer.done = True
@@ -980,6 +995,8 @@ class Realtime:
             for answer in late:
                 self._say_unsaid(answer)
             self._sayings_to_ourselves()
+            if self._link.is_open and not self._ending:
+                self._fails("it says nothing, time and again")
 
     def _say_unsaid(self, answer: Answer) -> None:
         """Nothing of it is heard any more, should it come after all."""

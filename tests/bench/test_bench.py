@@ -15,7 +15,7 @@ from tests.bench.report import Bounds, Row, broken, broken_hearing, row, table
 ROOT = Path(__file__).parents[2]
 HEARING = Hearing(0.6, 0.5, 20.0)
 GOOD = Row("echo", 20, floor_ms=1.0, service_ms=1.5, ratio=1.5, tasks=3.0, memory_mb=0.5, late=0.0)
-SHORT = ["--calls", "2", "--seconds", "1", "--settle", "1", "--windows", "1", "--max-ratio", "0"]
+SHORT = ["--calls", "8", "--seconds", "1", "--settle", "1", "--windows", "1", "--max-ratio", "0"]
 
 
 @pytest.mark.realtime
@@ -35,10 +35,12 @@ def test_the_bench_runs_and_its_check_can_fail(flags: tuple[str, ...], floor: st
     assert done.returncode == 1, done.stderr
     assert f"times the {floor}; at most 0" in done.stderr
     [measured] = [line.removeprefix(floor) for line in done.stdout.splitlines() if line.startswith(f"{floor} ")]
-    calls, bare, service, ratio, *_ = measured.split()
-    assert int(calls) == 2
+    calls, bare, service, ratio, tasks, memory, *_ = measured.split()
+    assert int(calls) == 8
     assert float(bare) > 0
     assert float(ratio) == pytest.approx(float(service) / float(bare), rel=0.05)
+    assert 0 < float(tasks) <= Bounds().tasks
+    assert float(memory) <= Bounds().memory_mb
 
 
 @pytest.mark.parametrize(

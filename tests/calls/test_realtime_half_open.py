@@ -19,6 +19,7 @@ from tests.clock import run_virtual
 from tests.simulators.coarse import read_coarsely
 from tests.simulators.codeword import CodewordVoice, heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
+from tests.simulators.realtime_wire import WireSession
 
 AT = 3.0
 """When the caller speaks, after the answer of the phone. The greeting is over by then."""
@@ -37,7 +38,7 @@ def something(seconds: float) -> bytes:
 def an_office(vendor: str, agent: dict[str, Any], said: str, died: float) -> VendorOffice:
     office = office_of(vendor, agent, [said] * 9)
     office.own_voice = CodewordVoice(first=0.2)
-    office.wire.half_open_at = died
+    office.wire.at(died, WireSession.go_half_open)
     return office
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipelines.parts import ProviderError
+from pipelines.parts import ProviderError, ProviderFault
 from pipelines.realtime.connection import CONNECT_SECONDS
 from pipelines.realtime.model import (
     Address,
@@ -101,12 +101,15 @@ class Joined:
 
 @dataclass
 class Wire:
-    """Opens sessions as :meth:`RealtimeConnection.open` does, each to a simulation that ``make`` makes.
-    ``half_open_at``: from then on nothing passes through the sockets that were open before, either way, and they stay.
-    """
+    """Opens sessions as :meth:`RealtimeConnection.open` does, each to a simulation that ``make`` makes. ``refusals``
+    are used up by the attempts to come; None lets one pass."""
 
     make: Callable[[Address], Simulation]
-    half_open_at: float | None = None
+    refusals: list[ProviderFault | None] = field(default_factory=list)
+    mute_after: int | None = None
+    """So many sessions are set up; of the others nothing ever comes."""
+    speechless: bool = False
+    """Sessions are set up, and that is all that comes of them."""
     sessions: list[WireSession] = field(default_factory=list)
 
     async def open(
@@ -118,10 +121,14 @@ class Wire:
         on_fault: Callable[[Exception], None],
         handle: str | None = None,
     ) -> WireSession:
+        refusal = self.refusals.pop(0) if self.refusals else None
+        if refusal is not None:
+            await asyncio.sleep(3 * LATENCY)
+            raise ProviderError(model.name, refusal, "simulated")
         address = await model.dial(setup)
         session = WireSession(model.protocol(setup, handle), self.make(address), listener, address)
-        if self.half_open_at is not None and self.half_open_at > asyncio.get_running_loop().time():
-            session.half_open_at = self.half_open_at
+        session.silent = self.mute_after is not None and len(self.sessions) >= self.mute_after
+        session.speechless = self.speechless
         self.sessions.append(session)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -132,6 +139,10 @@ class Wire:
         if not session.is_open:
             raise ProviderError(model.name, "connect", "the session was closed at once")
         return session
+
+    def at(self, seconds: float, what: Callable[[WireSession], object]) -> None:
+        """Something happens to the session that is open then."""
+        asyncio.get_running_loop().call_at(seconds, lambda: [what(s) for s in self.sessions if s.is_open])
 
     @property
     def open_sessions(self) -> int:
@@ -145,7 +156,8 @@ class WireSession:
         self.protocol = protocol
         self.simulation = simulation
         self.seconds: float | None = None
-        self.half_open_at: float | None = None
+        self.half_open = False
+        self.silent = self.speechless = False
         self.ready = asyncio.Event()
         self._listener: Any = listener
         self._address = address
@@ -167,16 +179,43 @@ class WireSession:
     def send_audio(self, pcm: bytes) -> None:
         self.send([self.protocol.audio(pcm)])
 
-    @property
-    def half_open(self) -> bool:
-        return self.simulation.stalled or (self.half_open_at is not None and self._loop.time() >= self.half_open_at)
-
     def ping(self) -> None:
-        self._later(lambda: None if self.half_open else self._later(self._pong))
+        self._later(lambda: None if self._is_dead else self._later(self._pong))
 
     def _pong(self) -> None:
-        if not self.half_open:
+        if not self._is_dead:
             self.heard_at = self._loop.time()
+
+    @property
+    def _is_dead(self) -> bool:
+        return self.half_open or self.simulation.stalled
+
+    # What goes wrong
+
+    def go_half_open(self) -> None:
+        """From here on nothing passes, either way, and the socket stays."""
+        self.half_open = True
+
+    def go_silent(self) -> None:
+        """The connection is well, and the model says nothing any more."""
+        self.silent = True
+
+    def say(self, *messages: str | bytes) -> None:
+        """The model says this, too."""
+        self._down.extend(messages)
+        self._later(self._from_wire, len(messages))
+
+    def hang_up(self, code: int) -> None:
+        """The model closes the socket; 1006: without a word."""
+        self._down.append(code)
+        self._later(self._from_wire, 1)
+
+    def later(self, seconds: float, what: Callable[..., None], *arguments: Any) -> None:
+        self._loop.call_later(seconds, what, *arguments)
+
+    @property
+    def now(self) -> float:
+        return self._loop.time()
 
     def lose(self, reason: str) -> None:
         listener, self._listener = self._listener, None
@@ -201,7 +240,7 @@ class WireSession:
         """Timers of one moment run in any order: what is sent keeps its own."""
         for _ in range(count):
             message = self._up.popleft()
-            if self._listener is not None and not self.half_open:
+            if self._listener is not None and not self._is_dead:
                 self._from_model(self.simulation.receive(message, self._loop.time()))
 
     def _tick(self) -> None:
@@ -220,7 +259,7 @@ class WireSession:
             self._deliver(self._down.popleft())
 
     def _deliver(self, message: Any) -> None:
-        if self._listener is None or self.half_open:
+        if self._listener is None or self.half_open or (self.silent and not isinstance(message, int)):
             return
         self.heard_at = self._loop.time()
         if not isinstance(message, str | bytes):
@@ -232,6 +271,7 @@ class WireSession:
             if isinstance(event, SessionReady):
                 self.seconds = event.seconds
                 self.ready.set()
+                self.silent = self.speechless
             if self._listener is not None:
                 self._listener.on_model_event(self, event)
 
