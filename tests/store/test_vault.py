@@ -34,6 +34,7 @@ SEALED = Vault("k").seal("text", "agent 1")
         ("k", "plain", "agent 1"),
         ("k", "", "agent 1"),
     ],
+    ids=["another key", "another row", "cut", "no cipher", "not sealed", "nothing"],
 )
 def test_what_was_not_sealed_so_does_not_open(key: str, sealed: str, context: str) -> None:
     with pytest.raises(Unreadable, match=context):
