@@ -28,8 +28,9 @@ def configure(level: str, format: Literal["auto", "console", "json"]) -> None:
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # Looked up when it is written to, and not kept: whoever replaces standard error or the configuration is obeyed.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
     )
     # Libraries use the standard library's logging. aiohttp would log a traceback for each malformed request.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")

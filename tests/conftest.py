@@ -11,11 +11,15 @@ from hypothesis import HealthCheck, settings
 
 from gateway import logs
 
-logs.configure("info", "console")
-
 # How long an example takes says something of the machine, which may be busy, and nothing of what is tested.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_configured() -> None:
+    """A test that starts a command has the logs configured for the whole process; the next begins with them anew."""
+    logs.configure("info", "console")
 
 
 @pytest.fixture(autouse=True)

@@ -144,7 +144,8 @@ async def _converse(scripts: list[list[Step]], chance: random.Random) -> None:
 def _check(office: Office, report: CallReport) -> None:
     said = plain_words(" ".join(office.said("agent", report)))
     heard = heard_words(report.heard)
-    # To within a word at each cut or pause: the news of one takes its time to reach us.
+    # To within a word at each cut or pause: the news of one takes its time to reach us. Two cuts can follow each other
+    # without a word between them that is in both: the answer by the limit of the call, the farewell by the caller.
     notes = [data for type, data in office.log(report) if type == "status"]
     cuts = len([note for note in notes if "interrupted" in note or "bargeIn" in note]) + (report.ended_by == "caller")
     apart = [
@@ -152,8 +153,8 @@ def _check(office: Office, report: CallReport) -> None:
         for tag, i1, i2, j1, j2 in SequenceMatcher(None, said, heard, autojunk=False).get_opcodes()
         if tag != "equal"
     ]
-    assert max(apart, default=0) <= 1, (said, heard)
-    assert len(apart) <= cuts, (said, heard)
+    assert max(apart, default=0) <= 2, (said, heard)
+    assert sum(apart) <= cuts, (said, heard)
     [call] = [call for call in office.store.started.values() if call.platform_call_id == report.call_sid]
     status, reason, _ = office.store.ended[call.id]
     assert reason in get_args(EndReason)
