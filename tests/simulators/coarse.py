@@ -9,6 +9,7 @@ from media.g711 import mulaw_to_pcm
 from tests.simulators.codeword import WORD_FRAMES, plain_words
 
 _LEVELS = sorted(level for level in np.frombuffer(mulaw_to_pcm(bytes(range(128, 256))), np.int16) if level > 500)
+_KNOWN = np.array(_LEVELS, float)
 _vocabulary: dict[str, int] = {}
 
 
@@ -30,11 +31,13 @@ def read_coarsely(audio: bytes, share: float = 0.6) -> list[str]:
     words = list(_vocabulary)
     found: list[str] = []
     word, frames = "", 0
-    for frame in [*np.frombuffer(audio[: len(audio) // 320 * 320], np.int16).reshape(-1, 160), np.zeros(160)]:
-        level = float(np.median(frame))
-        nearest = int(np.argmin([abs(known - abs(level)) for known in _LEVELS]))
-        known = abs(_LEVELS[nearest] - abs(level)) < 12 and nearest < len(words)
-        heard = words[nearest] if known else ""
+    levels = np.median(np.frombuffer(audio[: len(audio) // 320 * 320], np.int16).reshape(-1, 160), axis=1)
+    loudness = np.abs(levels)
+    above = np.searchsorted(_LEVELS, loudness).clip(1, len(_LEVELS) - 1)
+    nearest = np.where(loudness - _KNOWN[above - 1] <= _KNOWN[above] - loudness, above - 1, above)
+    known = (np.abs(_KNOWN[nearest] - loudness) < 12) & (nearest < len(words))
+    for level, index in zip([*levels, 0], [*np.where(known, nearest, -1), -1], strict=True):
+        heard = words[index] if index >= 0 else ""
         if heard and heard == word and level > 0:
             frames += 1
             continue
