@@ -20,6 +20,10 @@ ABANDONED = "failed: the service stopped during the call"
 AFTERMATH = timedelta(minutes=10)
 """The longest after a call's end that something is entered into its log."""
 
+OVERTAKEN = 1000
+"""Calls are counted as they are written, which is nearly the order in which they began: a call that began earlier than
+another and was written after it was overtaken by fewer calls than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewCall:
@@ -209,7 +213,7 @@ class Calls:
         """The organisation's calls in the order of their index."""
         query = _select(owner).where(calls.c.index > after_index).order_by(calls.c.index).limit(limit)
         async with self._database.read() as connection:
-            return [Call(*row) for row in await connection.execute(_within(query, period))]
+            return [Call(*row) for row in await connection.execute(_within(query, owner, period))]
 
     async def of_agent(self, owner: Owner, agent_id: str, page: Page, period: Period) -> list[Call]:
         """The newest first."""
@@ -221,7 +225,7 @@ class Calls:
             .offset(page.offset)
         )
         async with self._database.read() as connection:
-            return [Call(*row) for row in await connection.execute(_within(query, period))]
+            return [Call(*row) for row in await connection.execute(_within(query, owner, period))]
 
     async def events(self, owner: Owner, call_id: str, *, after_seq: int = -1) -> list[CallEvent] | None:
         """A call's events in their order, those after ``after_seq``; None if there is no such call."""
@@ -265,9 +269,18 @@ def _select(owner: Owner) -> sa.Select[Any]:
     return sa.select(*_COLUMNS).where(calls.c.organisation_id == owner.organisation_id)
 
 
-def _within(query: sa.Select[Any], period: Period) -> sa.Select[Any]:
+def _within(query: sa.Select[Any], owner: Owner, period: Period) -> sa.Select[Any]:
+    """Pages go by the index, and a period is a stretch of it, but for a few: without its bounds a page would be looked
+    for among all calls before the period."""
     if period.start is not None:
-        query = query.where(calls.c.started_at >= period.start)
+        lowest = _nearest(owner, calls.c.started_at >= period.start, calls.c.started_at, sa.func.min)
+        query = query.where(calls.c.started_at >= period.start, calls.c.index >= lowest)
     if period.end is not None:
-        query = query.where(calls.c.started_at <= period.end)
+        highest = _nearest(owner, calls.c.started_at <= period.end, calls.c.started_at.desc(), sa.func.max)
+        query = query.where(calls.c.started_at <= period.end, calls.c.index <= highest)
     return query
+
+
+def _nearest(owner: Owner, within: sa.ColumnElement[bool], order: Any, extreme: Any) -> sa.ScalarSelect[int]:
+    mine = sa.select(calls.c.index).where(calls.c.organisation_id == owner.organisation_id, within)
+    return sa.select(extreme(mine.order_by(order).limit(OVERTAKEN).subquery().c.index)).scalar_subquery()

@@ -207,6 +207,7 @@ calls = sa.Table(
     sa.Column("started_at", Utc, nullable=False),
     sa.Column("ended_at", Utc),
     sa.Index("uq_calls_organisation_id_index", "organisation_id", "index", unique=True),
+    sa.Index("ix_calls_organisation_id_started_at_index", "organisation_id", "started_at", "index"),
     sa.Index(None, "agent_id", "index"),
     sa.Index("ix_calls_listener_id", "listener_id"),
     sa.Index("ix_calls_live", "node", sqlite_where=LIVE, postgresql_where=LIVE),

@@ -88,6 +88,28 @@ async def test_pages_by_index(tmp_path: Path) -> None:
         assert await store.calls.of_agent(DEFAULT_OWNER, "another", Page(), everything) == []
 
 
+async def test_a_period_has_the_calls_that_began_in_it_however_they_were_counted(tmp_path: Path) -> None:
+    """Calls are counted as they are written: some begin before one that is counted before them."""
+    began = [3, 0, 1, 7, 2, 9, 4, 4, 8, 5]
+    async with opened(tmp_path) as store:
+        stranger = await store.accounts.create_organisation("other")
+        for second in began:
+            await store.calls.start(new_call(stranger), started_at=at(second))
+            await store.calls.start(new_call(), started_at=at(second))
+        for low in [None, *range(-1, 11)]:
+            for high in [None, *range(-1, 11)]:
+                period = Period(None if low is None else at(low), None if high is None else at(high))
+                page = await store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=99, period=period)
+                wanted = [
+                    index
+                    for index, second in enumerate(began, 1)
+                    if (low is None or second >= low) and (high is None or second <= high)
+                ]
+                assert [call.index for call in page] == wanted
+                of_agent = await store.calls.of_agent(DEFAULT_OWNER, "agent", Page(limit=99), period)
+                assert [call.index for call in of_agent] == wanted[::-1]
+
+
 async def test_events_come_back_in_order_with_any_json(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         call = await store.calls.start(new_call(), started_at=at(0))
@@ -161,6 +183,17 @@ async def test_a_page_of_calls_is_read_by_its_index(tmp_path: Path) -> None:
         steps = [row.detail for row in plan]
         assert len(steps) == 1
         assert "uq_calls_organisation_id_index" in steps[0]
+
+
+async def test_the_ends_of_a_period_are_read_by_an_index(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store, store._database.read() as connection:
+        plan = await connection.exec_driver_sql(
+            'EXPLAIN QUERY PLAN SELECT min("index") FROM (SELECT "index" FROM calls WHERE organisation_id = \'o\' '
+            "AND started_at >= '2026' ORDER BY started_at LIMIT 1000)"
+        )
+        steps = [row.detail for row in plan if "calls" in row.detail]
+        assert len(steps) == 1
+        assert "COVERING INDEX ix_calls_organisation_id_started_at_index" in steps[0]
 
 
 async def test_the_events_of_a_listener(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ SHARED = (test_accounts, test_agents, test_calls, test_listeners, test_numbers, 
 OF_SQLITE = {
     "test_keys_are_not_in_the_file",
     "test_a_page_of_calls_is_read_by_its_index",
+    "test_the_ends_of_a_period_are_read_by_an_index",
     "test_folders_are_made",
     "test_the_file_is_in_wal_mode_and_holds_its_references",
     "test_the_migrations_make_the_tables_as_they_are_declared",
