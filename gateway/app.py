@@ -9,9 +9,12 @@ import structlog
 from aiohttp import web
 
 from gateway import api, playground
+from gateway.admission import Admission
 from gateway.auth import ensure_admin_key
+from gateway.caretaker import Caretaker
 from gateway.factory import ProviderFactory
-from gateway.keys import PROGRESS, RECORDER, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import LEASES, PROGRESS, RECORDER, SETTINGS, STORE, SWITCHBOARD
+from gateway.leases import Leases
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.routes import jambonz_routes, service_routes
@@ -43,21 +46,21 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             credentials_key=settings.credentials_key.get_secret_value() if settings.credentials_key else None,
         )
         providers = factory or await ProviderFactory.open(settings)
-        recorder = Recorder(store)
-        writing = asyncio.create_task(recorder.run(), name="recorder")
+        recorder, admission, leases = Recorder(store), Admission(store), Leases(store)
+        caretaker = Caretaker(store, admission, leases)
+        beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in (recorder, admission)]
         try:
-            abandoned = await store.calls.end_abandoned()
-            if abandoned:
-                log.warning(
-                    "calls were under way when the service last stopped; they are marked as failed", calls=abandoned
-                )
+            await caretaker.start()
+            beside.append(asyncio.create_task(caretaker.run(), name="Caretaker"))
             new_key = await ensure_admin_key(store, settings)
             if new_key is not None:
                 await asyncio.to_thread(_show_key, new_key)
             app[STORE] = store
             app[RECORDER] = recorder
+            app[LEASES] = leases
             app[SWITCHBOARD] = Switchboard(
                 store,
+                admission,
                 Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent),
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
@@ -65,9 +68,13 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             yield
             await app[SWITCHBOARD].drain(0)
             await recorder.close()
+            await leases.close()
+            await caretaker.leave()
         finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await admission.close()
             await providers.close()
             await store.close()
 

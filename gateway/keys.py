@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.auth import Doorkeeper
 from gateway.catalogue import Catalogue
+from gateway.leases import Leases
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.settings import Settings
@@ -18,6 +19,7 @@ STORE = web.AppKey("store", Store)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 PROGRESS = web.AppKey("progress", Progress)
 RECORDER = web.AppKey("recorder", Recorder)
+LEASES = web.AppKey("leases", Leases)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)

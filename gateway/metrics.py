@@ -61,6 +61,9 @@ hooks_refused = Counter("trunkline_hooks_refused", "Webhooks refused.", ["hook",
 legs_refused = Counter("trunkline_legs_refused", "Media sockets refused.", ["reason"])
 events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
 watchers_closed = Counter("trunkline_watchers_closed", "Progress sockets that we closed, by why.", ["reason"])
+reaped = Counter("trunkline_reaped", "Freed because a lease was over, or nobody had it, by what.", ["what"])
+renewals_failed = Counter("trunkline_renewals_failed", "Times this process could not renew its lease.")
+places_settled = Counter("trunkline_places_settled", "Places of calls that were held and that no call had.")
 loop_lag = Histogram(
     "trunkline_loop_lag_seconds", "How late the ticker of the audio came.", buckets=_LAG_BUCKETS
 )  # fmt: skip

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway import metrics
 from gateway.auth import Forbidden, TooMany, Unauthenticated, authorize
-from gateway.keys import DOORKEEPER, PROGRESS, RECORDER, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import DOORKEEPER, LEASES, PROGRESS, RECORDER, SETTINGS, STORE, SWITCHBOARD
 from gateway.progress import read_cursor
 from gateway.switchboard import Reply
 from gateway.watching import watch
@@ -88,22 +88,24 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
         return _error(429, "TOO_MANY_REQUESTS", str(error))
     listener_id = request.match_info["listener_id"]
     known = await request.app[STORE].listeners.list(identity.owner)
-    if not any(listener.id == listener_id for listener in known):
+    listener = next((one for one in known if one.id == listener_id), None)
+    if listener is None:
         return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
     try:
         since = read_cursor(request.query["since"]) if "since" in request.query else None
     except ValueError as error:
         return _error(400, "BAD_REQUEST", str(error))
-    return await watch(
-        request,
-        request.app[PROGRESS],
-        request.app[STORE],
-        request.app[RECORDER],
-        identity.owner,
-        listener_id,
-        call_id=request.query.get("call"),
-        since=since,
-    )
+    async with request.app[LEASES].held(listener):
+        return await watch(
+            request,
+            request.app[PROGRESS],
+            request.app[STORE],
+            request.app[RECORDER],
+            identity.owner,
+            listener_id,
+            call_id=request.query.get("call"),
+            since=since,
+        )
 
 
 async def metrics_page(request: web.Request) -> web.Response:

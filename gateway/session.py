@@ -30,6 +30,7 @@ from pipelines.pipeline import Pipeline
 from pipelines.usage import as_json
 from store.calls import NewCall
 from store.listeners import ListenerForCall
+from store.places import Scope
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +98,7 @@ class CallSession:
         started = datetime.now(UTC)
         self._around.recorder.start_call(self.record, started)
         record = self.record
-        self.note("call", {"callId": self.id, "callerId": record.caller_id, "calledId": record.called_id})
+        self._note_call()
         self.log.info("call", caller=_masked(record.caller_id), called=record.called_id, agent=record.agent_id)
         metrics.calls_active.inc()
         metrics.calls_started.inc()
@@ -122,6 +123,19 @@ class CallSession:
             status = "failed" if reason in FAILED else "ended normally"
             self._around.recorder.end_call(self.id, status, reason, datetime.now(UTC), round(seconds * 1000), used)
             self.log.info("call over", reason=reason, seconds=round(seconds, 1))
+
+    def refuse(self, scope: Scope, sentence: str) -> None:
+        """Instead of :meth:`run`: there is no place for the call. Its record says so, and whoever watches hears of
+        it."""
+        at = datetime.now(UTC)
+        self._around.recorder.start_call(self.record, at)
+        self._note_call()
+        self.note("error", sentence)
+        self.note("hangup", {"reason": "limit", "usage": []})
+        self._around.recorder.end_call(self.id, f"failed: {scope} concurrency limit", "limit", at, 0)
+
+    def _note_call(self) -> None:
+        self.note("call", {"callId": self.id, "callerId": self.record.caller_id, "calledId": self.record.called_id})
 
     def on_fault(self, error: BaseException) -> None:
         """A fault of ours: it ends what had the call. Where nothing has it any more, it is how the call ended."""

@@ -9,11 +9,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, assert_never
 
 import structlog
 
 from gateway import metrics
+from gateway.admission import Admission
 from gateway.putting_through import PuttingThrough
 from gateway.session import CallSession
 from gateway.surroundings import Surroundings
@@ -23,11 +24,12 @@ from jambonz.signature import MAX_AGE, MAX_AHEAD, REFUSED_STATUS, SignatureRefus
 from jambonz.verbs import Verb, VerbError
 from store import Store
 from store.listeners import ListenerForCall
+from store.places import LimitReached, ListenerGone, Place
 
 log = structlog.get_logger(__name__)
 
 LOOK_UP_SECONDS = 3.0
-"""The longest that finding the agent may take: Jambonz gives the webhook 10 s."""
+"""The longest that finding the agent, and then taking a place, may take each: Jambonz gives the webhook 10 s."""
 
 REMEMBER_SECONDS = MAX_AGE + MAX_AHEAD
 """A call that is over is known this long, for its hook's signature is good this long: it may come again."""
@@ -51,6 +53,7 @@ class Switchboard:
     def __init__(
         self,
         store: Store,
+        admission: Admission,
         around: Surroundings,
         *,
         max_calls: int,
@@ -58,6 +61,7 @@ class Switchboard:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._admission = admission
         self._around = around
         self._max_calls = max_calls
         self._secrets = secrets
@@ -100,13 +104,12 @@ class Switchboard:
         if self.draining or self._taken >= self._max_calls:
             return self._decline(hook, 486, "Busy Here", "draining" if self.draining else "full")
         self._taken += 1  # before the first await: two calls never share the last place
+        call: CallSession | None = None
         place_used = False
         try:
             found = await self._find(hook)
             if isinstance(found, Reply):
                 return found
-            if self.draining:
-                return self._decline(hook, 486, "Busy Here", "draining")
             call = CallSession(hook, found, self._around)
             call.next_url = f"{base_url}/jambonz/next/{call.id}"
             try:
@@ -114,12 +117,19 @@ class Switchboard:
             except VerbError as error:  # the request's Host is no place to send anybody to
                 log.warning("a call cannot be answered", call_sid=hook.call_sid, error=str(error))
                 return Reply(400, error=f"{error}; set TRUNKLINE_PUBLIC_URL, or send a Host that can be called")
+            refusal = await self._admit(hook, call)
+            if refusal is not None:
+                return refusal
+            if self.draining:
+                return self._decline(hook, 486, "Busy Here", "draining")
             self._start(call)
             place_used = True
             return Reply(200, application)
         finally:
             if not place_used:
                 self._taken -= 1
+                if call is not None:
+                    self._admission.give_back(call.id)
 
     async def _find(self, hook: CallHook) -> ListenerForCall | Reply:
         if hook.to is None:
@@ -128,14 +138,32 @@ class Switchboard:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 listener = await self._store.find_listener(hook.to)
         except Exception as error:  # noqa: BLE001 - a database that is away: the caller hears it as busy
-            log.error("cannot look up who answers", call_sid=hook.call_sid, error=str(error) or "no answer in time")
-            return self._decline(hook, 480, "Temporarily Unavailable", "store")
+            return self._no_store(hook, "cannot look up who answers", error)
         if listener is None:
             return self._decline(hook, 404, "Not Found", "no_listener")
-        limit = listener.options.agent_limit
-        if limit is not None and sum(call.listener.id == listener.id for call in self.calls) >= limit:
-            return self._decline(hook, 486, "Busy Here", "agent_limit")
         return listener
+
+    async def _admit(self, hook: CallHook, call: CallSession) -> Reply | None:
+        """A place within the limits of its listener, user and organisation; or why there is none."""
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                refused = await self._admission.take(Place(call.id, call.listener.id, call.listener.owner))
+        except Exception as error:  # noqa: BLE001 - likewise
+            return self._no_store(hook, "cannot tell whether there is a place", error)
+        match refused:
+            case None:
+                return None
+            case ListenerGone():
+                return self._decline(hook, 404, "Not Found", "no_listener")
+            case LimitReached(scope):
+                call.refuse(scope, str(refused))
+                return self._decline(hook, 486, "Busy Here", f"{scope}_limit")
+            case _:
+                assert_never(refused)
+
+    def _no_store(self, hook: CallHook, what: str, error: Exception) -> Reply:
+        log.error(what, call_sid=hook.call_sid, error=str(error) or "no answer in time")
+        return self._decline(hook, 480, "Temporarily Unavailable", "store")
 
     def on_status(self, body: bytes, signature: str | None) -> Reply:
         hook = self._read("status", StatusHook, body, signature)
@@ -222,6 +250,7 @@ class Switchboard:
             await call.run()
         finally:
             self._taken -= 1
+            self._admission.give_back(call.id)
             self._by_token.pop(call.token, None)
             self._by_sid.pop(call.call_sid, None)
             self._calls.pop(call.id, None)

@@ -35,6 +35,14 @@ class ApiKey:
     last_used_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Calls at once of an organisation and of a user of it; None is no limit, 0 is none at all."""
+
+    organisation: int | None
+    user: int | None
+
+
 def key_hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
@@ -164,6 +172,26 @@ class Accounts:
     async def owner_of_key(self, key: str) -> Owner | None:
         identity = await self.identify(key)
         return identity.owner if identity is not None else None
+
+    # Limits
+
+    async def limits(self, owner: Owner) -> Limits:
+        query = (
+            sa.select(organisations.c.agent_limit, users.c.agent_limit)
+            .outerjoin(users, users.c.id == owner.user_id)
+            .where(organisations.c.id == owner.organisation_id)
+        )
+        async with self._database.read() as connection:
+            return Limits(*(await connection.execute(query)).one())
+
+    async def set_limits(self, owner: Owner, *, organisation: int | None = None, user: int | None = None) -> None:
+        """They hold for the next call; calls under way go on."""
+        async with self._database.write() as connection:
+            for table, row_id, limit in (
+                (organisations, owner.organisation_id, organisation),
+                (users, owner.user_id, user),
+            ):
+                await connection.execute(sa.update(table).where(table.c.id == row_id).values(agent_limit=limit))
 
     # Tickets
 

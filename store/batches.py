@@ -61,9 +61,12 @@ class Batches(Generic[K, V]):
 
     async def _read_once(self) -> None:
         keys = list(self._waiting)[:MOST_AT_ONCE]
-        asked = [(key, answer) for key in keys for answer in self._waiting.pop(key)]
+        asked = [(key, answer) for key in keys for answer in self._waiting.pop(key) if not answer.done()]
+        wanted = list(dict.fromkeys(key for key, _ in asked))  # for whoever asked and has gone nothing is to be done
+        if not wanted:
+            return
         try:
-            found = await self._load(keys)
+            found = await self._load(wanted)
             for key, answer in asked:
                 if not answer.done():  # whoever asked may have gone
                     answer.set_result(found.get(key))

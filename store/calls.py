@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pipelines.events import UsageReported
 from store.database import Database
@@ -15,7 +16,8 @@ from store.rows import Owner, Page, insert_if_absent, new_id, now
 from store.tables import call_events, call_usage, calls, organisations
 
 IN_PROGRESS = "in progress"
-ABANDONED = "failed: the service stopped during the call"
+ABANDONED = "abandoned"
+"""The reason of a call that its process left without a word."""
 
 AFTERMATH = timedelta(minutes=10)
 """The longest after a call's end that something is entered into its log."""
@@ -145,8 +147,8 @@ class Calls:
         duration_ms: int,
         usage: Sequence[UsageReported] = (),
     ) -> bool:
-        """Write how a call ended, and what it used: one report for each part and provider. The first ending stays:
-        False if it had ended before."""
+        """Write how a call ended, and what it used: one report for each part and provider. The first ending stays
+        (False then), unless the call was only thought to be abandoned."""
         used = [
             {"call_id": call_id, "part": one.part, "provider": one.provider, "unit": unit, "amount": amount}
             for one in usage
@@ -155,7 +157,7 @@ class Calls:
         async with self._database.write() as connection:
             done = await connection.execute(
                 sa.update(calls)
-                .where(calls.c.id == call_id, calls.c.ended_at.is_(None))
+                .where(calls.c.id == call_id, sa.or_(calls.c.ended_at.is_(None), calls.c.end_reason == ABANDONED))
                 .values(status=status, end_reason=reason, ended_at=ended_at, duration_ms=duration_ms)
             )
             if done.rowcount > 0 and used:
@@ -169,26 +171,9 @@ class Calls:
 
     async def append_batch(self, batch: Mapping[str, Sequence[CallEvent]]) -> None:
         """As :meth:`append_events`, for several calls in one transaction: all or none of all of them."""
-        rows = [
-            {"call_id": call_id, "seq": e.seq, "type": e.type, "data": e.data, "is_final": e.is_final,
-             "created_at": e.at}
-            for call_id, events in batch.items()
-            for e in events
-        ]  # fmt: skip
-        if rows:
+        if any(batch.values()):
             async with self._database.write() as connection:
-                await connection.execute(insert_if_absent(connection, call_events).on_conflict_do_nothing(), rows)
-
-    async def end_abandoned(self) -> int:
-        """End the calls that this node had when it last stopped without a word. For the start of the service, before
-        it takes calls. Returns how many there were."""
-        async with self._database.write() as connection:
-            done = await connection.execute(
-                sa.update(calls)
-                .where(calls.c.node == self._node, calls.c.ended_at.is_(None))
-                .values(status=ABANDONED, end_reason="abandoned", ended_at=now())
-            )
-        return done.rowcount
+                await insert_events(connection, batch)
 
     async def get(self, owner: Owner, call_id: str) -> Call | None:
         async with self._database.read() as connection:
@@ -260,6 +245,25 @@ class Calls:
         async with self._database.read() as connection:
             rows = await connection.execute(query)
             return [(r.call_id, CallEvent(r.seq, r.type, r.data, r.created_at, r.is_final)) for r in rows]
+
+
+async def insert_events(connection: AsyncConnection, batch: Mapping[str, Sequence[CallEvent]]) -> None:
+    """Those that are there already are passed over; a hangup that others wrote for a writer thought to be dead gives
+    way to what the writer has to say."""
+    rows = [
+        {"call_id": call_id, "seq": e.seq, "type": e.type, "data": e.data, "is_final": e.is_final,
+         "created_at": e.at}
+        for call_id, events in batch.items()
+        for e in events
+    ]  # fmt: skip
+    insert = insert_if_absent(connection, call_events)
+    changed = {name: insert.excluded[name] for name in ("type", "data", "is_final", "created_at")}
+    await connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["call_id", "seq"], set_=changed, where=call_events.c.type == "hangup"
+        ),
+        rows,
+    )
 
 
 _COLUMNS = [calls.c[name] for name in Call.__slots__]

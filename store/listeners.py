@@ -17,6 +17,7 @@ from store.agents import definition_with_keys
 from store.batches import Batches
 from store.database import Database
 from store.errors import NotFound
+from store.leases import first_expiry
 from store.numbers import take
 from store.rows import Owner, new_id, now
 from store.tables import agents, listeners, phone_numbers
@@ -25,17 +26,22 @@ from store.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class ListenerOptions:
-    """What an activation adds to the agent. ``agent_limit``: calls at once; None is no limit, 0 is none at all."""
+    """What an activation adds to the agent. ``agent_limit``: calls at once; None is no limit, 0 is none at all.
+    ``ttl``: it goes after so many seconds, unless its lease is renewed; ``tied``: its progress sockets do that."""
 
     metadata: dict[str, Any] = field(default_factory=dict)
     agent_limit: int | None = None
     stream_log: bool = False
     recording: dict[str, Any] | None = None
     websocket: bool = False
+    ttl: int | None = None
+    tied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
+    """``expires_at`` is None without a lease."""
+
     id: str
     agent_id: str
     agent_name: str | None
@@ -43,6 +49,7 @@ class Listener:
     number: str | None
     options: ListenerOptions
     created_at: datetime
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class Listeners:
             if agent is None:
                 raise NotFound(f"There is no agent {agent_id}")
             model = ModelName.parse(agent.model_name)
+            expires = await first_expiry(connection, options.ttl)
             await connection.execute(
                 sa.insert(listeners).values(
                     id=listener_id,
@@ -91,11 +99,14 @@ class Listeners:
                     metadata=options.metadata,
                     recording=options.recording,
                     agent_limit=options.agent_limit,
+                    ttl=options.ttl,
+                    tied=options.tied,
+                    expires_at=expires,
                     created_at=at,
                 )
             )
             taken = number and await take(connection, owner, listener_id, number, model.number_pool)
-        return Listener(listener_id, agent_id, agent.name, model.handler, taken, options, at), key
+        return Listener(listener_id, agent_id, agent.name, model.handler, taken, options, at, expires), key
 
     async def list(self, owner: Owner, *, agent_id: str | None = None) -> list[Listener]:
         query = _SELECT.where(listeners.c.organisation_id == owner.organisation_id).order_by(
@@ -105,7 +116,7 @@ class Listeners:
             query = query.where(listeners.c.agent_id == agent_id)
         async with self._database.read() as connection:
             return [
-                Listener(r.id, r.agent_id, r.name, r.type, r.number, _options(r), r.created_at)
+                Listener(r.id, r.agent_id, r.name, r.type, r.number, _options(r), r.created_at, r.expires_at)
                 for r in await connection.execute(query)
             ]
 
@@ -154,4 +165,6 @@ _SELECT = (
 
 
 def _options(row: sa.Row[Any]) -> ListenerOptions:
-    return ListenerOptions(row.metadata, row.agent_limit, row.stream_log, row.recording, row.websocket)
+    return ListenerOptions(
+        row.metadata, row.agent_limit, row.stream_log, row.recording, row.websocket, row.ttl, row.tied
+    )

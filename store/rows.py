@@ -39,6 +39,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+async def clock(connection: AsyncConnection) -> datetime:
+    """The time that leases go by: PostgreSQL's own, the same for all processes; with SQLite there is one process."""
+    if connection.dialect.name == "postgresql":
+        at: datetime = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
+        return at
+    return now()
+
+
 def insert_if_absent(connection: AsyncConnection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that has ``on_conflict_do_nothing``, in the dialect of ``connection``."""
     if connection.dialect.name == "postgresql":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from store.accounts import Accounts
 from store.agents import Agents
 from store.calls import Calls
 from store.database import Database
+from store.leases import Leases
 from store.listeners import ListenerForCall, Listeners
 from store.migrate import migrate
 from store.numbers import Numbers, Trunks
+from store.places import Places
+from store.processes import Processes
 from store.rows import Owner
 from store.vault import Vault, load_or_make_key
 
@@ -28,7 +32,10 @@ class Store:
         self.numbers = Numbers(database)
         self.trunks = Trunks(database)
         self.listeners = Listeners(database, vault)
+        self.leases = Leases(database)
         self.calls = Calls(database, node)
+        self.places = Places(database, node)
+        self.processes = Processes(database, self.places, node)
 
     @classmethod
     async def open(
@@ -37,11 +44,11 @@ class Store:
         """Connect, and bring the tables up to date.
 
         ``url`` is ``sqlite:///path`` or ``postgresql://…``. Secrets are encrypted with ``credentials_key``; without
-        one, with a key that is kept in ``data_dir``. ``node`` tells processes on the same database apart, and stays
-        the same over a restart; it defaults to the host's name.
+        one, with a key that is kept in ``data_dir``. ``node`` names this process among those on the same database,
+        as no process was named before.
         """
         database, vault = await asyncio.to_thread(_prepare, url, data_dir, credentials_key)
-        store = cls(database, vault, node or socket.gethostname())
+        store = cls(database, vault, node or f"{socket.gethostname()}/{secrets.token_hex(8)}")
         try:
             await migrate(database)
         except BaseException:

@@ -140,6 +140,10 @@ listeners = sa.Table(
     sa.Column("recording", sa.JSON(none_as_null=True)),
     sa.Column("agent_limit", sa.Integer),
     _created(),
+    # A lease: so many seconds, until then, renewed by requests or, if it is tied, by its progress sockets.
+    sa.Column("ttl", sa.Integer),
+    _flag("tied"),
+    sa.Column("expires_at", Utc, index=True),
     sa.Index(None, "organisation_id", "created_at"),
 )
 
@@ -176,6 +180,22 @@ phone_numbers = sa.Table(
     _flag("reservation"),
     _flag("outbound"),
     _flag("provisioned"),
+    _created(),
+)
+
+# A service that runs. It renews its lease; once that is over the process is dead, and what it held is free.
+processes = sa.Table("processes", metadata, _id(), _created(), sa.Column("expires_at", Utc, nullable=False))
+
+# One for each call under way, and for each that is about to begin: what limits count. The ids are only counted by, and
+# may be of what is gone.
+places = sa.Table(
+    "places",
+    metadata,
+    sa.Column("call_id", sa.Text, primary_key=True),
+    sa.Column("process_id", sa.Text, sa.ForeignKey("processes.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("organisation_id", sa.Text, nullable=False, index=True),
+    sa.Column("user_id", sa.Text, index=True),
+    sa.Column("listener_id", sa.Text, index=True),
     _created(),
 )
 

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, read_body, read_query, store_of
 from gateway.api.shapes import iso
+from gateway.leases import GRACE_SECONDS
 from pipelines.agent import ModelName, Strict
 from pipelines.agent.options import Recording
 from pipelines.agent.telephone import digits
@@ -19,18 +20,24 @@ from store.numbers import ANY
 
 operations = Operations("Listeners", "listeners")
 
+MAX_TTL = 366 * 86_400
+
 
 def _wanted(number: str) -> str:
     return ANY if number.strip() == ANY else digits(number)
 
 
 class ListenOptions(Strict):
-    """What this activation adds to the agent. ``agentLimit``: calls at once; null is no limit, 0 none at all."""
+    """What this activation adds to the agent. ``agentLimit``: calls at once; null is no limit, 0 none at all.
+    ``ttl``: the listener goes after so many seconds, unless its lease is renewed. ``tied``: open progress sockets renew
+    it, and ``ttl`` (30, unless another is given) is how long there may be none."""
 
     agent_limit: int | None = Field(default=None, ge=0, le=1_000_000)
     stream_log: bool = False
     metadata: dict[str, Any] = Field(default={})
     recording: Recording | None = None
+    ttl: int | None = Field(default=None, ge=1, le=MAX_TTL)
+    tied: bool = False
 
 
 class ListenRequest(Strict):
@@ -48,6 +55,12 @@ class ListenView(TypedDict):
     registrationId: str | None
     key: str
     socket: str
+    expiresAt: str | None
+
+
+class LeaseView(TypedDict):
+    listenerId: str
+    expiresAt: str | None
 
 
 class ListenerView(TypedDict):
@@ -60,6 +73,7 @@ class ListenerView(TypedDict):
     registrationId: str | None
     registrationName: str | None
     createdAt: str | None
+    expiresAt: str | None
 
 
 class ListenersView(TypedDict):
@@ -95,6 +109,8 @@ async def listen(request: web.Request) -> web.Response:
             stream_log=wanted.stream_log,
             recording=wanted.recording.as_sent() if wanted.recording else None,
             websocket=body.websocket,
+            ttl=GRACE_SECONDS if wanted.tied and wanted.ttl is None else wanted.ttl,
+            tied=wanted.tied,
         ),
     )
     return web.json_response(
@@ -104,6 +120,7 @@ async def listen(request: web.Request) -> web.Response:
             registrationId=None,
             key=key,
             socket=f"/progress/{listener.id}",
+            expiresAt=iso(listener.expires_at),
         )
     )
 
@@ -118,6 +135,14 @@ async def delete_agent_listener(request: web.Request) -> web.Response:
 async def delete_listener(request: web.Request) -> web.Response:
     """Delete a listener; its number is free again."""
     return await _delete(request, agent_id=None)
+
+
+@operations.add("POST", "/listener/{listenerId}/renew", answer=LeaseView, errors=(404,))
+async def renew(request: web.Request) -> web.Response:
+    """Renew the lease of a listener, if it has one: it begins again now."""
+    listener_id = request.match_info["listenerId"]
+    expires = await store_of(request).leases.renew(owner_of(request), listener_id)
+    return web.json_response(LeaseView(listenerId=listener_id, expiresAt=iso(expires)))
 
 
 @operations.add("GET", "/listener", query=ListenersQuery, answer=ListenersView, errors=(400,))
@@ -146,4 +171,5 @@ def _view(listener: Listener) -> ListenerView:
         "registrationId": None,
         "registrationName": None,
         "createdAt": iso(listener.created_at),
+        "expiresAt": iso(listener.expires_at),
     }

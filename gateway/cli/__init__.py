@@ -20,6 +20,7 @@ _COMMANDS = {
     "listeners": "List and end what agents listen on.",
     "calls": "List calls and read them back.",
     "keys": "Make, list, replace and delete API keys.",
+    "limits": "Show and set how many calls at once there may be.",
 }
 
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gateway.auth import make_key
+from gateway.cli.database import in_store
 from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.cli.rest import table
 from gateway.scopes import SCOPES
-from gateway.settings import Settings
-from store import DEFAULT_OWNER, Store
-from store.errors import UNREACHABLE
+from store import DEFAULT_OWNER
 from store.rows import now
-
-T = TypeVar("T")
 
 _COLUMNS = [("ID", "id"), ("NAME", "name"), ("SCOPES", "scopes"), ("EXPIRES", "expiresAt"), ("LAST USED", "lastUsedAt")]
 
@@ -41,7 +36,7 @@ def new(name: str, scopes: tuple[str, ...], days: float | None, **flags: Any) ->
     if name.upper() in ("TRUNKLINE_ADMIN_KEY", "FIRST KEY"):
         raise click.BadParameter("this name is the service's own; choose another", param_hint="--name")
     key, expires = make_key(), None if days is None else now() + timedelta(days=days)
-    _in_store(settings, lambda store: store.accounts.add_key(DEFAULT_OWNER, name, key, expires, scopes or None))
+    in_store(settings, lambda store: store.accounts.add_key(DEFAULT_OWNER, name, key, expires, scopes or None))
     click.echo(key)
 
 
@@ -50,7 +45,7 @@ def new(name: str, scopes: tuple[str, ...], days: float | None, **flags: Any) ->
 @setting_flags
 def list_keys(as_json: bool, **flags: Any) -> None:
     """List API keys: all of them but the keys themselves."""
-    found = _in_store(settings_or_exit(flags), lambda store: store.accounts.keys(DEFAULT_OWNER))
+    found = in_store(settings_or_exit(flags), lambda store: store.accounts.keys(DEFAULT_OWNER))
     rows = [
         {
             "id": key.id,
@@ -76,7 +71,7 @@ def list_keys(as_json: bool, **flags: Any) -> None:
 def rotate(key_id: str, hours: float, **flags: Any) -> None:
     """Replace a key by a new one with its name and scopes, and print that: this once."""
     key, overlap = make_key(), timedelta(hours=hours)
-    made = _in_store(
+    made = in_store(
         settings_or_exit(flags), lambda store: store.accounts.replace_key(DEFAULT_OWNER, key_id, key, overlap)
     )
     if made is None:
@@ -89,7 +84,7 @@ def rotate(key_id: str, hours: float, **flags: Any) -> None:
 @setting_flags
 def delete(key_id: str, **flags: Any) -> None:
     """Delete a key: it is good for nothing from now on."""
-    if not _in_store(settings_or_exit(flags), lambda store: store.accounts.delete_key(DEFAULT_OWNER, key_id)):
+    if not in_store(settings_or_exit(flags), lambda store: store.accounts.delete_key(DEFAULT_OWNER, key_id)):
         _no_such_key(key_id)
     click.echo(f"{key_id} is deleted")
 
@@ -97,19 +92,3 @@ def delete(key_id: str, **flags: Any) -> None:
 def _no_such_key(key_id: str) -> None:
     click.echo(f"There is no key {key_id}; trunkline keys list tells which there are", err=True)
     sys.exit(1)
-
-
-def _in_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    async def inside() -> T:
-        secret = settings.credentials_key.get_secret_value() if settings.credentials_key else None
-        store = await Store.open(settings.database, data_dir=settings.data_dir, credentials_key=secret)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    try:
-        return asyncio.run(inside())
-    except UNREACHABLE as error:
-        click.echo(f"The database cannot be reached: {error}", err=True)
-        sys.exit(1)

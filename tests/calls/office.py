@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Self, cast
 
+from gateway.admission import Admission
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.session import CallSession
@@ -33,6 +34,7 @@ from pipelines.parts import LanguageModel
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall, ListenerOptions
+from store.places import LimitReached, ListenerGone, Place, Refused
 from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, PeakDetector
 from tests.simulators.replies import ReplyModel
 
@@ -89,6 +91,37 @@ class MemoryLeg:
             self._socket.close(refused.refusal.code)
 
 
+class MemoryPlaces:
+    """Of listeners, with their limits."""
+
+    def __init__(self, limits: Mapping[str, int | None]) -> None:
+        self.limits = dict(limits)
+        self.taken: dict[str, Place] = {}
+
+    async def take(self, wanted: Sequence[Place]) -> dict[Place, Refused]:
+        refused: dict[Place, Refused] = {}
+        for place in wanted:
+            if (listener_id := place.listener_id or "") not in self.limits:
+                refused[place] = ListenerGone()
+                continue
+            limit = self.limits[listener_id]
+            current = sum(one.listener_id == listener_id for one in self.taken.values())
+            if limit is not None and current >= limit:
+                refused[place] = LimitReached("instance", limit, current)
+            else:
+                self.taken[place.call_id] = place
+        return refused
+
+    async def give_back(self, call_ids: Collection[str]) -> None:
+        for call_id in call_ids:
+            self.taken.pop(call_id, None)
+
+    async def settle(self, is_known: Callable[[str], bool]) -> int:
+        lost = [call_id for call_id in self.taken if not is_known(call_id)]
+        await self.give_back(lost)
+        return len(lost)
+
+
 class MemoryStore:
     """As much of the store as calls use."""
 
@@ -103,6 +136,7 @@ class MemoryStore:
         self.calls = SimpleNamespace(
             start=self._start, end=self._end, append_events=self._append, append_batch=self._append_batch
         )
+        self.places = MemoryPlaces({one.id: one.options.agent_limit for one in listeners.values()})
 
     async def find_listener(self, number: str) -> ListenerForCall | None:
         await asyncio.sleep(self.look_up_seconds)
@@ -181,9 +215,11 @@ class Office:
 
     async def __aenter__(self) -> Self:
         self.recorder = Recorder(cast(Store, self.store))
-        self._writing = asyncio.create_task(self.recorder.run())
+        self.admission = Admission(cast(Store, self.store))
+        self._beside = [asyncio.create_task(part.run()) for part in (self.recorder, self.admission)]
         self.switchboard = Switchboard(
             cast(Store, self.store),
+            self.admission,
             Surroundings(self, self.recorder, self.progress, self.ticker, lambda *who: self.store.find_agent(*who)),
             max_calls=self._max_calls,
             secrets=[SECRET],
@@ -194,8 +230,10 @@ class Office:
     async def __aexit__(self, *_: object) -> None:
         await self.switchboard.drain(0)
         await self.recorder.close()
-        self._writing.cancel()
-        await asyncio.gather(self._writing, return_exceptions=True)
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
+        await self.admission.close()
 
     async def call(
         self,

@@ -468,6 +468,8 @@ def test_a_call_for_which_there_is_no_place_has_no_fallback() -> None:
             report = await office.call(Wait(5))
             assert (report.ended_by, report.sip_status) == ("refused", 486)
             assert report.dials == []
-            assert not office.store.started
+            await office.recorder.settled()
+            assert list(office.store.ended.values()) == [("failed: instance concurrency limit", "limit", 0)]
+            assert [type for type, _ in office.log()] == ["call", "error", "hangup"]
 
     run_virtual(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ import pytest
 from gateway.relay import MEDIA_SECONDS
 from gateway.switchboard import LOOK_UP_SECONDS, REMEMBER_SECONDS, Reply
 from jambonz.signature import sign
+from store.batches import Batches
 from store.listeners import ListenerForCall
+from store.places import Place, Refused
 from tests.calls.office import BASE, NUMBER, SECRET, Office
 from tests.clock import run_virtual
 from tests.simulators.replies import ReplyModel, always
@@ -166,8 +168,77 @@ def test_an_agents_own_limit() -> None:
 def test_an_agent_that_takes_no_calls() -> None:
     async def test(desk: Desk) -> None:
         assert declined(await desk.ring("a")) == 486
+        await desk.recorder.settled()
+        assert list(desk.store.ended.values()) == [("failed: instance concurrency limit", "limit", 0)]
+        [told] = [event.data for events in desk.store.events.values() for event in events if event.type == "error"]
+        assert told == "the agentLimit of this listener is 0: it takes no calls"
+        assert desk.switchboard.calls == ()
 
     at_the_desk(test, agent_limit=0)
+
+
+def test_places_are_given_back_however_a_call_ends() -> None:
+    async def test(desk: Desk) -> None:
+        assert listens(await desk.ring("hung up"))
+        desk.status("hung up")
+        assert listens(await desk.ring("no media"))
+        await asyncio.sleep(MEDIA_SECONDS + 1)
+        assert declined(await desk.ring("nobody listens", "99")) == 404
+        assert (await desk.switchboard.on_call(*desk._signed({"call_sid": "b", "to": NUMBER}), "http://")).status == 400
+        desk.store.look_up_seconds = 0.5
+        late = asyncio.create_task(desk.ring("drained"))
+        await asyncio.sleep(0.1)
+        desk.switchboard.draining = True
+        assert declined(await late) == 486
+        await asyncio.sleep(1)
+        assert desk.store.places.taken == {}
+        assert desk.admission.under_way == []
+
+    at_the_desk(test)
+
+
+def test_a_listener_that_was_deleted_while_it_rang() -> None:
+    async def test(desk: Desk) -> None:
+        desk.store.places.limits.clear()
+        assert declined(await desk.ring("a")) == 404
+
+    at_the_desk(test)
+
+
+@pytest.mark.parametrize("how", ["slow", "away", "late"])
+def test_a_database_that_does_not_say_whether_there_is_a_place(how: str) -> None:
+    """An answer that comes when nobody waits for it any more leaves no place taken."""
+
+    async def test(desk: Desk) -> None:
+        take, answer = desk.store.places.take, asyncio.Event()
+
+        async def taking(wanted: Sequence[Place]) -> dict[Place, Refused]:
+            if how == "away":
+                raise ConnectionError("refused")
+            if how == "late":
+                taken = await take(wanted)
+                await answer.wait()
+                return taken
+            await answer.wait()
+            return await take(wanted)
+
+        desk.admission._asked = Batches(taking)
+        start = asyncio.get_running_loop().time()
+        assert [declined(reply) for reply in await together(*(desk.ring(f"c{n}") for n in range(3)))] == [480] * 3
+        assert asyncio.get_running_loop().time() - start <= LOOK_UP_SECONDS + 0.01
+        assert desk.switchboard._taken == 0
+        answer.set()
+        await asyncio.sleep(1)
+        lost = len(desk.store.places.taken)
+        assert bool(lost) == (how == "slow")
+        assert await desk.admission.settle() == lost
+        assert desk.store.places.taken == {}
+        if how != "away":
+            assert listens(await desk.ring("d")), "and then it does"
+            assert len(desk.store.places.taken) == 1
+            assert await desk.admission.settle() == 0, "that is a call"
+
+    at_the_desk(test)
 
 
 def test_who_drains_takes_no_more_calls() -> None:

@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from pipelines.agent import AgentDefinition
 from store import DEFAULT_OWNER, NewCall, Owner, Store
+from store.tables import listeners, processes
 
 T0 = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -25,6 +28,16 @@ async def opened(directory: Path, **options: Any) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+async def pass_time(store: Store, seconds: float) -> None:
+    """As far as leases go."""
+    async with store._database.write() as connection:
+        for table in (processes, listeners):
+            for row in (await connection.execute(sa.select(table.c.id, table.c.expires_at))).all():
+                if row.expires_at is not None:
+                    sooner = row.expires_at - timedelta(seconds=seconds)
+                    await connection.execute(sa.update(table).where(table.c.id == row.id).values(expires_at=sooner))
 
 
 def definition(**changes: Any) -> AgentDefinition:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from pipelines.events import UsageReported
 from store import DEFAULT_OWNER, CallEvent, Page, Period
-from store.calls import ABANDONED, IN_PROGRESS
+from store.calls import IN_PROGRESS
 from tests.store.opened import at, new_call, opened
 
 
@@ -147,24 +147,6 @@ async def test_calls_are_seen_by_their_owner_only(tmp_path: Path) -> None:
         assert await store.calls.events(other, call.id) is None
         assert await store.calls.of_organisation(other, after_index=0, limit=9, period=Period()) == []
         assert await store.calls.of_agent(other, "agent", Page(), Period()) == []
-
-
-async def test_a_crash_ends_the_calls_of_its_own_node(tmp_path: Path) -> None:
-    async with opened(tmp_path, node="a") as store:
-        over = await store.calls.start(new_call(), started_at=at(0))
-        await store.calls.end(over.id, "ended normally", "hangup", at(1), 1000)
-        lost = await store.calls.start(new_call(), started_at=at(0))
-    async with opened(tmp_path, node="b") as store:
-        live = await store.calls.start(new_call(), started_at=at(0))
-    async with opened(tmp_path, node="a") as store:
-        assert await store.calls.end_abandoned() == 1
-        assert await store.calls.end_abandoned() == 0
-        rows = await store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=9, period=Period())
-        assert {row.id: row.status for row in rows} == {
-            over.id: "ended normally",
-            lost.id: ABANDONED,
-            live.id: IN_PROGRESS,
-        }
 
 
 async def test_a_time_without_a_zone_is_refused(tmp_path: Path) -> None:

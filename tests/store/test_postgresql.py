@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,15 +24,38 @@ from alembic.runtime.migration import MigrationContext
 from blockbuster import BlockBuster
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from store import DEFAULT_OWNER, Store
+from store import DEFAULT_OWNER, ListenerOptions, Store
 from store.database import Database, parse_url
-from store.errors import UNREACHABLE
+from store.errors import UNREACHABLE, InUse
+from store.processes import LEASE_SECONDS
 from store.tables import metadata
-from tests.store import test_accounts, test_agents, test_calls, test_listeners, test_numbers, test_store
-from tests.store.opened import at, definition, new_call
+from tests.store import (
+    test_accounts,
+    test_agents,
+    test_calls,
+    test_leases,
+    test_listeners,
+    test_numbers,
+    test_places,
+    test_processes,
+    test_store,
+)
+from tests.store.killed import KILLS, WORKERS
+from tests.store.opened import at, definition, new_call, pass_time
 
+ROOT = Path(__file__).parent.parent.parent
 SERVER = os.environ.get("TEST_DATABASE_URL", "")
-SHARED = (test_accounts, test_agents, test_calls, test_listeners, test_numbers, test_store)
+SHARED = (
+    test_accounts,
+    test_agents,
+    test_calls,
+    test_leases,
+    test_listeners,
+    test_numbers,
+    test_places,
+    test_processes,
+    test_store,
+)
 OF_SQLITE = {
     "test_keys_are_not_in_the_file",
     "test_a_page_of_calls_is_read_by_its_index",
@@ -40,6 +64,7 @@ OF_SQLITE = {
     "test_the_file_is_in_wal_mode_and_holds_its_references",
     "test_the_migrations_make_the_tables_as_they_are_declared",
     "test_a_database_of_a_newer_version_is_refused",
+    "test_the_one_process_of_a_file_finds_what_the_last_one_left",
     "test_a_ping_tells_whether_the_database_answers",
     "test_urls_that_are_no_store",
     "test_any_name_of_postgresql_means_the_driver_that_does_not_block",
@@ -111,6 +136,62 @@ async def test_processes_that_start_together_upgrade_in_turn(url: str, tmp_path:
         await asyncio.gather(*(s.calls.start(new_call(), started_at=at(n)) for n, s in enumerate(stores)))
     finally:
         await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_who_starts_takes_no_other_for_dead(url: str, tmp_path: Path) -> None:
+    """Not even one whose lease is over: perhaps nobody could renew."""
+    a, b = [await Store.open(url, data_dir=tmp_path, node=node) for node in "ab"]
+    try:
+        await a.processes.join()
+        await a.calls.start(new_call(), started_at=at(0))
+        await pass_time(a, 2 * LEASE_SECONDS)
+        await b.processes.join()
+        assert await b.processes.bury_others() == 0
+        assert await a.processes.renew()
+    finally:
+        await asyncio.gather(a.close(), b.close())
+
+
+async def test_processes_that_are_killed_at_random_lose_double_and_keep_no_number(url: str, tmp_path: Path) -> None:
+    """Real processes and real kills, in the middle of whatever they do: some 4 s."""
+    store = await Store.open(url, data_dir=tmp_path, credentials_key="c")
+    try:
+        agent = await store.agents.create(DEFAULT_OWNER, definition())
+        numbers = sorted(f"4420{n:04}" for n in range(50))
+        for number in numbers:
+            await store.numbers.create(DEFAULT_OWNER, number, handler="jambonz")
+        await store.accounts.set_limits(DEFAULT_OWNER, organisation=10)
+        command = [sys.executable, "-m", "tests.store.killed", url, "7"]
+        killed = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+        _, errors = await asyncio.wait_for(killed.communicate(), 30)
+        assert killed.returncode == 0, errors.decode()[-2000:]
+
+        left = await store.listeners.list(DEFAULT_OWNER)
+        assert left, "they were killed before they did anything"
+        assert None not in {one.number for one in left}, "no listener is there without what it asked for"
+        assert len({one.number for one in left}) == len(left)
+        async with store._database.read() as connection:
+            places = await connection.scalar(sa.text("SELECT count(*) FROM places"))
+        assert 0 < places <= 10
+
+        await store.processes.join()
+        await pass_time(store, 61)
+        await store.processes.renew()
+        reaped = await store.processes.reap()
+        assert (reaped.processes, reaped.listeners) == (WORKERS + KILLS, len(left))
+        async with store._database.read() as connection:
+            assert await connection.scalar(sa.text("SELECT count(*) FROM places")) == 0
+        again = await asyncio.gather(
+            *(
+                store.listeners.create(DEFAULT_OWNER, agent.id, number="*", options=ListenerOptions())
+                for _ in range(60)
+            ),
+            return_exceptions=True,
+        )
+        assert sorted(one[0].number or "" for one in again if not isinstance(one, BaseException)) == numbers
+        assert sum(isinstance(one, InUse) for one in again) == 10
+    finally:
+        await store.close()
 
 
 async def test_a_connection_that_was_cut_is_replaced(url: str, tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""What commands do straight in the database, whether the service runs or not."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+
+from gateway.settings import Settings
+from store import Store
+from store.errors import UNREACHABLE
+
+T = TypeVar("T")
+
+
+def in_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """What ``work`` returns; a database that cannot be reached is told, and ends the command."""
+
+    async def inside() -> T:
+        secret = settings.credentials_key.get_secret_value() if settings.credentials_key else None
+        store = await Store.open(settings.database, data_dir=settings.data_dir, credentials_key=secret)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(inside())
+    except UNREACHABLE as error:
+        click.echo(f"The database cannot be reached: {error}", err=True)
+        sys.exit(1)
