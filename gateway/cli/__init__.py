@@ -17,7 +17,7 @@ _COMMANDS = {
     "check": "Tell what is configured and reachable.",
     "agents": "List, make, change and delete agents.",
     "numbers": "List, add and delete telephone numbers.",
-    "listeners": "List and end what agents listen on.",
+    "listeners": "List, keep and end what agents listen on.",
     "calls": "List calls and read them back.",
     "keys": "Make, list, replace and delete API keys.",
     "limits": "Show and set how many calls at once there may be.",

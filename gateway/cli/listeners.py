@@ -8,11 +8,11 @@ from gateway.cli.rest import Service, service_flags
 
 _COLUMNS = [
     ("ID", "listenerId"), ("AGENT", "agentName"), ("AGENT ID", "agentId"), ("KIND", "kind"), ("NUMBER", "phoneNumber"),
-    ("SINCE", "createdAt"),
+    ("SINCE", "createdAt"), ("UNTIL", "expiresAt"),
 ]  # fmt: skip
 
 
-@click.group(short_help="List and end what agents listen on.")
+@click.group(short_help="List, keep and end what agents listen on.")
 def listeners() -> None:
     """Agents that are active on a number, or for browser sessions. Make one with: trunkline agents listen."""
 
@@ -34,3 +34,13 @@ def delete(service: Service, listener_id: str) -> None:
     """End a listener; its number is free again."""
     service.run(lambda api: api.delete(f"/api/listener/{listener_id}"))
     service.done(f"{listener_id} is deleted")
+
+
+@listeners.command()
+@click.argument("listener_id")
+@service_flags
+def renew(service: Service, listener_id: str) -> None:
+    """Renew the lease of a listener: it begins again now."""
+    made = service.run(lambda api: api.post(f"/api/listener/{listener_id}/renew", {}))
+    until = made["expiresAt"]
+    service.done(f"{listener_id} stays until {until}" if until else f"{listener_id} has no lease: it stays", made)

@@ -100,14 +100,20 @@ class Service:
         assert report.ended_by == "caller"
 
     async def post(
-        self, path: str, payload: Any, *, signature: str | None = "", headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        payload: Any,
+        *,
+        signature: str | None = "",
+        headers: Mapping[str, str] | None = None,
+        base: str = "",
     ) -> tuple[int, str]:
         """A hook: its answer's status and body. ``payload`` is sent as JSON, or as it is if it is bytes; it is signed
-        rightly unless another ``signature`` is given, or None for none."""
+        rightly unless another ``signature`` is given, or None for none. ``base`` is the URL of another service."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         signed = {SIGNATURE_HEADER: signature or sign(body, SECRET, time.time())} if signature is not None else {}
         sent = {"Content-Type": "application/json", **signed, **(headers or {})}
-        async with self.http.post(self.url + path, data=body, headers=sent) as answer:
+        async with self.http.post((base or self.url) + path, data=body, headers=sent) as answer:
             return answer.status, await answer.text()
 
     async def ring(self, call_sid: str) -> str:

@@ -65,6 +65,7 @@ OF_SQLITE = {
     "test_the_migrations_make_the_tables_as_they_are_declared",
     "test_a_database_of_a_newer_version_is_refused",
     "test_the_one_process_of_a_file_finds_what_the_last_one_left",
+    "test_orphans_are_looked_for_among_the_calls_under_way",
     "test_a_ping_tells_whether_the_database_answers",
     "test_urls_that_are_no_store",
     "test_any_name_of_postgresql_means_the_driver_that_does_not_block",

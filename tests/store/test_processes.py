@@ -144,6 +144,16 @@ async def test_the_one_process_of_a_file_finds_what_the_last_one_left(tmp_path: 
         assert await taken(b) == 0
 
 
+async def test_orphans_are_looked_for_among_the_calls_under_way(tmp_path: Path) -> None:
+    """The plan of the query, so that the reaper costs the same however many calls there were."""
+    async with opened(tmp_path) as store, store._database.read() as connection:
+        plan = await connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN UPDATE calls SET status = 'x' WHERE ended_at IS NULL "
+            "AND NOT EXISTS (SELECT id FROM processes WHERE processes.id = calls.node)"
+        )
+        assert "ix_calls_live" in next(row.detail for row in plan)
+
+
 async def test_nodes_have_names_of_their_own(tmp_path: Path) -> None:
     async with opened(tmp_path) as a, opened(tmp_path) as b:
         await a.processes.join()

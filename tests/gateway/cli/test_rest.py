@@ -66,7 +66,13 @@ async def test_a_number_is_added_listened_on_and_free_again(api: Api) -> None:
     assert row.split()[0] == "442080996945"
     assert row.split()[-1] == "Desk"
     assert [one["listenerId"] for one in await as_json(api, "listeners", "list", "--agent", agent["id"])] == [listener]
+    assert f"{listener} has no lease: it stays" in await run(api, "listeners", "renew", listener)
     await run(api, "listeners", "delete", listener)
+    leased = (await as_json(api, "agents", "listen", agent["id"], "--ttl", "900", "--tied"))["id"]
+    assert f"{leased} stays until 2" in await run(api, "listeners", "renew", leased)
+    [shown] = await as_json(api, "listeners", "list")
+    assert shown["expiresAt"] is not None
+    await run(api, "listeners", "delete", leased)
     assert "Nobody listens" in await run(api, "listeners", "list")
     await run(api, "numbers", "delete", "442080996945")
     assert await as_json(api, "numbers", "list") == []
