@@ -28,6 +28,10 @@ class Heard:
         return " ".join(text for text in self.steps if text)
 
 
+_AHEAD_SECONDS = 0.3
+"""Text that comes with its sound may be a word or so ahead: of no account where this much sound is left over."""
+
+
 class Segment:
     """One phrase of a generation: its text and its sound, which may still be coming.
 
@@ -125,7 +129,8 @@ class Segment:
             return ""  # a phrase of which no sound was ever made was not heard, however complete it is
         if self.complete:
             return self.spoken.text
-        whole = self.closed and not self.broken
+        matching = self.spoken.grows and (self.frames - self.heard) * FRAME_SECONDS >= _AHEAD_SECONDS
+        whole = not self.broken and (self.closed or matching)
         return self.spoken.heard(bytes(self.audio), self.heard * FRAME_SECONDS, whole=whole)
 
 

@@ -45,14 +45,16 @@ class TimedWord:
 
 class Spoken:
     """A phrase: its text, and the timings of its words where the synthesiser gave them. ``forms``: what each word is
-    said as, where that is not as it is written."""
+    said as, where that is not as it is written. ``grows``: the text comes with its sound, as much of it as there is of
+    that, and is not known before."""
 
-    __slots__ = ("_format", "forms", "text", "timings")
+    __slots__ = ("_format", "forms", "grows", "text", "timings")
 
     def __init__(self, text: str, format: AudioFormat) -> None:
         self.text = text.strip()
         self.timings: list[TimedWord] = []
         self.forms: Sequence[str] = ()
+        self.grows = False
         self._format = format
 
     def heard(self, audio: bytes, seconds: float, *, whole: bool = True) -> str:

@@ -138,6 +138,7 @@ class Answer:
             for earlier in self.items.values():
                 earlier.finish()
             segment = playout.segment(self.number, "", len(self.items))
+            segment.spoken.grows = self.response is not None
             self.items[name] = Item(segment, source, playout.format)
             if name in self.before and self.before[name].words:
                 self.items[name].add_words(f"{self.before[name].words} ")
