@@ -28,18 +28,15 @@ class Heard:
         return " ".join(text for text in self.steps if text)
 
 
-_AHEAD_SECONDS = 0.3
-"""Text that comes with its sound may be a word or so ahead: of no account where this much sound is left over."""
-
-
 class Segment:
     """One phrase of a generation: its text and its sound, which may still be coming.
 
     ``step`` tells apart what a generation said before and after its tools. ``sent`` and ``heard`` count frames.
+    ``in_step``: its text comes piece by piece with the sound, and is as whole as that.
     """
 
     __slots__ = ("_frame_bytes", "_made", "_prepare", "audio", "broken", "cancelled", "closed", "generation", "heard",
-                 "sent", "spoken", "step")  # fmt: skip
+                 "in_step", "sent", "spoken", "step")  # fmt: skip
 
     def __init__(
         self, generation: int, text: str, step: int, format: AudioFormat, prepare: Callable[[bytes], bytes]
@@ -53,6 +50,7 @@ class Segment:
         self.closed = False
         self.broken = False
         self.cancelled = False
+        self.in_step = False
         self._frame_bytes = format.frame_bytes
         self._made: int | None = None
         self._prepare = prepare
@@ -129,8 +127,7 @@ class Segment:
             return ""  # a phrase of which no sound was ever made was not heard, however complete it is
         if self.complete:
             return self.spoken.text
-        matching = self.spoken.grows and (self.frames - self.heard) * FRAME_SECONDS >= _AHEAD_SECONDS
-        whole = not self.broken and (self.closed or matching)
+        whole = None if self.in_step and not self.closed else self.closed and not self.broken
         return self.spoken.heard(bytes(self.audio), self.heard * FRAME_SECONDS, whole=whole)
 
 

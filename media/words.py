@@ -13,6 +13,9 @@ SPEECH_RATE = 14.0
 """Characters a second: how long a phrase is taken to be while its sound is still being made. English at a telephone
 voice's pace; a phrase whose sound is whole is measured instead."""
 
+ABOUT = 0.75
+"""Voices differ by so much: a phrase that is said in this share of what it is expected to take may be whole."""
+
 WORD_HEARD = 0.6
 """A word counts as heard once this share of it has sounded."""
 
@@ -45,21 +48,20 @@ class TimedWord:
 
 class Spoken:
     """A phrase: its text, and the timings of its words where the synthesiser gave them. ``forms``: what each word is
-    said as, where that is not as it is written. ``grows``: the text comes with its sound, as much of it as there is of
-    that, and is not known before."""
+    said as, where that is not as it is written."""
 
-    __slots__ = ("_format", "forms", "grows", "text", "timings")
+    __slots__ = ("_format", "forms", "text", "timings")
 
     def __init__(self, text: str, format: AudioFormat) -> None:
         self.text = text.strip()
         self.timings: list[TimedWord] = []
         self.forms: Sequence[str] = ()
-        self.grows = False
         self._format = format
 
-    def heard(self, audio: bytes, seconds: float, *, whole: bool = True) -> str:
+    def heard(self, audio: bytes, seconds: float, *, whole: bool | None = True) -> str:
         """The words heard after ``seconds`` of the phrase; ``audio`` is its sound (PCM), or, if that is not ``whole``,
-        as much of it as was made: then the text tells how long it would have been."""
+        as much of it as was made: then the text tells how long it would have been. None: nobody knows whether it is,
+        and it is if it is about as long as the text."""
         words = self.text.split()
         if not words or seconds <= 0:
             return ""
@@ -69,7 +71,8 @@ class Spoken:
         voiced_before, voiced = self._voiced_seconds(audio, seconds)
         forms = self.forms or words
         length = sum(map(len, forms)) + len(forms) - 1
-        total = voiced if whole else max(voiced, length / SPEECH_RATE)
+        expected = length / SPEECH_RATE
+        total = voiced if whole or (whole is None and voiced >= ABOUT * expected) else max(voiced, expected)
         return " ".join(words[: _words_in(forms, voiced_before / total if total else 0.0)])
 
     def cut(self, audio: bytes, seconds: float, sent: float) -> tuple[float, str, str]:

@@ -53,6 +53,7 @@ class Item:
 
     def __init__(self, segment: Segment, source: AudioFormat, leg: AudioFormat) -> None:
         self.segment = segment
+        segment.in_step = True
         self.words = ""
         self.milliseconds = 0.0
         """Of sound that came."""
@@ -82,7 +83,7 @@ class Item:
         """Words may be ahead of the sound, and no more of it comes: those that are."""
         words, segment = self.words.split(), self.segment
         seconds = segment.frames * FRAME_SECONDS
-        said = len(segment.spoken.heard(bytes(segment.audio), seconds, whole=False).split())
+        said = len(segment.spoken.heard(bytes(segment.audio), seconds, whole=None).split())
         self.words = ""
         self.add_words(" ".join(words[:said]))
         return " ".join(words[said:])
@@ -138,7 +139,6 @@ class Answer:
             for earlier in self.items.values():
                 earlier.finish()
             segment = playout.segment(self.number, "", len(self.items))
-            segment.spoken.grows = self.response is not None
             self.items[name] = Item(segment, source, playout.format)
             if name in self.before and self.before[name].words:
                 self.items[name].add_words(f"{self.before[name].words} ")
@@ -149,9 +149,10 @@ class Answer:
         """It is over as far as it came; it may go on as another one."""
         before = {}
         for name, item in self.items.items():
+            over = item.segment.closed
             item.finish()
             earlier = self.before[name].milliseconds if name in self.before else 0.0
-            before[name] = Before(earlier + item.milliseconds, item.take_back_words())
+            before[name] = Before(earlier + item.milliseconds, "" if over else item.take_back_words())
         return before
 
     def finish(self) -> None:

@@ -72,7 +72,7 @@ from pipelines.realtime.model import (
 from pipelines.realtime.patience import Patience
 from pipelines.realtime.pulse import DOUBT_SECONDS
 from pipelines.realtime.records import Records
-from pipelines.realtime.setup import detection_of, setup_of
+from pipelines.realtime.setup import detection_of, setup_of, silence_of
 from pipelines.realtime.stream import Utterances
 from pipelines.realtime.uplink import Uplink
 from pipelines.realtime.voice import CallerVoice, TurnGate
@@ -104,6 +104,12 @@ LONGEST_GOODBYE = 20.0
 
 CLOCKS_SECONDS = 5.0
 """By so much the model's idea of how long the call has lasted may be ahead of ours."""
+
+OWN_SILENCE, SILENCE = 0.75, 0.4
+"""Seconds of it that end what the caller says, where we tell turns, and where we only watch."""
+
+LONG_PAUSE = 1.4
+"""With pauses up to here there is a second for an answer before the caller is told that it takes a moment."""
 
 LEAST_TURN = 0.2
 """Seconds of voice that are a turn, where we tell turns."""
@@ -160,8 +166,11 @@ class Realtime:
         self._idle = IdleClock(None if self._can.idles else idle.timeout, idle.prompts, idle.farewell)
         self._digits = DigitCollector(options.dtmf.timeout, options.dtmf.terminator)
         self._language = options.tts.language or "en"
-        turns = options.turns
-        self._caller = CallerVoice(turns.endpointing.max_delay / 2 if self._detection == "own" else 0.4)
+        silence = silence_of(agent)
+        if self._detection == "own":
+            self._caller = CallerVoice(silence or OWN_SILENCE)
+        else:  # the model may take longer to hold the turn to be over, and is not wondered at
+            self._caller = CallerVoice(max(silence or 0.0, SILENCE) if self._can.pacing == "burst" else SILENCE)
         self._link = Link(model, self._setup, self, spawn=spawn, clock=clock, opener=opener)
         gate = TurnGate() if self._detection == "own" and not self._can.continuous else None
         self._uplink = Uplink(self._link, self._can, _FRAMES[options.latency], gate)
@@ -449,9 +458,9 @@ class Realtime:
             self._patience.noticed = True
             self._uplink.flush()
             self._link.send(lambda protocol: protocol.answer())
-            self._await_answer(caller.last_voice)
+            self._await_answer_to_turn()
         elif self._patience.noticed:
-            self._await_answer(caller.last_voice)
+            self._await_answer_to_turn()
         elif caller.voiced >= LEAST_WORD and not self._has_more_to_say(now):
             self._on_unnoticed(now)
         self._quiet_if_over(now)
@@ -461,13 +470,19 @@ class Realtime:
         caller = self._caller
         if caller.onset < self._lost_at:  # at least its beginning went to a session that was no more
             self._patience.noticed = True
-            self._await_answer(caller.last_voice)
+            self._await_answer_to_turn()
             if self._link.is_open:
                 self._say(phrases(self._language).not_understood, None, now)
         elif caller.voiced >= LEAST_VOICE:
-            self._await_answer(caller.last_voice)
+            self._await_answer_to_turn()
         else:
             self._patience.suspect(caller.last_voice)
+
+    def _await_answer_to_turn(self) -> None:
+        """To what the caller has just said. Where the agent allows for long pauses, so does he who waits."""
+        said = self._caller.last_voice
+        self._patience.begin(said + max(0.0, self._caller.silence - LONG_PAUSE))
+        self._turn = Timing(said, self._clock())
 
     def _await_answer(self, since: float, *, asked: float | None = None) -> None:
         self._patience.begin(since, asked=asked)
@@ -566,7 +581,10 @@ class Realtime:
                     self._barge_in(now, by_us=False)
             case CallerSilent():
                 if self._detection != "own" and not self._ending:
-                    self._await_answer(self._caller.last_voice if self._caller.voiced else now)
+                    if self._caller.voiced:
+                        self._await_answer_to_turn()
+                    else:
+                        self._await_answer(now)
             case OutputCleared():
                 self._barge_in(now, by_us=False)
             case CallerSaid(_, text, final):
@@ -612,7 +630,7 @@ class Realtime:
         if self._ending or not text.strip() or caller.speaking or caller.last_voice <= self._sound_at:
             return
         if not self._patience.waiting and caller.voiced and not self._answers:
-            self._await_answer(caller.last_voice)
+            self._await_answer_to_turn()
         self._patience.noticed = self._patience.noticed or self._patience.waiting
 
     def _on_words_of_caller(self, text: str) -> None:

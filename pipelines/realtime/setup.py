@@ -12,12 +12,32 @@ from pipelines.realtime.model import Capabilities, Detection, Setup
 MOST_MESSAGES = 100
 """Of the conversation so far, for a session that takes over."""
 
+LEAST_SILENCE = 0.2
+"""Less is in the middle of words."""
+
 
 def detection_of(agent: AgentDefinition, can: Capabilities) -> Detection:
     """Who tells turns: as the agent says, as far as the model can; otherwise the model as it always does."""
     wanted: dict[str, Detection] = {"vad": "own", "semantic": "semantic", "auto": "server"}
     found = wanted[agent.options.turns.detection]
     return found if found in can.detections else "server"
+
+
+def silence_of(agent: AgentDefinition) -> float | None:
+    """How much silence ends the caller's turn, where the agent says so and nobody judges the words: half way between
+    ``minDelay`` and ``maxDelay``. Of what is not said, the other one's meaning is kept: the least, or half of the
+    most."""
+    wanted = agent.options.turns.endpointing
+    match "min_delay" in wanted.model_fields_set, "max_delay" in wanted.model_fields_set:
+        case True, True:
+            silence = (wanted.min_delay + wanted.max_delay) / 2
+        case True, False:
+            silence = wanted.min_delay
+        case False, True:
+            silence = wanted.max_delay / 2
+        case _:
+            return None
+    return max(silence, LEAST_SILENCE)
 
 
 def setup_of(
@@ -35,6 +55,7 @@ def setup_of(
         temperature=options.temperature,
         detection=detection_of(agent, can),
         interruptible=options.turns.interruption.enabled,
+        silence_seconds=silence_of(agent),
         greeting=opening.text if first and opening is not None else None,
         greeting_interruptible=opening is None or opening.interruptible,
         idle_seconds=options.idle.timeout,

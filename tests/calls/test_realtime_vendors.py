@@ -17,6 +17,8 @@ from tests.calls.vendor_offices import (
     VENDORS,
     GeminiOffice,
     GptLiveOffice,
+    OpenAIOffice,
+    UltravoxOffice,
     VendorOffice,
     office_of,
 )
@@ -161,5 +163,55 @@ def test_a_session_lost_in_mid_utterance_is_followed_by_another_that_knows_what_
             assert office.ending() == "caller"
             assert office.mistakes == []
         assert office.wire.open_sessions == 0
+
+    run_virtual(main())
+
+
+def told_silence(office: VendorOffice) -> float | None:
+    """What the vendor was told of how much silence ends a turn, in seconds."""
+    match office:
+        case OpenAIOffice():
+            [update] = [e for e in office.simulations[0].received if e["type"] == "session.update"]
+            milliseconds = update["session"]["audio"]["input"]["turn_detection"].get("silence_duration_ms")
+        case GeminiOffice():
+            listening = office.server.sessions[0].setup["realtimeInputConfig"]
+            milliseconds = listening.get("automaticActivityDetection", {}).get("silenceDurationMs")
+        case UltravoxOffice():
+            delay = office.calls[0].request["vadSettings"].get("turnEndpointDelay")
+            milliseconds = 1000 * float(delay.removesuffix("s")) if delay is not None else None
+        case _:
+            raise AssertionError(f"{office} is told nothing of the kind")
+    return milliseconds / 1000 if milliseconds is not None else None
+
+
+@pytest.mark.parametrize(("vendor", "usual"), [("openai", 0.5), ("gemini", 0.5), ("ultravox", 0.384)])
+def test_how_long_a_pause_is_is_the_agents_business_where_it_says_so(vendor: str, usual: float) -> None:
+    async def main(endpointing: dict[str, float]) -> tuple[float | None, float]:
+        agent = {**AGENT, "options": {**AGENT["options"], "turns": {"endpointing": endpointing}}}
+        async with office_of(vendor, agent, ["hello"] * 3) as office:
+            report = await office.call(
+                AwaitAgentSilence(), Speak(speak("hello")), AwaitAgentSilence(), Wait(1), HangUp()
+            )
+            assert office.said("agent") == [HELLO, "You said hello"]
+            assert office.mistakes == []
+            [latency] = report.response_latencies
+            return told_silence(office), latency
+
+    unset, at_once = run_virtual(main({}))
+    assert unset is None
+    for endpointing, wanted in (({"minDelay": 0.3, "maxDelay": 2.3}, 1.3), ({"minDelay": 0.8}, 0.8)):
+        told, latency = run_virtual(main(endpointing))
+        assert told == pytest.approx(wanted, abs=0.017)
+        assert latency - at_once == pytest.approx(wanted - usual, abs=0.06)
+
+
+def test_a_caller_who_may_pause_for_long_is_not_wondered_at_meanwhile() -> None:
+    async def main() -> None:
+        agent = {**AGENT, "options": {**AGENT["options"], "turns": {"endpointing": {"maxDelay": 5.6}}}}
+        async with office_of("openai", agent, ["hello"]) as office:
+            report = await office.call(
+                AwaitAgentSilence(), Speak(speak("well")), Wait(2.5), Speak(speak("hello")), Wait(5), HangUp()
+            )
+            assert read_coarsely(report.heard) == plain_words(f"{HELLO} You said hello")
 
     run_virtual(main())

@@ -18,7 +18,7 @@ from pipelines.realtime.model import Address
 from pipelines.realtime.openai import OpenAIRealtimeModel
 from tests.calls.realtime_office import RealtimeOffice, rate_of
 from tests.simulators.coarse import speak_coarsely
-from tests.simulators.codeword import WORD_FRAMES, plain_words
+from tests.simulators.codeword import WORD_FRAMES, plain
 from tests.simulators.gemini_live import GeminiServer, GeminiSession
 from tests.simulators.gpt_live import GptLiveServer, GptLiveSession
 from tests.simulators.live_wire import Fault, Reply, Turn
@@ -69,7 +69,7 @@ def openai_scripted(user: str, history: OpenAIHistory) -> OpenAIReply:
 
 
 def coarse_voice(text: str) -> Voiced:
-    words = plain_words(text)
+    words = [word for word in text.split() if plain(word)]
     seconds = WORD_FRAMES / 50
     timed = tuple(TimedWord(word, i * seconds, (i + 1) * seconds) for i, word in enumerate(words))
     return Voiced(PCM_8K, speak_coarsely(text), timed)

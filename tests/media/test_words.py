@@ -40,6 +40,14 @@ def test_a_phrase_whose_sound_was_never_finished_is_measured_by_its_text(made: i
     assert 1 <= len(spoken.heard(tone(made), 0.5, whole=False).split()) <= 3
 
 
+def test_a_phrase_of_which_nobody_knows_whether_it_is_whole_is_if_it_is_about_as_long_as_its_text() -> None:
+    text = "alfa four echo five golf nine"  # 29 letters: 2.1 s, as we expect it
+    sound = tone(1800)
+    assert Spoken(text, PCM_8K).heard(sound, 1.8, whole=None) == text
+    assert Spoken(text, PCM_8K).heard(sound, 1.8, whole=False) != text
+    assert len(Spoken(text, PCM_8K).heard(tone(1000), 1.0, whole=None).split()) == 3
+
+
 def test_silence_and_nothing() -> None:
     assert Spoken("word", PCM_8K).heard(bytes(1600), 0.1) == ""
     assert Spoken("", PCM_8K).heard(tone(100), 0.1) == ""
