@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.agent.vendor_specific import HTTP_TOOLS, ULTRAVOX, said_to
 from pipelines.parts import Message, ToolSpec
 from pipelines.realtime.model import Setup
 
@@ -26,29 +26,6 @@ GRACE_SECONDS = 20.0
 
 _VAD_FRAME = 0.032
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-
-VENDOR_SETTINGS = frozenset(
-    {"callbacks", "dataConnection", "experimentalSettings", "externalVoice", "firstSpeakerSettings"}
-    | {"inactivityMessages", "initialOutputMedium", "initialState", "joinTimeout", "languageHint", "metadata"}
-    | {"recordingEnabled", "retentionPolicy", "selectedTools", "sharedSecrets", "transcriptOptional"}
-    | {"vadSettings", "voiceOverrides"}
-)
-"""What ``vendorSpecific.ultravox`` may hold ..."""
-
-HTTP_TOOLS = "httpTools"
-"""... and the names of functions of the agent that Ultravox runs itself, which are no setting of its own."""
-
-_OURS = {
-    "systemPrompt": "prompt",
-    "model": "modelName",
-    "voice": "options.tts.voice",
-    "temperature": "options.temperature",
-    "maxDuration": "options.maxDuration",
-    "timeExceededMessage": "options.timeExceededMessage",
-    "initialMessages": None,
-    "medium": None,
-}
-"""Fields that the service fills in itself, and from where in the agent."""
 
 
 class CallRefused(ValueError):
@@ -107,21 +84,11 @@ def call_request(
 
 
 def vendor_settings(vendor: Mapping[str, Any]) -> dict[str, Any]:
-    """``vendorSpecific.ultravox``, checked: unknown names are a :class:`CallRefused` that says what was meant."""
-    settings = vendor.get("ultravox", {})
-    if not isinstance(settings, Mapping):
-        raise CallRefused("vendorSpecific.ultravox has to be an object")
-    for name in settings:
-        if name in VENDOR_SETTINGS or name == HTTP_TOOLS:
-            continue
-        where = f"vendorSpecific.ultravox.{name}"
-        if name in _OURS:
-            instead = f"write it as {_OURS[name]}" if _OURS[name] else "leave it out"
-            raise CallRefused(f"{where} is set by the service itself; {instead}")
-        meant = difflib.get_close_matches(str(name), VENDOR_SETTINGS, n=1)
-        hint = f"did you mean {meant[0]}?" if meant else f"known here: {', '.join(sorted(VENDOR_SETTINGS))}"
-        raise CallRefused(f"{where} is not known; {hint}")
-    _check_shapes(settings)
+    """``vendorSpecific.ultravox``, checked. Raises :class:`CallRefused`."""
+    try:
+        settings = said_to("ultravox", ULTRAVOX, vendor)
+    except ValueError as error:
+        raise CallRefused(str(error)) from None
     return {name: value for name, value in settings.items() if name != HTTP_TOOLS}
 
 
@@ -207,18 +174,6 @@ def _location(name: str, http: HttpTool | None) -> str:
     if f"{{{name}}}" in http.url:
         return "PARAMETER_LOCATION_PATH"
     return f"PARAMETER_LOCATION_{'BODY' if http.method.upper() in ('POST', 'PUT', 'PATCH') else 'QUERY'}"
-
-
-def _check_shapes(settings: Mapping[str, Any]) -> None:
-    """Only of what is merged here; the rest is Ultravox's to judge."""
-    for name in ("vadSettings", "metadata"):
-        if not isinstance(settings.get(name, {}), Mapping):
-            raise CallRefused(f"vendorSpecific.ultravox.{name} has to be an object")
-    if not isinstance(settings.get("selectedTools", []), list):
-        raise CallRefused("vendorSpecific.ultravox.selectedTools has to be an array")
-    for key, value in settings.get("metadata", {}).items():
-        if not isinstance(value, str) or key.startswith("ultravox."):
-            raise CallRefused(f"vendorSpecific.ultravox.metadata.{key} has to be text, under a name of your own")
 
 
 def _merged(request: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

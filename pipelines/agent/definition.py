@@ -13,6 +13,7 @@ from pipelines.agent.modelname import ModelName
 from pipelines.agent.options import AgentOptions, Fallback, Model
 from pipelines.agent.speech import missing_speech
 from pipelines.agent.strict import Strict, refuse
+from pipelines.agent.vendor_specific import vendor_problems
 
 
 class AgentDefinition(Strict):
@@ -30,6 +31,7 @@ class AgentDefinition(Strict):
     def _parts_fit(self) -> Self:
         found = cross_check(self.functions, self.keys)
         found += missing_speech(self.options, talks=self.model.is_realtime)
+        found += vendor_problems(self.model, self.options.vendor_specific)
         if found:
             raise refuse("; ".join(map(str, found)))
         return self

@@ -7,14 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.agent.vendor_specific import GEMINI_GENERATION, GEMINI_LIVE, said_to
 from pipelines.parts import Message, ToolSpec
 from pipelines.realtime.model import Setup
-
-_GENERATION_OPTIONS = frozenset({"enableAffectiveDialog", "maxOutputTokens", "seed", "thinkingConfig", "topK", "topP"})
-_SETUP_OPTIONS = frozenset({"proactivity", "safetySettings"})
-
-OPTIONS = _GENERATION_OPTIONS | _SETUP_OPTIONS
-"""What ``vendorSpecific.google`` may hold: Gemini's own names, passed on as they are."""
 
 _SCHEMA_KEYS = (
     "anyOf default description enum example format items maxItems maxLength maxProperties maximum minItems minLength "
@@ -32,13 +27,7 @@ def talks_as_content(model: str) -> bool:
 
 def vendor_options(setup: Setup) -> Mapping[str, Any]:
     """Raises ValueError for what an agent may not have otherwise."""
-    options: Any = setup.vendor.get("google", {})
-    unknown = sorted(set(options) - OPTIONS) if isinstance(options, Mapping) else ["a value that is no object"]
-    if unknown:
-        allowed = ", ".join(sorted(OPTIONS))
-        raise ValueError(f"options.vendorSpecific.google has no {', '.join(unknown)}; it takes {allowed}")
-    given: Mapping[str, Any] = options
-    return given
+    return said_to("google", GEMINI_LIVE, setup.vendor)
 
 
 def setup_message(model: str, setup: Setup, handle: str | None) -> dict[str, Any]:
@@ -59,7 +48,7 @@ def setup_message(model: str, setup: Setup, handle: str | None) -> dict[str, Any
         generation["speechConfig"] = speech
     if setup.temperature is not None:
         generation["temperature"] = 2 * setup.temperature
-    generation.update({key: value for key, value in options.items() if key in _GENERATION_OPTIONS})
+    generation.update({key: value for key, value in options.items() if key in GEMINI_GENERATION})
     message: dict[str, Any] = {
         "model": model if "/" in model else f"models/{model}",
         "generationConfig": generation,
@@ -75,7 +64,7 @@ def setup_message(model: str, setup: Setup, handle: str | None) -> dict[str, Any
         message["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in setup.tools]}]
     if setup.history and not handle and not talks_as_content(model):
         message["historyConfig"] = {"initialHistoryInClientContent": True}
-    message.update({key: value for key, value in options.items() if key in _SETUP_OPTIONS})
+    message.update({key: value for key, value in options.items() if key not in GEMINI_GENERATION})
     return {"setup": message}
 
 

@@ -9,22 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from media.audio import MULAW_8K, AudioFormat, Encoding
+from pipelines.agent.vendor_specific import GPT_LIVE, said_to
 from pipelines.parts import Message
 from pipelines.realtime.model import Setup
-
-OPTIONS = frozenset(
-    {
-        "instructions",
-        "max_output_tokens",
-        "model",
-        "parallel_tool_calls",
-        "reasoning",
-        "service_tier",
-        "text",
-        "tool_choice",
-    }
-)
-"""What ``vendorSpecific.openai.delegation`` may hold: fields of the model behind, in the vendor's names."""
 
 MOST_CONTENT = 1500
 """Characters of one text for the model, which may have 500 tokens."""
@@ -57,18 +44,7 @@ def session_config(model: str, backend: str, setup: Setup, format: AudioFormat =
 
 def vendor_options(setup: Setup) -> Mapping[str, Any]:
     """Of the model behind. Raises ValueError for what an agent may not have otherwise."""
-    options = setup.vendor.get("openai", {})
-    unknown = sorted(set(options) - {"delegation"}) if isinstance(options, Mapping) else ["a value that is no object"]
-    if unknown:
-        raise ValueError(
-            f"options.vendorSpecific.openai has no {', '.join(unknown)}; with GPT-Live it takes delegation"
-        )
-    fields: Any = options.get("delegation", {})
-    unknown = sorted(set(fields) - OPTIONS) if isinstance(fields, Mapping) else ["a value that is no object"]
-    if unknown:
-        allowed = ", ".join(sorted(OPTIONS))
-        raise ValueError(f"options.vendorSpecific.openai.delegation has no {', '.join(unknown)}; it takes {allowed}")
-    given: Mapping[str, Any] = fields
+    given: Mapping[str, Any] = said_to("openai", GPT_LIVE, setup.vendor).get("delegation", {})
     return given
 
 

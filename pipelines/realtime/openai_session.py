@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from media.audio import AudioFormat, Encoding
+from pipelines.agent.vendor_specific import OPENAI_REALTIME, said_to
 from pipelines.parts import Message, ToolCall
 from pipelines.realtime.model import Setup
 
@@ -14,21 +15,6 @@ TRANSCRIPTION = "gpt-transcribe"
 
 SETUP_ID = "setup"
 """The ``event_id`` of the settings: an error that repeats it refuses them."""
-
-VENDOR_OPTIONS = frozenset(
-    {
-        "audio",
-        "include",
-        "max_output_tokens",
-        "parallel_tool_calls",
-        "prompt",
-        "reasoning",
-        "tool_choice",
-        "tracing",
-        "truncation",
-    }
-)
-"""Fields of a session that an agent may set as ``vendorSpecific.openai``; the others are ours."""
 
 _TAKES_KEYWORDS = ("gpt-transcribe", "gpt-live-transcribe")
 _TAKES_NO_PROMPT = ("gpt-realtime-whisper", "gpt-4o-transcribe-diarize")
@@ -44,27 +30,9 @@ def wire_format(format: AudioFormat) -> dict[str, Any]:
             return {"type": "audio/pcm", "rate": format.rate}
 
 
-def vendor_options(setup: Setup) -> Mapping[str, Any]:
-    """What the agent wants to have otherwise in the session. Raises ValueError for what it may not."""
-    options = setup.vendor.get("openai", {})
-    if not isinstance(options, Mapping):
-        raise ValueError("options.vendorSpecific.openai is no object; it takes fields of a Realtime session")  # noqa: TRY004
-    unknown = sorted(set(options) - VENDOR_OPTIONS)
-    if unknown:
-        allowed = ", ".join(sorted(VENDOR_OPTIONS))
-        raise ValueError(f"options.vendorSpecific.openai has no {', '.join(unknown)}; it takes {allowed}")
-    audio = options.get("audio", {})
-    parts = [audio, *(audio.values() if isinstance(audio, Mapping) else ())]
-    if not all(isinstance(part, Mapping) for part in parts):
-        raise ValueError("options.vendorSpecific.openai.audio has the objects input and output")
-    if any("format" in part for part in parts):
-        raise ValueError("options.vendorSpecific.openai.audio sets no format; the call's is used")
-    return options
-
-
 def session_fields(setup: Setup, input: AudioFormat, output: AudioFormat, transcription: str) -> dict[str, Any]:
     """The session as it is wanted. Raises ValueError for vendor options that cannot be."""
-    options = vendor_options(setup)
+    options = said_to("openai", OPENAI_REALTIME, setup.vendor)
     audio: dict[str, Any] = {
         "input": {"format": wire_format(input), "turn_detection": _turn_detection(setup)},
         "output": {"format": wire_format(output)},

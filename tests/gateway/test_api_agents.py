@@ -180,3 +180,16 @@ async def test_the_log_of_a_call(tmp_path: Path) -> None:
             ("agent", {"text": "Hello"}, False),
         ]
         await api("GET", f"/calls/{NOWHERE}/logs", status=404)
+
+
+async def test_what_is_said_to_a_vendor_in_words_that_it_does_not_have_is_refused(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        options: dict[str, Any] = {"vendorSpecific": {"openai": {"reasonning": {"effort": "low"}}}}
+        wanted = {"modelName": "openai/gpt-realtime-2.1", "prompt": "p", "options": options}
+        error = await api("POST", "/agents", wanted, status=400)
+        said = "Options.vendorSpecific.openai.reasonning is not known; did you mean reasoning?"
+        assert error["error"] == said
+        options["vendorSpecific"]["openai"] = {"reasoning": {"effort": "low"}}
+        made = await api.agent(modelName="openai/gpt-realtime-2.1", options=options)
+        live = await api("PUT", f"/agents/{made['id']}", {"modelName": "openai/gpt-live-1"}, status=400)
+        assert "openai.reasoning is not known; known here: delegation" in live["error"]

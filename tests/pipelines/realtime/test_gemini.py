@@ -343,9 +343,14 @@ async def test_the_address() -> None:
         ".BidiGenerateContent"
     )
     assert address.headers == {"x-goog-api-key": "k"}
-    for vendor in ({"google": {"colour": 1}}, {"google": 7}):
-        with pytest.raises(ProviderError, match=r"vendorSpecific\.google has no .*; it takes enableAffectiveDialog"):
+    for vendor, sentence in (
+        ({"google": {"colour": 1}}, r"google\.colour is not known; known here: enableAffectiveDialog, "),
+        ({"google": {"thinking": {}}}, r"google\.thinking is not known; did you mean thinkingConfig\?"),
+        ({"google": 7}, r"google has to be an object"),
+    ):
+        with pytest.raises(ProviderError, match=rf"options\.vendorSpecific\.{sentence}") as caught:
             await model.dial(Setup("", vendor=vendor))
+        assert caught.value.kind == "bad_request"
     assert (await GeminiLiveModel(NEW, api_key="", base_url="http://127.0.0.1:1").dial(Setup(""))).headers == {}
 
 

@@ -248,9 +248,12 @@ def test_the_setup() -> None:
 @pytest.mark.parametrize(
     ("vendor", "message"),
     [
-        ({"openai": {"colour": 1}}, "has no colour; with GPT-Live it takes delegation"),
-        ({"openai": {"delegation": {"tools": []}}}, "has no tools; it takes instructions"),
-        ({"openai": 1}, "no object"),
+        ({"openai": {"colour": 1}}, "colour is not known; known here: delegation"),
+        (
+            {"openai": {"delegation": {"tools": []}}},
+            "tools is set by the service itself; write it as functions",
+        ),
+        ({"openai": 1}, "has to be an object"),
     ],
 )
 async def test_options_that_there_are_not(vendor: dict[str, Any], message: str) -> None:
