@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from media.audio import MULAW_8K, PCM_24K
 from pipelines.parts import ProviderError
 from pipelines.realtime.model import Address, Capabilities, SessionOver, Setup
+from pipelines.realtime.openai_preview import TRANSCRIPTION as PREVIEW_TRANSCRIPTION
+from pipelines.realtime.openai_preview import flat_session, is_preview
 from pipelines.realtime.openai_protocol import OpenAIRealtimeProtocol
 from pipelines.realtime.openai_session import TRANSCRIPTION, session_fields
 
@@ -16,11 +18,12 @@ __all__ = ["OpenAIRealtimeModel", "OpenAIRealtimeProtocol"]
 SESSION_SECONDS = 3600.0
 """The vendor's limit."""
 
-_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com")
+_AZURE_HOSTS = (".azure.com", ".azure.us", ".azure.cn")
 
 
 class OpenAIRealtimeModel:
-    """One model of one account. ``wideband``: sound is PCM at 24 kHz, else G.711 as the telephone has it."""
+    """One model of one account. ``wideband``: sound is PCM at 24 kHz, else G.711 as the telephone has it.
+    ``transcription``: the recogniser that the words of the caller are known by; by default the one that there is."""
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class OpenAIRealtimeModel:
         base_url: str = "https://api.openai.com/v1",
         name: str = "openai",
         wideband: bool = False,
-        transcription: str = TRANSCRIPTION,
+        transcription: str | None = None,
     ) -> None:
         sound = PCM_24K if wideband else MULAW_8K
         self.name = name
@@ -42,8 +45,8 @@ class OpenAIRealtimeModel:
             session_seconds=SESSION_SECONDS,
         )
         self._api_key = api_key
-        self._address = _address(model, api_key, base_url)
-        self._transcription = transcription
+        self._address, self._preview = _address(model, api_key, base_url)
+        self._transcription = transcription or (PREVIEW_TRANSCRIPTION if self._preview else TRANSCRIPTION)
 
     async def dial(self, setup: Setup) -> Address:
         self._session(setup)
@@ -51,7 +54,9 @@ class OpenAIRealtimeModel:
 
     def protocol(self, setup: Setup, handle: str | None = None) -> OpenAIRealtimeProtocol:
         """There are no handles here."""
-        return OpenAIRealtimeProtocol(setup, self._session(setup), self.capabilities, secret=self._api_key)
+        return OpenAIRealtimeProtocol(
+            setup, self._session(setup), self.capabilities, secret=self._api_key, preview=self._preview
+        )
 
     async def hang_up(self, address: Address) -> SessionOver | None:
         return None
@@ -60,12 +65,17 @@ class OpenAIRealtimeModel:
 
     def _session(self, setup: Setup) -> dict[str, Any]:
         try:
-            return session_fields(setup, self.capabilities.input, self.capabilities.output, self._transcription)
+            session = session_fields(setup, self.capabilities.input, self.capabilities.output, self._transcription)
+            if self._preview:
+                flat_session(session)
         except ValueError as error:
             raise ProviderError(self.name, "bad_request", str(error)) from error
+        return session
 
 
-def _address(model: str, api_key: str, base_url: str) -> Address:
+def _address(model: str, api_key: str, base_url: str) -> tuple[Address, bool]:
+    """And whether the server there is a preview. Azure's is known by its host, or by the ``api-version`` that nobody
+    else asks for; paths like its own others have, too."""
     url = urlsplit(base_url)
     scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(url.scheme)
     if scheme is None or not url.hostname:
@@ -74,9 +84,9 @@ def _address(model: str, api_key: str, base_url: str) -> Address:
         )
     query = parse_qsl(url.query, keep_blank_values=True)
     path = url.path.rstrip("/")
-    dated = any(name == "api-version" for name, _ in query)
+    version = next((value for name, value in query if name == "api-version"), None)
+    dated = version is not None
     of_azure = url.hostname.endswith(_AZURE_HOSTS)
-    azure = of_azure or dated or path == "/openai" or path.startswith("/openai/")
     if of_azure and not path:
         path = "/openai" if dated else "/openai/v1"
     if not path.endswith("/realtime"):
@@ -84,5 +94,6 @@ def _address(model: str, api_key: str, base_url: str) -> Address:
     given = {name for name, _ in query}
     if not given & {"model", "deployment"}:
         query.append(("deployment" if dated else "model", model))
-    headers = {"api-key": api_key} if azure else {"Authorization": f"Bearer {api_key}"}
-    return Address(urlunsplit((scheme, url.netloc, path, urlencode(query), "")), headers if api_key else {})
+    headers = {"api-key": api_key} if of_azure or dated else {"Authorization": f"Bearer {api_key}"}
+    address = Address(urlunsplit((scheme, url.netloc, path, urlencode(query), "")), headers if api_key else {})
+    return address, is_preview(path, version)

@@ -31,6 +31,7 @@ from pipelines.realtime.model import (
     Used,
     WordsCame,
 )
+from pipelines.realtime.openai_preview import flat_format, flat_item, flat_session
 from pipelines.realtime.openai_session import (
     SETUP_ID,
     history_items,
@@ -68,7 +69,8 @@ Answer = tuple[Sequence[RealtimeEvent], Sequence[Outgoing]]
 
 class OpenAIRealtimeProtocol:
     """One session. ``session`` is what :func:`session_fields` made of ``setup``; ``secret`` is kept out of errors;
-    ``wall`` is the time of day in seconds since 1970, in which the vendor tells when a session ends.
+    ``wall`` is the time of day in seconds since 1970, in which the vendor tells when a session ends. ``preview``: the
+    server wants the old shape.
 
     Every message but sound has an ``event_id``, so that an error tells what it is about."""
 
@@ -79,12 +81,14 @@ class OpenAIRealtimeProtocol:
         capabilities: Capabilities,
         *,
         secret: str = "",
+        preview: bool = False,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._setup = setup
         self._session = session
         self._input, self._output = capabilities.input, capabilities.output
         self._secret = secret
+        self._preview = preview
         self._wall = wall
         detection = mapping(session["audio"]["input"]["turn_detection"])
         self._responses = Responses(
@@ -105,9 +109,11 @@ class OpenAIRealtimeProtocol:
     # To the model
 
     def opened(self) -> Sequence[Outgoing]:
-        items = [item_create(item) for item in history_items(self._setup.history)]
+        session, items = self._session, list(history_items(self._setup.history))
+        if self._preview:
+            session, items = flat_session(session), [flat_item(item) for item in items]
         greeting = self.say(self._setup.greeting) if self._setup.greeting else ()
-        return [session_update(self._session), *items, *greeting]
+        return [session_update(session), *(item_create(item) for item in items), *greeting]
 
     def audio(self, pcm: bytes) -> Outgoing:
         self._uncommitted += len(pcm)
@@ -258,7 +264,7 @@ class OpenAIRealtimeProtocol:
     def _updated(self, session: Mapping[str, Any]) -> Sequence[RealtimeEvent]:
         audio, ours = mapping(session.get("audio")), self._session["audio"]
         for side in ("input", "output"):
-            format = text(mapping(mapping(audio.get(side)).get("format")).get("type"))
+            format = text(mapping(mapping(audio.get(side)).get("format")).get("type")) or flat_format(session, side)
             if format and format != ours[side]["format"]["type"]:
                 message = f"the server's {side} is {format} and not {ours[side]['format']['type']}, which was asked for"
                 return [ModelFault("protocol", message, fatal=True)]

@@ -11,11 +11,16 @@ import pytest
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Wait
 from jambonz.simulator.report import CallReport
 from pipelines.phrasebook import phrases
-from tests.calls.realtime_office import silences
-from tests.calls.vendor_offices import OpenAIOffice
+from pipelines.realtime.model import Address
+from pipelines.realtime.openai import OpenAIRealtimeModel
+from tests.calls.realtime_office import RealtimeOffice, silences
+from tests.calls.vendor_offices import OpenAIOffice, coarse_voice, openai_scripted
 from tests.clock import run_virtual
+from tests.simulators.coarse import read_coarsely
 from tests.simulators.codeword import heard_words, plain_words, speak
-from tests.simulators.openai_realtime import Behaviour, Faults, History, Reply
+from tests.simulators.openai_realtime import Behaviour, Faults, History, RealtimeSimulation, Reply
+from tests.simulators.openai_realtime_preview import PreviewSimulation
+from tests.simulators.realtime_wire import Wire
 
 GREETING: dict[str, Any] = {"options": {"greeting": "Hello, this is the test agent.", "idle": {"timeout": None}}}
 LONG = " ".join(["word"] * 20)
@@ -130,5 +135,43 @@ def test_what_only_this_vendor_may_do(faults: list[Faults], ending: str) -> None
             for begin, end in zip([report.answered, *begins], [*ends, report.ended or 0.0], strict=True):
                 assert max(silences(report, begin, end)) <= 3.0, json.dumps(office.log(), default=str, indent=1)
         assert office.wire.open_sessions == 0
+
+    run_virtual(main())
+
+
+def test_a_preview_of_azures_with_a_tool_an_interruption_and_a_goodbye() -> None:
+    """In the shape that the API had before, from the session's settings to the names of its sound."""
+
+    async def main() -> None:
+        simulations: list[PreviewSimulation] = []
+
+        def make(address: Address) -> PreviewSimulation:
+            assert "/openai/realtime?api-version=2025-04-01-preview&deployment=" in address.url
+            real = RealtimeSimulation(reply=openai_scripted, voice=coarse_voice)
+            real.said.extend(["look", "count", "stop it", "thanks"])
+            simulations.append(PreviewSimulation(real))
+            return simulations[-1]
+
+        wire = Wire(make)
+        base = "https://name.openai.azure.com?api-version=2025-04-01-preview"
+        model = OpenAIRealtimeModel("gpt-realtime", api_key="key", base_url=base)
+        async with RealtimeOffice(GREETING | TOOLS, model, opener=wire.open) as office:
+            report = await office.call(
+                AwaitAgentSilence(),
+                Speak(speak("look")),
+                AwaitAgentSilence(min_gap=1.5),
+                Speak(speak("count")),
+                BargeIn(speak("stop it"), after=2.0),
+                AwaitAgentSilence(min_gap=1.5),
+                Speak(speak("thanks")),
+                Wait(10),
+            )
+            assert office.said("user") == ["look", "count", "stop it", "thanks"]
+            assert read_coarsely(report.heard) == plain_words(" ".join(office.said("agent")))
+            assert office.said("agent")[-1] == "Goodbye then."
+            assert office.ending() == "agent"
+            [simulation] = simulations
+            assert simulation.mistakes == simulation.real.mistakes == []
+            assert [item.truncated_ms for item in simulation.real.items if item.truncated_ms is not None]
 
     run_virtual(main())

@@ -121,6 +121,14 @@ def delta(item: str, sound: bytes, response: str = "r") -> str:
             "api-key",
         ),
         ("https://h/?api-version=1&deployment=d", "wss://h/realtime?api-version=1&deployment=d", "api-key"),
+        ("https://api.groq.com/openai/v1", "wss://api.groq.com/openai/v1/realtime?model=m%2F1", "Authorization"),
+        ("https://h/openai", "wss://h/openai/realtime?model=m%2F1", "Authorization"),
+        (
+            "https://azure.com.example/openai/v1",
+            "wss://azure.com.example/openai/v1/realtime?model=m%2F1",
+            "Authorization",
+        ),
+        ("https://a.services.ai.azure.com", "wss://a.services.ai.azure.com/openai/v1/realtime?model=m%2F1", "api-key"),
     ],
 )
 def test_addresses(base_url: str, url: str, header: str) -> None:
