@@ -145,7 +145,7 @@ class ListenProtocol:
             if len(self._early) > MAX_EARLY_SECONDS * self._format.bytes_per_second:
                 raise ListenRefused(Refusal.AUDIO_FIRST)
             return
-        if len(data) == self._frame_bytes and not self._framer.pending_bytes:
+        if len(data) == self._frame_bytes and not self._framer.pending:
             self._listener.on_audio(data)
             return
         for frame in self._framer.push(data) if data else self._framer.flush():

@@ -80,6 +80,8 @@ from pipelines.standby import Standby
 from pipelines.tools import Toolbox
 
 CHORES_SECONDS = 0.05
+SELDOM_SECONDS = 0.1
+"""Between looks at the clocks: while something is waited for, and otherwise. It is a twentieth of what a call costs."""
 
 PREPARE_SECONDS = 0.8
 """The longest that the phone rings for the model: a caller had rather hear that it takes a moment."""
@@ -329,8 +331,9 @@ class Realtime:
             if events:
                 self._on_playout(events)
         if now >= self._chores_at:
-            self._chores_at = now + CHORES_SECONDS
             self._do_chores(playout, now)
+            waits = self._patience.waiting or self._sayings or self._paused_at is not None or self._ending
+            self._chores_at = now + (CHORES_SECONDS if waits else SELDOM_SECONDS)
         return min(self._chores_at, playout.due) if playout.active else self._chores_at
 
     def _do_chores(self, playout: Playout, now: float) -> None:

@@ -17,7 +17,7 @@ def test_whole_frames_come_out_in_order_and_nothing_is_lost(format: AudioFormat,
     assert all(len(frame) == format.frame_bytes for frame in frames)
     sound = b"".join(chunks)
     assert b"".join(frames) == sound[: len(sound) // format.frame_bytes * format.frame_bytes]
-    assert framer.pending_bytes == len(sound) % format.frame_bytes
+    assert len(framer.pending) == len(sound) % format.frame_bytes
 
 
 @given(st.lists(st.integers(1, 700), max_size=30))
