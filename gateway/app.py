@@ -12,8 +12,10 @@ from gateway import api, playground
 from gateway.admission import Admission
 from gateway.auth import ensure_admin_key
 from gateway.caretaker import Caretaker
+from gateway.elsewhere import Elsewhere
 from gateway.factory import ProviderFactory
-from gateway.keys import LEASES, PROGRESS, RECORDER, SETTINGS, STORE, SWITCHBOARD
+from gateway.feed import Feeds
+from gateway.keys import FEEDS, LEASES, PROGRESS, SETTINGS, STORE, SWITCHBOARD
 from gateway.leases import Leases
 from gateway.progress import Progress
 from gateway.recorder import Recorder
@@ -46,9 +48,13 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             credentials_key=settings.credentials_key.get_secret_value() if settings.credentials_key else None,
         )
         providers = factory or await ProviderFactory.open(settings)
-        recorder, admission, leases = Recorder(store), Admission(store), Leases(store)
+        elsewhere = Elsewhere(store, app[PROGRESS])
+        recorder = Recorder(store, is_watched=elsewhere.is_watched)
+        admission, leases = Admission(store), Leases(store)
         caretaker = Caretaker(store, admission, leases)
-        beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in (recorder, admission)]
+        beside = [
+            asyncio.create_task(part.run(), name=type(part).__name__) for part in (recorder, admission, elsewhere)
+        ]
         try:
             await caretaker.start()
             beside.append(asyncio.create_task(caretaker.run(), name="Caretaker"))
@@ -56,7 +62,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             if new_key is not None:
                 await asyncio.to_thread(_show_key, new_key)
             app[STORE] = store
-            app[RECORDER] = recorder
+            app[FEEDS] = Feeds(store, recorder, app[PROGRESS], elsewhere)
             app[LEASES] = leases
             app[SWITCHBOARD] = Switchboard(
                 store,

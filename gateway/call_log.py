@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import structlog
 
 from gateway import metrics
-from gateway.progress import Progress, describe
+from gateway.progress import Live, Progress, describe
 from gateway.recorder import Recorder
 from pipelines.events import (
     AgentSaid,
@@ -53,13 +53,13 @@ class CallLog:
         event = CallEvent(self._seq, type, data, self._progress.stamp())
         self._seq += 1
         self._recorder.record(self._call_id, event, self._listener_id)
-        self._progress.publish(self._listener_id, describe(self._call_id, event))
+        self._progress.publish(self._listener_id, Live(describe(self._call_id, event), event.at))
 
     def on_saying(self, text: str) -> None:
         """It is not in the log: no number, no cursor, and it is not sent again."""
         at = self._progress.stamp().isoformat()
         event = {"agent": text, "isFinal": False, "callId": self._call_id, "timestamp": at}
-        self._progress.publish(self._listener_id, event)
+        self._progress.publish(self._listener_id, Live(event))
 
     def on_event(self, event: PipelineEvent) -> None:
         match event:

@@ -6,9 +6,9 @@ from aiohttp import web
 
 from gateway.auth import Doorkeeper
 from gateway.catalogue import Catalogue
+from gateway.feed import Feeds
 from gateway.leases import Leases
 from gateway.progress import Progress
-from gateway.recorder import Recorder
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
 from store import Store
@@ -18,7 +18,7 @@ SETTINGS = web.AppKey("settings", Settings)
 STORE = web.AppKey("store", Store)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 PROGRESS = web.AppKey("progress", Progress)
-RECORDER = web.AppKey("recorder", Recorder)
+FEEDS = web.AppKey("feeds", Feeds)
 LEASES = web.AppKey("leases", Leases)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 

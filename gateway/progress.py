@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from store.calls import CallEvent
+from gateway.cursors import TICK
+from store.events import CallEvent, StoredEvent
 
 Event = dict[str, Any]
 
@@ -17,34 +19,31 @@ MAX_WAITING = 256
 """Events that wait for one watcher: with more, it is cut off."""
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
-_DIGITS = 16
-"""Of a moment in microseconds, until the year 2286."""
-
-
 def describe(call_id: str, event: CallEvent) -> Event:
-    """What a watcher is sent of an event of the log."""
+    """What a watcher is sent of an event of the log, but for its cursor."""
     return {
         event.type: event.data,
         "isFinal": event.is_final,
         "callId": call_id,
         "timestamp": event.at.isoformat(),
         "seq": event.seq,
-        "cursor": cursor(event.at),
     }
 
 
-def cursor(at: datetime) -> str:
-    """Of the event at that moment: what comes after it is what a watcher that has it misses. Opaque to clients."""
-    return str((at - _EPOCH) // _TICK)
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Of a call of this process, as it happens. ``at`` is None where it is not in the log, and has no cursor."""
+
+    event: Event
+    at: datetime | None = None
+
+    @property
+    def call_id(self) -> str:
+        return str(self.event["callId"])
 
 
-def read_cursor(given: str) -> datetime:
-    """Raises ValueError in words."""
-    if not (given.isascii() and given.isdigit() and len(given) <= _DIGITS):
-        raise ValueError("since is no cursor: give the cursor of an event as it came, or 0 for all there is.")
-    return _EPOCH + int(given) * _TICK
+Happened = Live | StoredEvent
+"""The other is of a call of another process."""
 
 
 class Watcher:
@@ -54,36 +53,41 @@ class Watcher:
     def __init__(self, since: datetime, call_id: str | None = None) -> None:
         self.since = since
         self.call_id = call_id
-        self._events: asyncio.Queue[Event] = asyncio.Queue(MAX_WAITING)
+        self._events: asyncio.Queue[Happened] = asyncio.Queue(MAX_WAITING)
         self.too_slow = False
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: Happened) -> None:
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
             self.too_slow = True
 
-    async def next(self) -> Event | None:
+    async def next(self) -> Happened | None:
         """The next event; None once events were missed."""
         return None if self.too_slow else await self._events.get()
 
 
 class Progress:
-    """Events by listener, in one process."""
+    """Events by listener, for those who watch on this process."""
 
     def __init__(self) -> None:
         self._last = datetime.now(UTC)
         self._watchers: defaultdict[str, set[Watcher]] = defaultdict(set)
 
+    @property
+    def watched(self) -> Collection[str]:
+        """The listeners that somebody watches."""
+        return self._watchers.keys()
+
     def stamp(self) -> datetime:
         """The time; yet each moment is given out once, and after those before it, whatever the clock does. So a moment
         tells an event from all others of the process."""
-        self._last = max(datetime.now(UTC), self._last + _TICK)
+        self._last = max(datetime.now(UTC), self._last + TICK)
         return self._last
 
-    def publish(self, listener_id: str, event: Event) -> None:
+    def publish(self, listener_id: str, event: Happened) -> None:
         for watcher in self._watchers.get(listener_id, ()):
-            if watcher.call_id is None or watcher.call_id == event["callId"]:
+            if watcher.call_id is None or watcher.call_id == event.call_id:
                 watcher.offer(event)
 
     @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -23,8 +24,14 @@ BATCH_SECONDS = 0.3
 STORE_SECONDS = 5.0
 """The longest wait for the database."""
 
+HURRY_SECONDS = 0.005
+"""In place of that, where somebody on another process watches the call, who sees what is stored."""
+
 MAX_SPOOLED = 10_000
-"""Events of one process that wait for a database that is away; past it the newest are lost, and counted."""
+"""Events of one process that wait for a database that is away, and calls; past it the newest are lost, and counted."""
+
+MOST_AT_ONCE = 1000
+"""Events of one transaction, so that none takes long, however much waits."""
 
 RETRY_SECONDS = 1.0
 
@@ -32,8 +39,10 @@ RETRY_SECONDS = 1.0
 class Recorder:
     """:meth:`run` it in a task of the service; :meth:`close` writes what is left."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, is_watched: Callable[[str], bool] = lambda _: False) -> None:
+        """``is_watched``: whether somebody elsewhere watches a listener."""
         self._store = store
+        self._is_watched = is_watched
         self._waiting: defaultdict[str, list[CallEvent]] = defaultdict(list)
         self._listeners: dict[str, str] = {}
         """Whose the calls in ``_waiting`` are."""
@@ -41,10 +50,14 @@ class Recorder:
         self._ends: dict[str, tuple[str, str, datetime, int, Sequence[UsageReported]]] = {}
         self._count = 0
         self._work = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def start_call(self, call: NewCall, at: datetime) -> None:
+        if len(self._starts) >= MAX_SPOOLED:
+            metrics.events_lost.inc()
+            return
         self._starts[call.id] = (call, at)
         self._wake()
 
@@ -55,6 +68,8 @@ class Recorder:
         self._count += 1
         self._waiting[call_id].append(event)
         self._listeners[call_id] = listener_id
+        if self._is_watched(listener_id):
+            self._hurry.set()
         self._wake()
 
     def waiting(self, listener_id: str) -> Iterator[tuple[str, CallEvent]]:
@@ -80,13 +95,17 @@ class Recorder:
     async def run(self) -> None:
         while True:
             await self._work.wait()
-            await asyncio.sleep(BATCH_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BATCH_SECONDS):
+                    await self._hurry.wait()
+                    await asyncio.sleep(HURRY_SECONDS)
             self._work.clear()
+            self._hurry.clear()
             try:
-                async with asyncio.timeout(STORE_SECONDS):
-                    await self._write()
+                await self._write()
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: calls go on, and it is tried again
-                log.warning("cannot store what happens in calls; trying again", error=str(error), events=self._count)
+                why = str(error) or "no answer in time"
+                log.warning("cannot store what happens in calls; trying again", error=why, events=self._count)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._work.set()
 
@@ -112,12 +131,11 @@ class Recorder:
         for call_id, (call, at) in list(self._starts.items()):
             await self._store_or_refuse(call_id, self._store.calls.start(call, started_at=at))
             del self._starts[call_id]
-        # A call that began while the others were written waits: first its row, then what refers to it.
-        batch = {call_id: tuple(events) for call_id, events in self._waiting.items() if call_id not in self._starts}
-        if not await self._stored_together(batch):
-            for call_id, events in batch.items():
-                await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, events), len(events))
-                self._forget(call_id, len(events))
+        while batch := self._next_batch():
+            if not await self._stored_together(batch):
+                for call_id, events in batch.items():
+                    await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, events), len(events))
+                    self._forget(call_id, len(events))
         for call_id, ending in list(self._ends.items()):
             if call_id not in self._waiting and call_id not in self._starts:
                 await self._store_or_refuse(call_id, self._store.calls.end(call_id, *ending))
@@ -125,13 +143,25 @@ class Recorder:
         if not self._starts and not self._waiting and not self._ends:
             self._idle.set()
 
+    def _next_batch(self) -> dict[str, Sequence[CallEvent]]:
+        batch: dict[str, Sequence[CallEvent]] = {}
+        room = MOST_AT_ONCE
+        for call_id, events in self._waiting.items():
+            if room <= 0:
+                break
+            if call_id not in self._starts:  # a call that began meanwhile: first its row, then what refers to it
+                batch[call_id] = tuple(events[:room])
+                room -= len(events)
+        return batch
+
     async def _stored_together(self, batch: Mapping[str, Sequence[CallEvent]]) -> bool:
         """One transaction for all calls costs little more than one for each of them. False if the data of one call,
         or the only one, has to be told from the others'."""
         if len(batch) < 2:
             return False
         try:
-            await self._store.calls.append_batch(batch)
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._store.calls.append_batch(batch)
         except StatementError as error:
             if not _refused(error):
                 raise
@@ -150,7 +180,8 @@ class Recorder:
     async def _store_or_refuse(self, call_id: str, write: Awaitable[object], events: int = 1) -> None:
         """What the database refuses would be refused again, and hold up all that comes after it: let it go."""
         try:
-            await write
+            async with asyncio.timeout(STORE_SECONDS):
+                await write
         except StatementError as error:
             if not _refused(error):
                 raise

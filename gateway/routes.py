@@ -10,8 +10,8 @@ from aiohttp import web
 
 from gateway import metrics
 from gateway.auth import Forbidden, TooMany, Unauthenticated, authorize
-from gateway.keys import DOORKEEPER, LEASES, PROGRESS, RECORDER, SETTINGS, STORE, SWITCHBOARD
-from gateway.progress import read_cursor
+from gateway.cursors import Seen
+from gateway.keys import DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
 from gateway.switchboard import Reply
 from gateway.watching import watch
 from jambonz.hooks import MAX_HOOK_BYTES
@@ -92,20 +92,12 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
     if listener is None:
         return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
     try:
-        since = read_cursor(request.query["since"]) if "since" in request.query else None
+        since = Seen.parse(request.query["since"]) if "since" in request.query else None
     except ValueError as error:
         return _error(400, "BAD_REQUEST", str(error))
+    events = request.app[FEEDS].events(identity.owner, listener_id, call_id=request.query.get("call"), since=since)
     async with request.app[LEASES].held(listener):
-        return await watch(
-            request,
-            request.app[PROGRESS],
-            request.app[STORE],
-            request.app[RECORDER],
-            identity.owner,
-            listener_id,
-            call_id=request.query.get("call"),
-            since=since,
-        )
+        return await watch(request, events)
 
 
 async def metrics_page(request: web.Request) -> web.Response:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pipelines.events import UsageReported
 from store.database import Database
-from store.rows import Owner, Page, insert_if_absent, new_id, now
+from store.events import CallEvent as CallEvent
+from store.events import insert_events
+from store.rows import Owner, Page, new_id, now
 from store.tables import call_events, call_usage, calls, organisations
 
 IN_PROGRESS = "in progress"
 ABANDONED = "abandoned"
 """The reason of a call that its process left without a word."""
-
-AFTERMATH = timedelta(minutes=10)
-"""The longest after a call's end that something is entered into its log."""
 
 OVERTAKEN = 1000
 """Calls are counted as they are written, which is nearly the order in which they began: a call that began earlier than
@@ -62,17 +60,6 @@ class Call:
     duration_ms: int | None
     started_at: datetime
     ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class CallEvent:
-    """Something that happened in a call. ``seq`` counts the events of a call; its writer counts. ``data`` is JSON."""
-
-    seq: int
-    type: str
-    data: Any
-    at: datetime
-    is_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +160,7 @@ class Calls:
         """As :meth:`append_events`, for several calls in one transaction: all or none of all of them."""
         if any(batch.values()):
             async with self._database.write() as connection:
-                await insert_events(connection, batch)
+                await insert_events(connection, batch, by=self._node)
 
     async def get(self, owner: Owner, call_id: str) -> Call | None:
         async with self._database.read() as connection:
@@ -224,46 +211,6 @@ class Calls:
             if await connection.scalar(mine) is None:
                 return None
             return [CallEvent(r.seq, r.type, r.data, r.created_at, r.is_final) for r in await connection.execute(query)]
-
-    async def events_of_listener(
-        self, owner: Owner, listener_id: str, *, call_id: str | None, after: datetime, until: datetime, limit: int
-    ) -> list[tuple[str, CallEvent]]:
-        """Events of a listener's calls, or of one of them, with the ids of their calls, in the order of their moments:
-        those after ``after``, up to and with ``until``."""
-        # Calls that ended long before are not looked through; what is told of a call after its end is told soon.
-        recent = sa.or_(calls.c.ended_at.is_(None), calls.c.ended_at > after - AFTERMATH)
-        query = (
-            sa.select(call_events)
-            .join(calls, calls.c.id == call_events.c.call_id)
-            .where(calls.c.organisation_id == owner.organisation_id, calls.c.listener_id == listener_id, recent)
-            .where(call_events.c.created_at > after, call_events.c.created_at <= until)
-            .order_by(call_events.c.created_at)
-            .limit(limit)
-        )
-        if call_id is not None:
-            query = query.where(calls.c.id == call_id)
-        async with self._database.read() as connection:
-            rows = await connection.execute(query)
-            return [(r.call_id, CallEvent(r.seq, r.type, r.data, r.created_at, r.is_final)) for r in rows]
-
-
-async def insert_events(connection: AsyncConnection, batch: Mapping[str, Sequence[CallEvent]]) -> None:
-    """Those that are there already are passed over; a hangup that others wrote for a writer thought to be dead gives
-    way to what the writer has to say."""
-    rows = [
-        {"call_id": call_id, "seq": e.seq, "type": e.type, "data": e.data, "is_final": e.is_final,
-         "created_at": e.at}
-        for call_id, events in batch.items()
-        for e in events
-    ]  # fmt: skip
-    insert = insert_if_absent(connection, call_events)
-    changed = {name: insert.excluded[name] for name in ("type", "data", "is_final", "created_at")}
-    await connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=["call_id", "seq"], set_=changed, where=call_events.c.type == "hangup"
-        ),
-        rows,
-    )
 
 
 _COLUMNS = [calls.c[name] for name in Call.__slots__]

@@ -7,7 +7,8 @@ is ever refused as busy half-way through.
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,12 +16,16 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 WAIT_SECONDS = 10
 """How long a statement waits for a free connection, SQLite for its lock, and PostgreSQL's answer is waited for."""
 
 READERS = 4
 """Of an SQLite file at the same time; each connection is a thread."""
+
+_DEADLINES = {"timeout": WAIT_SECONDS, "command_timeout": WAIT_SECONDS}
+"""Of PostgreSQL's driver."""
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
@@ -42,9 +47,8 @@ class Database:
             for engine in (self._writer, self._reader):
                 event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
         else:
-            deadlines = {"timeout": WAIT_SECONDS, "command_timeout": WAIT_SECONDS}
             self._writer = create_async_engine(
-                parsed, pool_size=5, pool_pre_ping=True, connect_args=deadlines, **common
+                parsed, pool_size=5, pool_pre_ping=True, connect_args=_DEADLINES, **common
             )
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -53,6 +57,19 @@ class Database:
 
     def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._writer.begin()
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[Any]:
+        """A connection of PostgreSQL's own driver, outside the pool: for what lasts."""
+        engine = create_async_engine(self._writer.url, poolclass=NullPool, connect_args=_DEADLINES)
+        async with engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            try:
+                yield driver
+            finally:
+                # No farewell: the other end may not be there any more.
+                driver.terminate()  # type: ignore[union-attr]
+                await connection.invalidate()
 
     async def close(self) -> None:
         engines: list[AsyncEngine] = [self._writer]

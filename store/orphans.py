@@ -8,7 +8,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from store.calls import ABANDONED, IN_PROGRESS, CallEvent, insert_events
+from store.calls import ABANDONED, IN_PROGRESS
+from store.events import CallEvent, insert_events
 from store.tables import call_events, calls, processes
 
 ABANDONED_STATUS = "failed: the service stopped during the call"

@@ -12,6 +12,7 @@ from store.accounts import Accounts
 from store.agents import Agents
 from store.calls import Calls
 from store.database import Database
+from store.events import ListenerEvents
 from store.leases import Leases
 from store.listeners import ListenerForCall, Listeners
 from store.migrate import migrate
@@ -20,6 +21,7 @@ from store.places import Places
 from store.processes import Processes
 from store.rows import Owner
 from store.vault import Vault, load_or_make_key
+from store.wakeups import Wakeups
 
 
 class Store:
@@ -27,6 +29,7 @@ class Store:
 
     def __init__(self, database: Database, vault: Vault, node: str) -> None:
         self._database = database
+        self.node = node
         self.accounts = Accounts(database)
         self.agents = Agents(database, vault)
         self.numbers = Numbers(database)
@@ -34,6 +37,8 @@ class Store:
         self.listeners = Listeners(database, vault)
         self.leases = Leases(database)
         self.calls = Calls(database, node)
+        self.listener_events = ListenerEvents(database)
+        self.wakeups = None if database.file is not None else Wakeups(database, node)
         self.places = Places(database, node)
         self.processes = Processes(database, self.places, node)
 

@@ -242,6 +242,18 @@ call_events = sa.Table(
     sa.Column("data", sa.JSON, nullable=False),
     _flag("is_final"),
     _created(),
+    # The listener of the call, and the place among the events of that, in the order in which they were written.
+    sa.Column("listener_id", sa.Text),
+    sa.Column("position", sa.BigInteger),
+    sa.Index("ix_call_events_listener_id_position", "listener_id", "position"),
+)
+
+# The newest position of a listener's events. Whoever writes events locks it.
+listener_positions = sa.Table(
+    "listener_positions",
+    metadata,
+    sa.Column("listener_id", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
 )
 
 # Sums, written when the call ends. Units are such as input_tokens, characters, audio_seconds.

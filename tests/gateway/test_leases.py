@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import sqlalchemy as sa
 
-from gateway.keys import LEASES, RECORDER
+from gateway.keys import FEEDS, LEASES
 from store import DEFAULT_OWNER, Period, Store, tables
 from store.places import Place
 from store.processes import LEASE_SECONDS, Reaped
@@ -162,6 +162,6 @@ async def test_the_limit_of_the_organisation_over_the_wire(tmp_path: Path) -> No
         verbs = [json.loads(body)[0] for _, body in replies]
         assert sorted(verb["verb"] for verb in verbs) == ["listen"] * 2 + ["sip:decline"] * 4
         assert {verb["status"] for verb in verbs if verb["verb"] == "sip:decline"} == {486}
-        await service.server.app[RECORDER].settled()
+        await service.server.app[FEEDS].recorder.settled()
         calls = await service.store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=9, period=Period())
         assert [call.status for call in calls].count("failed: organisation concurrency limit") == 4

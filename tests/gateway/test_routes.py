@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from gateway import progress, watching
 from gateway.keys import PROGRESS
+from gateway.progress import Live
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Speak
 from store import DEFAULT_OWNER
 from store.calls import Period
@@ -111,7 +112,7 @@ async def test_a_watcher_that_was_too_slow_is_told(service: Service, monkeypatch
     async with service.http.ws_connect(f"{service.url}/progress/{service.listener_id}?access_token={KEY}") as ws:
         await _watched(service)
         for n in range(6):
-            app[PROGRESS].publish(service.listener_id, {"n": n})
+            app[PROGRESS].publish(service.listener_id, Live({"n": n}))
         message = await ws.receive(timeout=2)
         while message.type is WSMsgType.TEXT:
             message = await ws.receive(timeout=2)
@@ -125,7 +126,7 @@ async def test_a_watcher_that_does_not_read_costs_nothing(service: Service, monk
     reader, writer = await _deaf(service)
     await _watched(service)
     for n in range(200):
-        service.server.app[PROGRESS].publish(service.listener_id, {"n": n, "text": "x" * 100_000})
+        service.server.app[PROGRESS].publish(service.listener_id, Live({"n": n, "text": "x" * 100_000}))
     await service.answers()
     await _watched(service, 0)
     writer.transport.abort()

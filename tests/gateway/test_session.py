@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gateway import metrics
 from gateway.floor import CLOSE_SECONDS, EARLY_FRAMES
-from gateway.progress import Progress
+from gateway.progress import Event, Live, Progress
 from gateway.recorder import Recorder
 from gateway.relay import GONE_SECONDS, MEDIA_SECONDS, PREPARE_SECONDS
 from gateway.session import FAULT, CallSession
@@ -458,9 +458,11 @@ def test_who_watches_sees_what_is_recorded_and_more() -> None:
             scene.call.on_event(event)
             scene.call.on_closed(1000, "")
             await scene.over()
-            seen = []
+            seen: list[Event] = []
             while watcher._events.qsize():
-                seen.append(await watcher.next() or {})
+                live = await watcher.next()
+                assert isinstance(live, Live)
+                seen.append(live.event)
         assert {told["callId"] for told in seen} == {scene.call.id}
         assert all(told["timestamp"] for told in seen)
         told = [(next(iter(one)), one["isFinal"]) for one in seen]

@@ -176,26 +176,3 @@ async def test_the_ends_of_a_period_are_read_by_an_index(tmp_path: Path) -> None
         steps = [row.detail for row in plan if "calls" in row.detail]
         assert len(steps) == 1
         assert "COVERING INDEX ix_calls_organisation_id_started_at_index" in steps[0]
-
-
-async def test_the_events_of_a_listener(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        stranger = await store.accounts.create_organisation("other")
-        first, second, other = [
-            await store.calls.start(new_call(listener_id=listener), started_at=at(0)) for listener in ("l", "l", "x")
-        ]
-        await store.calls.append_batch(
-            {first.id: [event(1), event(3)], second.id: [event(2), event(4)], other.id: [event(2)]}
-        )
-        await store.calls.end(first.id, "ended normally", "caller", at(3), 3000)
-
-        async def found(owner: Any = DEFAULT_OWNER, **changes: Any) -> list[tuple[str, int]]:
-            asked = {"call_id": None, "after": at(0), "until": at(9), "limit": 9, **changes}
-            return [(call, one.seq) for call, one in await store.calls.events_of_listener(owner, "l", **asked)]
-
-        a, b = first.id, second.id
-        assert await found() == [(a, 1), (b, 2), (a, 3), (b, 4)]
-        assert await found(after=at(1), until=at(3)) == [(b, 2), (a, 3)]
-        assert await found(limit=1) == [(a, 1)]
-        assert await found(call_id=b) == [(b, 2), (b, 4)]
-        assert await found(stranger) == []

@@ -8,9 +8,7 @@ They run where TEST_DATABASE_URL names a server on this host, with a user who ma
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +20,6 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from blockbuster import BlockBuster
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from store import DEFAULT_OWNER, ListenerOptions, Store
 from store.database import Database, parse_url
@@ -33,6 +30,7 @@ from tests.store import (
     test_accounts,
     test_agents,
     test_calls,
+    test_events,
     test_leases,
     test_listeners,
     test_numbers,
@@ -42,13 +40,14 @@ from tests.store import (
 )
 from tests.store.killed import KILLS, WORKERS
 from tests.store.opened import at, definition, new_call, pass_time
+from tests.store.server import SERVER, as_superuser, own_database
 
 ROOT = Path(__file__).parent.parent.parent
-SERVER = os.environ.get("TEST_DATABASE_URL", "")
 SHARED = (
     test_accounts,
     test_agents,
     test_calls,
+    test_events,
     test_leases,
     test_listeners,
     test_numbers,
@@ -83,40 +82,22 @@ if SERVER:
         )
 
 
-@asynccontextmanager
-async def as_superuser() -> AsyncIterator[Any]:
-    engine = create_async_engine(parse_url(SERVER), isolation_level="AUTOCOMMIT")
-    try:
-        async with engine.connect() as connection:
-            yield connection
-    finally:
-        await engine.dispose()
-
-
 @pytest_asyncio.fixture(autouse=True)
 async def url(no_blocking_calls: BlockBuster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """A database of the test's own, which :func:`tests.store.opened.opened` opens instead of a file."""
-    for function in no_blocking_calls.functions.values():  # the driver looks for ~/.pgpass when it connects
-        function.can_block_in("asyncpg/connect_utils.py", "_read_password_file")
-        function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
-    name = f"trunkline_test_{uuid.uuid4().hex}"
-    async with as_superuser() as connection:
-        await connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    url = parse_url(SERVER).set(database=name).render_as_string(hide_password=False)
+    async with own_database(no_blocking_calls) as url:
 
-    @asynccontextmanager
-    async def opened(directory: Path, **options: Any) -> AsyncIterator[Store]:
-        store = await Store.open(url, data_dir=directory, **options)
-        try:
-            yield store
-        finally:
-            await store.close()
+        @asynccontextmanager
+        async def opened(directory: Path, **options: Any) -> AsyncIterator[Store]:
+            store = await Store.open(url, data_dir=directory, **options)
+            try:
+                yield store
+            finally:
+                await store.close()
 
-    for module in SHARED:
-        monkeypatch.setattr(module, "opened", opened)
-    yield url
-    async with as_superuser() as connection:
-        await connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        for module in SHARED:
+            monkeypatch.setattr(module, "opened", opened)
+        yield url
 
 
 async def test_the_migrations_make_the_tables_as_declared(url: str, tmp_path: Path) -> None:

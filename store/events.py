@@ -1,0 +1,124 @@
+"""What happens in calls: written in batches, and read in the order in which it was written.
+
+Each event of a listener's calls has a *position*. Whoever writes holds the listener's counter to the end of his
+transaction: what is at a position is there before anything after it, whichever process wrote it. So whoever has read up
+to a position has everything up to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from store.database import Database
+from store.rows import Owner, insert_if_absent
+from store.tables import call_events, calls, listener_positions
+from store.wakeups import tell_stored
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """Something that happened in a call. ``seq`` counts the events of a call; its writer counts. ``data`` is JSON."""
+
+    seq: int
+    type: str
+    data: Any
+    at: datetime
+    is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """``node`` is the process whose call it is."""
+
+    position: int
+    node: str
+    call_id: str
+    event: CallEvent
+
+
+class ListenerEvents:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def position(self, listener_id: str) -> int:
+        """Of the newest event; 0 if there is none."""
+        query = sa.select(listener_positions.c.position).where(listener_positions.c.listener_id == listener_id)
+        async with self._database.read() as connection:
+            return await connection.scalar(query) or 0
+
+    async def after(
+        self,
+        owner: Owner,
+        listener_id: str,
+        position: int,
+        *,
+        limit: int,
+        call_id: str | None = None,
+        not_of: str | None = None,
+    ) -> list[StoredEvent]:
+        """In the order of their positions: of all calls, or of one; ``not_of`` leaves out those of a process."""
+        query = (
+            sa.select(call_events, calls.c.node)
+            .join(calls, calls.c.id == call_events.c.call_id)
+            .where(call_events.c.listener_id == listener_id, call_events.c.position > position)
+            .where(calls.c.organisation_id == owner.organisation_id)
+            .order_by(call_events.c.position)
+            .limit(limit)
+        )
+        if call_id is not None:
+            query = query.where(calls.c.id == call_id)
+        if not_of is not None:
+            query = query.where(calls.c.node.is_distinct_from(not_of))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        events = [CallEvent(r.seq, r.type, r.data, r.created_at, r.is_final) for r in rows]
+        return [StoredEvent(r.position, r.node or "", r.call_id, e) for r, e in zip(rows, events, strict=True)]
+
+
+async def insert_events(connection: AsyncConnection, batch: Mapping[str, Sequence[CallEvent]], *, by: str = "") -> None:
+    """Those that are there already are passed over; a hangup that others wrote for a writer thought to be dead gives
+    way to what the writer has to say. ``by`` is the process whose calls these are, if it is this one."""
+    of_calls = sa.select(calls.c.id, calls.c.listener_id).where(calls.c.id.in_(batch), calls.c.listener_id.is_not(None))
+    listeners = {row[0]: row[1] for row in await connection.execute(of_calls)}
+    moments = sorted(((e.at, call_id, e) for call_id, events in batch.items() for e in events), key=lambda one: one[0])
+    free = await _take_positions(connection, [listeners[call_id] for _, call_id, _ in moments if call_id in listeners])
+    rows = []
+    for _, call_id, e in moments:
+        listener_id = listeners.get(call_id)
+        position = None
+        if listener_id is not None:
+            position = free[listener_id]
+            free[listener_id] += 1
+        rows.append(
+            {"call_id": call_id, "seq": e.seq, "type": e.type, "data": e.data, "is_final": e.is_final,
+             "created_at": e.at, "listener_id": listener_id, "position": position}
+        )  # fmt: skip
+    insert = insert_if_absent(connection, call_events)
+    changed = {name: insert.excluded[name] for name in ("type", "data", "is_final", "created_at", "position")}
+    of_others = sa.and_(call_events.c.type == "hangup", call_events.c.created_at != insert.excluded.created_at)
+    await connection.execute(
+        insert.on_conflict_do_update(index_elements=["call_id", "seq"], set_=changed, where=of_others), rows
+    )
+    await tell_stored(connection, set(listeners.values()), by)
+
+
+async def _take_positions(connection: AsyncConnection, listener_ids: Sequence[str]) -> dict[str, int]:
+    """As many of each listener as it is there; the first of them. In one order, so that writers never wait for each
+    other in a circle."""
+    if not listener_ids:
+        return {}
+    count = {listener_id: listener_ids.count(listener_id) for listener_id in sorted(set(listener_ids))}
+    insert = insert_if_absent(connection, listener_positions).values(
+        [{"listener_id": listener_id, "position": many} for listener_id, many in count.items()]
+    )
+    total = listener_positions.c.position + insert.excluded.position
+    taken = insert.on_conflict_do_update(index_elements=["listener_id"], set_={"position": total}).returning(
+        listener_positions.c.listener_id, listener_positions.c.position
+    )
+    return {row[0]: row[1] - count[row[0]] + 1 for row in await connection.execute(taken)}

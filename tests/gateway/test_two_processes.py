@@ -1,0 +1,127 @@
+"""Two services on one PostgreSQL: a call in one of them, watched through the other. They run where TEST_DATABASE_URL
+names a server, as the tests of the store do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from aiohttp.test_utils import TestServer
+from blockbuster import BlockBuster
+
+from gateway.app import create_app
+from gateway.keys import FEEDS
+from gateway.settings import Settings
+from store import Store
+from store.database import parse_url
+from store.wakeups import Ears
+from tests.gateway.service import KEY, CodewordFactory, Service, serving
+from tests.simulators.replies import ReplyModel, always
+from tests.store.server import SERVER, as_superuser, own_database
+
+pytestmark = pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DATABASE_URL to test against one")
+
+
+@pytest_asyncio.fixture
+async def url(no_blocking_calls: BlockBuster) -> AsyncIterator[str]:
+    async with own_database(no_blocking_calls) as url:
+        yield url
+
+
+@asynccontextmanager
+async def another(directory: Path, url: str) -> AsyncIterator[TestServer]:
+    """A service without an agent of its own."""
+    settings = Settings(data_dir=directory, admin_key=KEY, max_calls=8, database_url=url, credentials_key="c")
+    server = TestServer(create_app(settings, CodewordFactory(ReplyModel(always("x")))), host="127.0.0.1")
+    await server.start_server(shutdown_timeout=1.0)
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+def address(server: TestServer, listener_id: str, cursor: str) -> str:
+    return f"{str(server.make_url('')).rstrip('/')}/progress/{listener_id}?access_token={KEY}&since={cursor}"
+
+
+async def watch_again_and_again(
+    service: Service, other: TestServer, until: int
+) -> tuple[list[tuple[str, int]], list[float]]:
+    """Four times through each of the two in turn: what was told, and how late, where it was live."""
+    told: list[tuple[str, int]] = []
+    late: list[float] = []
+    cursor, turn = "0", 0
+    while len(told) < until:
+        turn += 1
+        server = (other, service.server)[turn % 5 == 0]
+        async with service.http.ws_connect(address(server, service.listener_id, cursor)) as socket:
+            for n in range(until // 8 + 1):
+                event = await socket.receive_json(timeout=10)
+                if n > 5:
+                    late.append((datetime.now(UTC) - datetime.fromisoformat(event["timestamp"])).total_seconds())
+                cursor = event["cursor"]
+                told.append((event["callId"], event["seq"]))
+                if len(told) == until:
+                    break
+    return told, late
+
+
+async def test_a_call_of_one_process_is_watched_through_the_other(url: str, tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path / "a", database_url=url, credentials_key="c") as service,
+        another(tmp_path / "b", url) as other,
+    ):
+        await service.ring("c-1")
+        [call] = service.switchboard.calls
+        watching = asyncio.create_task(watch_again_and_again(service, other, 160))
+        async with asyncio.timeout(5):
+            while service.listener_id not in other.app[FEEDS].progress.watched:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for n in range(159):
+            call.note("user", n)
+            await asyncio.sleep(0.005)
+        told, late = await asyncio.wait_for(watching, 10)
+        assert told == [(call.id, seq) for seq in range(160)]
+        assert sorted(late)[len(late) // 2] < 0.05
+        await service.hang_up("c-1")
+        await service.quiet()
+
+
+async def test_a_connection_for_messages_that_is_lost_is_replaced(url: str, tmp_path: Path) -> None:
+    a, b = [await Store.open(url, data_dir=tmp_path, credentials_key="c", node=node) for node in "ab"]
+    heard: list[Any] = []
+    gaps: list[None] = []
+    ears = Ears(heard.append, lambda one: heard.append(f"watched {one}"), lambda: gaps.append(None), lambda: ["l"])
+    quiet = Ears(lambda _: None, lambda _: None, lambda: None, lambda: ["m"])
+    assert a.wakeups is not None
+    assert b.wakeups is not None
+    tasks = [asyncio.create_task(a.wakeups.run(ears)), asyncio.create_task(b.wakeups.run(quiet))]
+    try:
+        async with asyncio.timeout(10):
+            while not gaps:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            b.wakeups.announce()
+            while "watched m" not in heard:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            async with as_superuser() as connection:
+                cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+                await connection.execute(sa.text(cut), {"name": parse_url(url).database})
+            while len(gaps) < 3:  # noqa: ASYNC110 - when it was lost, and when there was another
+                await asyncio.sleep(0.01)
+            heard.clear()
+            while "watched m" not in heard:
+                b.wakeups.announce()
+                await asyncio.sleep(0.01)
+        assert set(heard) == {"watched m"}, "nobody is told what he said himself"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(a.close(), b.close())
