@@ -18,7 +18,8 @@ from store.tables import calls
 from tests.gateway.cli.process import serve
 from tests.gateway.service import KEY, SECRET, Service, call_hook, serving
 from tests.store.opened import pass_time
-from tests.store.test_postgresql import SERVER, url
+from tests.store.server import SERVER
+from tests.store.test_postgresql import url
 
 __all__ = ["url"]
 
