@@ -1,4 +1,5 @@
-"""Who asks: API keys as bearer tokens, or one user for all where users are not authenticated."""
+"""Who asks: API keys and tokens of OpenID Connect issuers as bearer tokens, or one user for all where users are not
+authenticated."""
 
 from __future__ import annotations
 
@@ -9,10 +10,12 @@ from collections.abc import Callable
 import structlog
 from aiohttp import hdrs, web
 
+from gateway.issuers import IssuerAway, Issuers
 from gateway.rate import RateLimit
 from gateway.scopes import allows
 from gateway.settings import Settings
-from store import DEFAULT_OWNER, Store
+from gateway.tokens import TokenRefused
+from store import DEFAULT_OWNER, Owner, Store
 from store.accounts import Identity
 from store.errors import UNREACHABLE
 
@@ -23,6 +26,9 @@ BURST_SECONDS = 10.0
 
 NOTED_SECONDS = 60.0
 """Between two notes of a key's last use."""
+
+MOST_MEMBERS = 10_000
+"""Users of issuers that are known to be stored."""
 
 _FROM_SETTINGS, _FIRST = "TRUNKLINE_ADMIN_KEY", "first key"
 
@@ -67,22 +73,31 @@ class TooMany(Exception):
         self.seconds = seconds
 
 
-class Doorkeeper:
-    """Says whom requests act for. ``store`` gives the one that is open; ``per_second`` requests of one key are served
-    on average, and 0 is no limit."""
+class Unsure(Exception):
+    """It cannot be told just now who asks; the message is for them."""
 
-    def __init__(self, store: Callable[[], Store], *, authenticate_users: bool, per_second: float) -> None:
+
+class Doorkeeper:
+    """Says whom requests act for. ``store`` gives the one that is open; ``issuers`` are those whose tokens are taken as
+    well as keys; ``per_second`` requests of one key, or of one user of an issuer, are served on average, and 0 is no
+    limit."""
+
+    def __init__(
+        self, store: Callable[[], Store], *, authenticate_users: bool, per_second: float, issuers: Issuers
+    ) -> None:
         self._store = store
         self._open = not authenticate_users
+        self._issuers = issuers
         self._limit = RateLimit(per_second, per_second * BURST_SECONDS) if per_second else None
         self._noted: dict[str, float] = {}  # keys, and when their use was written down
+        self._members: set[Owner] = set()
         self._writing: set[asyncio.Task[None]] = set()
 
     async def identify(self, request: web.Request) -> Identity:
-        """By the header. Raises :class:`Unauthenticated` or :class:`TooMany`."""
+        """By the header. Raises :class:`Unauthenticated`, :class:`Unsure` or :class:`TooMany`."""
         if self._open:
             return Identity(DEFAULT_OWNER)
-        return await self._by_key(request.headers.get(hdrs.AUTHORIZATION, ""))
+        return await self._by_bearer(request.headers.get(hdrs.AUTHORIZATION, ""))
 
     async def identify_socket(self, request: web.Request) -> Identity:
         """By the header, or, for browsers, which cannot send one with a WebSocket, by ``?ticket=`` or
@@ -96,25 +111,48 @@ class Doorkeeper:
                 raise Unauthenticated("This ticket is not known, was used, or has expired")
             return identity
         header = request.headers.get(hdrs.AUTHORIZATION)
-        return await self._by_key(header or f"Bearer {query.get('access_token', '')}")
+        return await self._by_bearer(header or f"Bearer {query.get('access_token', '')}")
 
-    async def _by_key(self, header: str) -> Identity:
-        scheme, _, key = header.partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise Unauthenticated("This needs an API key: send the header Authorization: Bearer <key>")
-        identity = await self._store().accounts.identify(key.strip())
-        if identity is None:
-            raise Unauthenticated("This API key is not known, or has expired")
-        now = asyncio.get_running_loop().time()
-        wait = self._limit.take(identity.id, now) if self._limit is not None else 0.0
+    def admit(self, request_of: str) -> None:
+        """Raises :class:`TooMany` if there were too many requests of that credential or user."""
+        wait = self._limit.take(request_of, asyncio.get_running_loop().time()) if self._limit is not None else 0.0
         if wait:
             raise TooMany(wait)
+
+    async def _by_bearer(self, header: str) -> Identity:
+        credential = bearer(header)
+        if credential is None:
+            raise Unauthenticated("This needs an API key: send the header Authorization: Bearer <key>")
+        issuer = self._issuers.issuer(credential)
+        return await (self._by_key(credential) if issuer is None else self._by_token(credential, issuer))
+
+    async def _by_key(self, key: str) -> Identity:
+        identity = await self._store().accounts.identify(key)
+        if identity is None:
+            raise Unauthenticated("This API key is not known, or has expired")
+        self.admit(identity.id)
+        now = asyncio.get_running_loop().time()
         if now - self._noted.get(identity.id, -NOTED_SECONDS) >= NOTED_SECONDS:
             self._noted[identity.id] = now
             task = asyncio.create_task(self._note_use(identity.id))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
         return identity
+
+    async def _by_token(self, token: str, issuer: str) -> Identity:
+        try:
+            visitor = await self._issuers.visitor(token, issuer)
+        except TokenRefused as refused:
+            raise Unauthenticated(str(refused)) from None
+        except IssuerAway as away:
+            raise Unsure(str(away)) from None
+        self.admit(f"user {visitor.owner.user_id}")
+        if visitor.owner not in self._members:
+            await self._store().accounts.ensure(visitor.owner, visitor.name)
+            if len(self._members) >= MOST_MEMBERS:
+                self._members.clear()
+            self._members.add(visitor.owner)
+        return Identity(visitor.owner, visitor.scopes, f"user {visitor.owner.user_id}")
 
     async def _note_use(self, key_id: str) -> None:
         """Beside the request, which does not wait for it."""
@@ -125,6 +163,13 @@ class Doorkeeper:
 
     async def close(self) -> None:
         await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._issuers.close()
+
+
+def bearer(header: str) -> str | None:
+    """The credential in an Authorization header; None if there is none."""
+    scheme, _, credential = header.partition(" ")
+    return credential.strip() or None if scheme.lower() == "bearer" else None
 
 
 def authorize(identity: Identity, scope: str) -> None:

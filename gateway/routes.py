@@ -9,7 +9,7 @@ import json
 from aiohttp import web
 
 from gateway import metrics
-from gateway.auth import Forbidden, TooMany, Unauthenticated, authorize
+from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure, authorize
 from gateway.cursors import Seen
 from gateway.keys import DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
 from gateway.switchboard import Reply
@@ -84,6 +84,8 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
         return _error(401, "UNAUTHORIZED", str(error))
     except Forbidden as error:
         return _error(403, "FORBIDDEN", str(error))
+    except Unsure as error:
+        return _error(503, "UNAVAILABLE", str(error))
     except TooMany as error:
         return _error(429, "TOO_MANY_REQUESTS", str(error))
     listener_id = request.match_info["listener_id"]

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
 from pipelines.agent import nearest
@@ -83,6 +83,24 @@ def _database(value: str) -> str:
     return value
 
 
+def _issuers(value: Any) -> Any:
+    """One or more URLs, apart by commas or spaces; each as its tokens have it, to the last character."""
+    if not isinstance(value, str):
+        return value
+    issuers = tuple(value.replace(",", " ").split())
+    for issuer in issuers:
+        url = _url(issuer)
+        if url is None or url.query or url.fragment:
+            raise ValueError("write the https:// URLs of issuers, as their tokens have them in iss, apart by commas")
+        if url.scheme != "https" and not (url.scheme == "http" and url.host and _is_loopback(url.host)):
+            raise ValueError("write https://; tokens of an issuer that is reached without TLS prove nothing")
+    return issuers
+
+
+def _names(value: Any) -> Any:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
 Optional = Annotated[V | None, BeforeValidator(_nothing_is_none)]
 Secret = Optional[SecretStr]
 GoogleEndpoint = Optional[Annotated[str, AfterValidator(_google_endpoint)]]
@@ -118,6 +136,14 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("var"), alias="TRUNKLINE_DATA_DIR")
     insecure: bool = Field(False, alias="TRUNKLINE_INSECURE")
     admin_key: Secret = Field(None, alias="TRUNKLINE_ADMIN_KEY")
+    oidc_issuers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_issuers)] = Field(
+        (), alias="TRUNKLINE_OIDC_ISSUERS"
+    )
+    oidc_audience: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        (), alias="TRUNKLINE_OIDC_AUDIENCE"
+    )
+    oidc_organisation: str = Field("own", alias="TRUNKLINE_OIDC_ORGANISATION", min_length=1)
+    oidc_scope_claim: Optional[str] = Field(None, alias="TRUNKLINE_OIDC_SCOPE_CLAIM")
     metrics_token: Secret = Field(None, alias="TRUNKLINE_METRICS_TOKEN")
     smart_turn_model: Optional[Path] = Field(None, alias="TRUNKLINE_SMART_TURN_MODEL")
 
@@ -169,6 +195,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"AUTHENTICATE_USERS=NO lets anybody who reaches {self.host} in; write TRUNKLINE_HOST=127.0.0.1, "
                 "or AUTHENTICATE_USERS=YES, or, if you mean it, TRUNKLINE_INSECURE=YES"
+            )
+        if self.oidc_issuers and not self.oidc_audience:
+            raise ValueError(
+                "TRUNKLINE_OIDC_ISSUERS needs TRUNKLINE_OIDC_AUDIENCE; write what tokens for this service have in aud"
             )
         if self.workers > 1 and self.database.startswith("sqlite"):
             raise ValueError(

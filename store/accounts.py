@@ -65,6 +65,17 @@ class Accounts:
             )
         return owner
 
+    async def ensure(self, owner: Owner, name: str) -> None:
+        """That there is this organisation, and this user in it; both are called ``name`` if they are new."""
+        at = now()
+        async with self._database.write() as connection:
+            for table, row in (
+                (organisations, {"id": owner.organisation_id}),
+                (users, {"id": owner.user_id, "organisation_id": owner.organisation_id}),
+            ):
+                values = {**row, "name": name, "created_at": at}
+                await connection.execute(insert_if_absent(connection, table).values(values).on_conflict_do_nothing())
+
     async def add_key(
         self,
         owner: Owner,

@@ -13,7 +13,9 @@ from gateway.api.operations import Operation
 from gateway.auth import Doorkeeper, authorize
 from gateway.catalogue import Catalogue
 from gateway.factory import provider_environment
+from gateway.issuers import Issuers
 from gateway.keys import CATALOGUE, DOORKEEPER, IDENTITY, SETTINGS, STORE
+from gateway.tokens import Rules
 
 OPERATIONS: tuple[Operation, ...] = tuple(
     chain(
@@ -38,8 +40,12 @@ def setup(app: web.Application) -> None:
     app.add_subapp("/api", api)
     app[CATALOGUE] = Catalogue(provider_environment(app[SETTINGS]))
     settings = app[SETTINGS]
+    rules = Rules(settings.oidc_audience, settings.oidc_organisation, settings.oidc_scope_claim)
     app[DOORKEEPER] = Doorkeeper(
-        lambda: app[STORE], authenticate_users=settings.authenticate_users, per_second=settings.requests_per_second
+        lambda: app[STORE],
+        authenticate_users=settings.authenticate_users,
+        per_second=settings.requests_per_second,
+        issuers=Issuers(settings.oidc_issuers, rules),
     )
     app.on_shutdown.append(_close)
 

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from gateway.auth import Forbidden, TooMany, Unauthenticated
+from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure
 from pipelines.agent import Problem, sentence
 from store.errors import UNREACHABLE, InUse, NotFound, NotSupported, StoreError
 
@@ -52,6 +52,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return error.response()
     except Unauthenticated as error:
         return ApiError(401, "UNAUTHORIZED", str(error)).response()
+    except Unsure as error:
+        return ApiError(503, "UNAVAILABLE", str(error)).response()
     except Forbidden as error:
         return ApiError(403, "FORBIDDEN", str(error)).response()
     except TooMany as error:

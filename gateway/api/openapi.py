@@ -20,7 +20,7 @@ from gateway.api.operations import Operation
 REFERENCE = "#/components/schemas/{model}"
 _MEANING = {
     400: "What was sent is wrong; the error names the field.",
-    401: "No API key, or one that is not known.",
+    401: "No API key or bearer token, or one that is not good.",
     403: "The key is not good for this.",
     404: "There is no such thing, or it belongs to somebody else.",
     409: "It is in use.",
@@ -29,7 +29,7 @@ _MEANING = {
     429: "Too many requests with this key; Retry-After says when to try again.",
     500: "Something went wrong in the service.",
     501: "This is not possible here.",
-    503: "The database cannot be reached just now.",
+    503: "The database, or the issuer of the bearer token, cannot be reached just now.",
 }
 _ALWAYS = (401, 403, 429, 500, 503)
 

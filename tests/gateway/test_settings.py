@@ -59,6 +59,7 @@ def test_every_variable_of_a_full_file_is_taken(tmp_path: Path) -> None:
         "TRUNKLINE_HOST": "127.0.0.1",
         "TRUNKLINE_ADMIN_KEY": "k" * 16,
         "DATABASE_URL": "sqlite:///x",
+        "TRUNKLINE_OIDC_ISSUERS": "https://example.com",
         "LOGLEVEL": "Info",
         "LOGFORMAT": "json",
     }
@@ -136,6 +137,10 @@ BAD = [
     ({"JAMBONZ_SERVER": "ftp://x"}, "JAMBONZ_SERVER has a value that cannot be used; write a host, such as "),
     ({"TRUNKLINE_WORKERS": "2"}, "TRUNKLINE_WORKERS=2 needs PostgreSQL; write DATABASE_URL=postgresql://…, or "
      "TRUNKLINE_WORKERS=1."),
+    ({"TRUNKLINE_OIDC_ISSUERS": "https://a.example.com"}, "TRUNKLINE_OIDC_ISSUERS needs TRUNKLINE_OIDC_AUDIENCE; "),
+    ({"TRUNKLINE_OIDC_ISSUERS": "http://a.example.com"}, "TRUNKLINE_OIDC_ISSUERS has a value that cannot be used; "
+     "write https://; tokens of an issuer "),
+    ({"TRUNKLINE_OIDC_ISSUERS": "a"}, "TRUNKLINE_OIDC_ISSUERS has a value that cannot be used; write the "),
     ({"TRUNKLINE_ADMIN_KEY": "hidden"}, "TRUNKLINE_ADMIN_KEY is too short to be a key; write 16 random characters or "),
     ({"AUTHENTICATE_USERS": "NO", "TRUNKLINE_HOST": ANYWHERE}, "AUTHENTICATE_USERS=NO lets anybody who reaches "
      f"{ANYWHERE} in; write TRUNKLINE_HOST=127.0.0.1, or AUTHENTICATE_USERS=YES, or, if you mean it, "

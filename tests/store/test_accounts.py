@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from store import DEFAULT_OWNER
+from store import DEFAULT_OWNER, Owner
 from store.rows import now
 from tests.store.opened import opened
 
@@ -37,3 +38,13 @@ async def test_keys_are_dropped_by_name(tmp_path: Path) -> None:
         await store.accounts.drop_keys("admin", but="new")
         assert await store.accounts.owner_of_key("old") is None
         assert await store.accounts.owner_of_key("new") == DEFAULT_OWNER
+
+
+async def test_a_user_who_comes_for_the_first_time_is_made_once(tmp_path: Path) -> None:
+    ann = Owner("org-of-an-issuer", "user-of-an-issuer")
+    async with opened(tmp_path) as store:
+        await asyncio.gather(*(store.accounts.ensure(ann, "Ann") for _ in range(5)))
+        await store.accounts.ensure(Owner(ann.organisation_id, "another"), "Bob")
+        await store.accounts.add_key(ann, "k", "key-of-ann")
+        assert await store.accounts.owner_of_key("key-of-ann") == ann
+        assert [key.name for key in await store.accounts.keys(ann)] == ["k"]
