@@ -12,7 +12,7 @@ import structlog
 
 from store import Store
 from store.batches import Batches
-from store.places import Place, Refused
+from store.places import LimitReached, Place, Refused
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,8 @@ class Admission:
         self._held: dict[str, Place] = {}
         self._asking: set[str] = set()
         self._returned: set[str] = set()
+        self._assumed: set[str] = set()
+        """Calls that were let in without the database."""
         self._work = asyncio.Event()
 
     @property
@@ -46,6 +48,16 @@ class Admission:
         refused = await self._asked.get(place)
         self._asking.discard(place.call_id)
         return refused
+
+    def assume(self, place: Place, limit: int | None) -> LimitReached | None:
+        """After :meth:`take` failed: judge by the calls of this process, and ``limit`` of the listener. The place is
+        entered into the database once that is back."""
+        current = sum(one.listener_id == place.listener_id for one in self.under_way)
+        self._asking.discard(place.call_id)
+        if limit is not None and current >= limit:
+            return LimitReached("instance", limit, current)
+        self._assumed.add(place.call_id)
+        return None
 
     def give_back(self, call_id: str) -> None:
         """Also where it was refused, or nobody knows."""
@@ -69,6 +81,10 @@ class Admission:
     async def settle(self) -> int:
         """Free what the store has for this process and nobody here has: an answer of the database was lost, or came
         when nobody waited for it any more. Returns how many places."""
+        assumed = [self._held[call_id] for call_id in self._assumed if call_id in self._held]
+        if assumed:
+            await self._store.places.enter(assumed)
+        self._assumed.intersection_update(self._held.keys() - {place.call_id for place in assumed})
         return await self._store.places.settle(lambda call_id: call_id in self._held or call_id in self._returned)
 
     async def close(self) -> None:

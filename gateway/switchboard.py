@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar, assert_never
 
 import structlog
+from pydantic import ValidationError
 
 from gateway import metrics
 from gateway.admission import Admission
+from gateway.known import KnownListeners
 from gateway.putting_through import PuttingThrough
 from gateway.session import CallSession
 from gateway.surroundings import Surroundings
@@ -23,6 +25,7 @@ from jambonz.hooks import MAX_HOOK_BYTES, ActionHook, CallHook, Hook, HookRefuse
 from jambonz.signature import MAX_AGE, MAX_AHEAD, REFUSED_STATUS, SignatureRefused, verify
 from jambonz.verbs import Verb, VerbError
 from store import Store
+from store.errors import StoreError
 from store.listeners import ListenerForCall
 from store.places import LimitReached, ListenerGone, Place
 
@@ -66,6 +69,7 @@ class Switchboard:
         self._max_calls = max_calls
         self._secrets = secrets
         self._wall_clock = wall_clock
+        self._known = KnownListeners()
         self._calls: dict[str, CallSession] = {}
         self._by_sid: dict[str, CallSession] = {}
         self._by_token: dict[str, CallSession] = {}
@@ -137,19 +141,29 @@ class Switchboard:
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 listener = await self._store.find_listener(hook.to)
-        except Exception as error:  # noqa: BLE001 - a database that is away: the caller hears it as busy
+        except (StoreError, ValidationError) as error:  # it is there, and cannot be read
             return self._no_store(hook, "cannot look up who answers", error)
+        except Exception as error:  # noqa: BLE001 - a database that is away: who answered before goes on to
+            known = self._known.recall(hook.to)
+            if known is None:
+                return self._no_store(hook, "cannot look up who answers", error)
+            metrics.calls_without_store.inc()
+            log.warning("the database is away; who answered before does", call_sid=hook.call_sid, error=_words(error))
+            return known
+        self._known.remember(hook.to, listener)
         if listener is None:
             return self._decline(hook, 404, "Not Found", "no_listener")
         return listener
 
     async def _admit(self, hook: CallHook, call: CallSession) -> Reply | None:
         """A place within the limits of its listener, user and organisation; or why there is none."""
+        place = Place(call.id, call.listener.id, call.listener.owner)
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                refused = await self._admission.take(Place(call.id, call.listener.id, call.listener.owner))
-        except Exception as error:  # noqa: BLE001 - likewise
-            return self._no_store(hook, "cannot tell whether there is a place", error)
+                refused = await self._admission.take(place)
+        except Exception as error:  # noqa: BLE001 - likewise: what is known here has to do
+            log.warning("cannot count calls in the database", call_sid=hook.call_sid, error=_words(error))
+            refused = self._admission.assume(place, call.listener.options.agent_limit)
         match refused:
             case None:
                 return None
@@ -162,7 +176,7 @@ class Switchboard:
                 assert_never(refused)
 
     def _no_store(self, hook: CallHook, what: str, error: Exception) -> Reply:
-        log.error(what, call_sid=hook.call_sid, error=str(error) or "no answer in time")
+        log.error(what, call_sid=hook.call_sid, error=_words(error))
         return self._decline(hook, 480, "Temporarily Unavailable", "store")
 
     def on_status(self, body: bytes, signature: str | None) -> Reply:
@@ -279,3 +293,7 @@ class Switchboard:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _words(error: Exception) -> str:
+    return str(error) or "no answer in time"

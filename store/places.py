@@ -77,6 +77,11 @@ class Places:
             await self.insert(connection, [place for place in wanted if place not in refused])
         return refused
 
+    async def enter(self, taken: Collection[Place]) -> None:
+        """As :meth:`insert`, in a transaction of its own."""
+        async with self._database.write() as connection:
+            await self.insert(connection, taken)
+
     async def insert(self, connection: AsyncConnection, taken: Collection[Place]) -> None:
         """Whatever the limits say: for calls that are under way already."""
         if not taken:

@@ -112,6 +112,9 @@ class MemoryPlaces:
                 self.taken[place.call_id] = place
         return refused
 
+    async def enter(self, taken: Collection[Place]) -> None:
+        self.taken.update({place.call_id: place for place in taken})
+
     async def give_back(self, call_ids: Collection[str]) -> None:
         for call_id in call_ids:
             self.taken.pop(call_id, None)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from gateway import known
 from gateway.relay import MEDIA_SECONDS
 from gateway.switchboard import LOOK_UP_SECONDS, REMEMBER_SECONDS, Reply
 from jambonz.signature import sign
 from store.batches import Batches
+from store.errors import Unreadable
 from store.listeners import ListenerForCall
 from store.places import Place, Refused
 from tests.calls.office import BASE, NUMBER, SECRET, Office
@@ -207,7 +209,7 @@ def test_a_listener_that_was_deleted_while_it_rang() -> None:
 
 @pytest.mark.parametrize("how", ["slow", "away", "late"])
 def test_a_database_that_does_not_say_whether_there_is_a_place(how: str) -> None:
-    """An answer that comes when nobody waits for it any more leaves no place taken."""
+    """What this process knows has to do; and when the database is back it has the places of the calls there are."""
 
     async def test(desk: Desk) -> None:
         take, answer = desk.store.places.take, asyncio.Event()
@@ -224,21 +226,68 @@ def test_a_database_that_does_not_say_whether_there_is_a_place(how: str) -> None
 
         desk.admission._asked = Batches(taking)
         start = asyncio.get_running_loop().time()
-        assert [declined(reply) for reply in await together(*(desk.ring(f"c{n}") for n in range(3)))] == [480] * 3
+        replies = await together(*(desk.ring(f"c{n}") for n in range(4)))
+        first, second = [f"c{n}" for n, reply in enumerate(replies) if listens(reply)]
+        assert [declined(reply) for reply in replies if not listens(reply)] == [486, 486]
         assert asyncio.get_running_loop().time() - start <= LOOK_UP_SECONDS + 0.01
-        assert desk.switchboard._taken == 0
+        assert desk.switchboard._taken == 2
+        desk.status(second)
         answer.set()
         await asyncio.sleep(1)
-        lost = len(desk.store.places.taken)
-        assert bool(lost) == (how == "slow")
-        assert await desk.admission.settle() == lost
+        await desk.admission.settle()
+        [call] = desk.switchboard.calls
+        assert set(desk.store.places.taken) == {call.id}
+        assert {place.call_id for place in desk.admission.under_way} == {call.id}
+        assert await desk.admission.settle() == 0
+        desk.status(first)
+        await asyncio.sleep(1)
         assert desk.store.places.taken == {}
-        if how != "away":
-            assert listens(await desk.ring("d")), "and then it does"
-            assert len(desk.store.places.taken) == 1
-            assert await desk.admission.settle() == 0, "that is a call"
+
+    at_the_desk(test, agent_limit=2)
+
+
+def test_who_answered_before_answers_while_the_database_is_away() -> None:
+    async def test(desk: Desk) -> None:
+        find = desk.store.find_listener
+        desk.store.listeners = {NUMBER: desk.store.listeners[NUMBER], "2": desk.store.listeners[NUMBER]}
+
+        async def refuse(number: str) -> ListenerForCall | None:
+            raise ConnectionError("refused")
+
+        for one in ("a", "b"):
+            assert listens(await desk.ring(one, {"a": NUMBER, "b": "2"}[one]))
+        desk.store.listeners = {NUMBER: desk.store.listeners[NUMBER]}
+        assert declined(await desk.ring("c", "2")) == 404
+        desk.store.find_listener = refuse  # type: ignore[method-assign]
+        assert listens(await desk.ring("d", "+" + NUMBER))
+        assert declined(await desk.ring("e", "2")) == 480, "the last that is known is that nobody answers it"
+        assert declined(await desk.ring("f", "3")) == 480
+        desk.store.find_listener = find  # type: ignore[method-assign]
+        desk.store.listeners = {}
+        assert declined(await desk.ring("g")) == 404, "for no other purpose"
 
     at_the_desk(test)
+
+
+def test_a_definition_that_cannot_be_read_is_not_what_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(desk: Desk) -> None:
+        async def unreadable(number: str) -> ListenerForCall | None:
+            raise Unreadable("another key")
+
+        assert listens(await desk.ring("a"))
+        monkeypatch.setattr(desk.store, "find_listener", unreadable)
+        assert declined(await desk.ring("b")) == 480
+
+    at_the_desk(test)
+
+
+def test_the_numbers_that_rang_last_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "MOST", 2)
+    numbers = known.KnownListeners()
+    for number in ("+1", "2", "1", "3"):
+        numbers.remember(number, cast(Any, number))
+    found: list[Any] = [numbers.recall(number) for number in ("1", "2", "+3")]
+    assert found == ["1", None, "3"]
 
 
 def test_who_drains_takes_no_more_calls() -> None:
