@@ -4,7 +4,9 @@ authenticated."""
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
+from base64 import b64decode
 from collections.abc import Callable
 
 import structlog
@@ -18,6 +20,7 @@ from gateway.tokens import TokenRefused
 from store import DEFAULT_OWNER, Owner, Store
 from store.accounts import Identity
 from store.errors import UNREACHABLE
+from store.listeners import ROOM_KEY
 
 log = structlog.get_logger(__name__)
 
@@ -99,6 +102,17 @@ class Doorkeeper:
             return Identity(DEFAULT_OWNER)
         return await self._by_bearer(request.headers.get(hdrs.AUTHORIZATION, ""))
 
+    async def identify_room(self, request: web.Request, listener_id: str, scope: str) -> Identity:
+        """Also by the key of that listener, which is good for ``scope`` only."""
+        key = bearer(request.headers.get(hdrs.AUTHORIZATION, ""))
+        if self._open or key is None or not _is_room_key(key):
+            return await self.identify(request)
+        room = await self._store().listeners.room(listener_id)
+        if room is None or not hmac.compare_digest(room.key.encode(), key.encode()):
+            raise Unauthenticated("This is not the key of that listener, or there is no such listener any more")
+        self.admit(f"room {listener_id}")
+        return Identity(room.listener.owner, frozenset({scope}), f"room {listener_id}")
+
     async def identify_socket(self, request: web.Request) -> Identity:
         """By the header, or, for browsers, which cannot send one with a WebSocket, by ``?ticket=`` or
         ``?access_token=``."""
@@ -170,6 +184,13 @@ def bearer(header: str) -> str | None:
     """The credential in an Authorization header; None if there is none."""
     scheme, _, credential = header.partition(" ")
     return credential.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _is_room_key(credential: str) -> bool:
+    try:
+        return b64decode(credential, validate=True).startswith(f"{ROOM_KEY}:".encode())
+    except ValueError:
+        return False
 
 
 def authorize(identity: Identity, scope: str) -> None:

@@ -32,6 +32,7 @@ def jambonz_routes() -> list[web.RouteDef]:
 
 def service_routes() -> list[web.RouteDef]:
     return [
+        web.get("/audio/{token}", listen_socket),
         web.get("/progress/{listener_id}", progress_socket),
         web.get("/metrics", metrics_page),
         web.get("/healthz", healthz),
@@ -61,7 +62,10 @@ async def listen_socket(request: web.Request) -> web.StreamResponse:
     if call is None:
         metrics.legs_refused.labels("unknown_token").inc()
         return _error(404, "UNKNOWN_TOKEN", "No call waits for this media socket; its token was used, or is none.")
-    leg = JambonzLeg(call, call.format, exact_marks=call.exact_marks)
+    told = None
+    if call.record.platform == "websocket":
+        told = {"callSid": call.call_sid, "sampleRate": call.format.rate}
+    leg = JambonzLeg(call, call.format, exact_marks=call.exact_marks, told=told)
     call.attach(leg)
     try:
         response = await leg.run(request)

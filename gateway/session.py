@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 FAULT = "The call failed by a fault of this service."
 
+Platform = Literal["jambonz", "websocket"]
+
 FAILED = frozenset({"failed", "no_media", "media_lost"})
 
 
@@ -49,14 +51,23 @@ def leg_format(agent: AgentDefinition, hook: CallHook) -> AudioFormat:
 class CallSession:
     """Implements what the leg tells (LegListener) and what the pipelines tell (PipelineHost)."""
 
-    def __init__(self, hook: CallHook, listener: ListenerForCall, around: Surroundings, *, next_url: str = "") -> None:
-        """``next_url`` is where Jambonz asks what comes after our socket."""
+    def __init__(
+        self,
+        hook: CallHook,
+        listener: ListenerForCall,
+        around: Surroundings,
+        *,
+        next_url: str = "",
+        platform: Platform = "jambonz",
+    ) -> None:
+        """``next_url`` is where Jambonz asks what comes after our socket. ``platform``: who opens that, Jambonz or a
+        client of the API."""
         self.record = NewCall(
             owner=listener.owner,
             agent_id=listener.agent_id,
             listener_id=listener.id,
             model_name=listener.agent.model_name,
-            platform="jambonz",
+            platform=platform,
             caller_id=hook.from_,
             called_id=hook.to,
             platform_call_id=hook.call_sid,
@@ -68,8 +79,8 @@ class CallSession:
         self.next_url = next_url
         self.listener = listener
         self.format = leg_format(listener.agent, hook)
-        self.exact_marks = self.format == PCM_8K and hook.offers_wideband is not True
-        """Not if the call's codec may have another rate than the leg."""
+        self.exact_marks = platform == "jambonz" and self.format == PCM_8K and hook.offers_wideband is not True
+        """Not if the call's codec may have another rate than the leg, or what plays is not Jambonz."""
         self.progress = CallProgress(hook.call_sid)
         self.reason: EndReason | None = None
         self.due = 0.0

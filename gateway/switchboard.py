@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, assert_never
@@ -25,9 +26,9 @@ from jambonz.hooks import MAX_HOOK_BYTES, ActionHook, CallHook, Hook, HookRefuse
 from jambonz.signature import MAX_AGE, MAX_AHEAD, REFUSED_STATUS, SignatureRefused, verify
 from jambonz.verbs import Verb, VerbError
 from store import Store
-from store.errors import StoreError
+from store.errors import NotFound, StoreError
 from store.listeners import ListenerForCall
-from store.places import LimitReached, ListenerGone, Place
+from store.places import LimitReached, ListenerGone, Place, Scope
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,14 @@ class Reply:
     status: int
     verbs: Sequence[Verb] | None = None
     error: str | None = None
+
+
+class NoPlace(Exception):
+    """``current`` calls are under way where ``limit`` may be; ``scope`` says whose limit that is."""
+
+    def __init__(self, scope: Scope | Literal["process"], limit: int, current: int) -> None:
+        super().__init__(f"There is no place for another call: {current} of {limit} are under way")
+        self.scope, self.limit, self.current = scope, limit, current
 
 
 class Switchboard:
@@ -239,6 +248,39 @@ class Switchboard:
             metadata={"call": call.id},
         )
         return [listen, verbs.hangup()]
+
+    # Browser sessions
+
+    async def join(self, listener: ListenerForCall) -> CallSession:
+        """A call whose media socket a client of the API is to open, with the call's token. Raises :class:`NoPlace`,
+        :class:`NotFound`, and what the store raises, or TimeoutError."""
+        if self.draining or self._taken >= self._max_calls:
+            metrics.calls_declined.labels("draining" if self.draining else "full").inc()
+            raise NoPlace("process", self._max_calls, self._taken)
+        self._taken += 1
+        place_used = False
+        call = CallSession(CallHook(call_sid=str(uuid.uuid4())), listener, self._around, platform="websocket")
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                refused = await self._admission.take(Place(call.id, listener.id, listener.owner))
+            match refused:
+                case None:
+                    self._start(call)
+                    place_used = True
+                    return call
+                case ListenerGone():
+                    metrics.calls_declined.labels("no_listener").inc()
+                    raise NotFound(f"There is no listener {listener.id}")
+                case LimitReached(scope, limit, current):
+                    metrics.calls_declined.labels(f"{scope}_limit").inc()
+                    call.refuse(scope, str(refused))
+                    raise NoPlace(scope, limit, current)
+                case _:
+                    assert_never(refused)
+        finally:
+            if not place_used:
+                self._taken -= 1
+                self._admission.give_back(call.id)
 
     # Calls
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from aiohttp import WebSocketError, WSMsgType, hdrs, web
@@ -76,7 +76,15 @@ class JambonzLeg:
     Sending does nothing before the socket opened and once it closes.
     """
 
-    def __init__(self, listener: LegListener, format: AudioFormat = PCM_8K, *, exact_marks: bool = True) -> None:
+    def __init__(
+        self,
+        listener: LegListener,
+        format: AudioFormat = PCM_8K,
+        *,
+        exact_marks: bool = True,
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
+        """``told``: see :class:`ListenProtocol`."""
         self.format = format
         self.exact_marks = exact_marks
         self.refusal: Refusal | None = None
@@ -88,6 +96,7 @@ class JambonzLeg:
         self.drifts = 0
         """Seconds in which the caller's audio came at another rate than announced."""
         self._listener = listener
+        self._told = told
         self._ws: web.WebSocketResponse | None = None
         self._transport: asyncio.Transport | None = None
         self._open = False
@@ -107,7 +116,9 @@ class JambonzLeg:
         """
         ws = _handshake(request, self.format)
         loop = asyncio.get_running_loop()
-        protocol = ListenProtocol(self._listener, self.format, now=loop.time(), on_drift=self._drifting)
+        protocol = ListenProtocol(
+            self._listener, self.format, now=loop.time(), on_drift=self._drifting, told=self._told
+        )
         ending = _FAILED
         self._ws, self._transport = ws, request.transport
         self._tap(protocol, loop.time)

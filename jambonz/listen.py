@@ -117,8 +117,10 @@ class ListenProtocol:
         *,
         now: float,
         on_drift: Callable[[float], None] | None = None,
+        told: Mapping[str, Any] | None = None,
     ) -> None:
-        """``on_drift`` hears of each second in which audio comes at so many times the announced rate."""
+        """``on_drift`` hears of each second in which audio comes at so many times the announced rate. ``told`` is what
+        we have told the client, where it is not Jambonz: what its first text leaves out of the call's attributes."""
         if format.encoding is not Encoding.PCM16:
             raise ValueError(f"a listen socket carries 16-bit PCM, not {format}")
         self.started = False
@@ -133,6 +135,7 @@ class ListenProtocol:
         self._texts = _Limit(MAX_TEXTS_PER_SECOND, 1.0)
         self._ignored = _Limit(MAX_IGNORED_PER_MINUTE, 60.0)
         self._on_drift = on_drift
+        self._told = told
         self._closed = False
 
     def receive_binary(self, data: bytes, now: float) -> None:
@@ -181,11 +184,14 @@ class ListenProtocol:
                 return False
             case {"callSid": _} | {"sampleRate": _} if not self.started:
                 self._start(message)
+            case _ if self._told is not None and not self.started:
+                self._start(message)
             case _:
                 return False
         return True
 
     def _start(self, message: dict[str, Any]) -> None:
+        message = {**(self._told or {}), **message}
         call_sid, rate, mix = message.get("callSid"), message.get("sampleRate"), message.get("mixType", "mono")
         if not isinstance(call_sid, str) or not call_sid:
             raise ListenRefused(Refusal.NO_CALL)

@@ -23,6 +23,9 @@ from store.rows import Owner, new_id, now
 from store.tables import agents, listeners, phone_numbers
 from store.vault import Vault
 
+ROOM_KEY = "instance"
+"""What the key of a listener begins with, below its base64; then follow its id and 48 random bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerOptions:
@@ -64,6 +67,14 @@ class ListenerForCall:
     options: ListenerOptions
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A listener as browsers join it. ``key`` is the credential for that and nothing else."""
+
+    listener: ListenerForCall
+    key: str = field(repr=False)
+
+
 class Listeners:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
@@ -79,7 +90,7 @@ class Listeners:
             agents.c.id == agent_id, agents.c.organisation_id == owner.organisation_id
         )
         listener_id, at = new_id(), now()
-        key = b64encode(f"instance:{listener_id}:".encode() + secrets.token_bytes(48)).decode()
+        key = b64encode(f"{ROOM_KEY}:{listener_id}:".encode() + secrets.token_bytes(48)).decode()
         async with self._database.write() as connection:
             agent = (await connection.execute(query)).one_or_none()
             if agent is None:
@@ -135,6 +146,14 @@ class Listeners:
         those to the same number may be given the same object."""
         found = await self._asked.get(number)
         return found() if found is not None else None
+
+    async def room(self, listener_id: str) -> Room | None:
+        """Not scoped: whoever asks shows that it is his by the owner, or by the key."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_SELECT.where(listeners.c.id == listener_id))).one_or_none()
+        if row is None:
+            return None
+        return Room(self._for_call(row), self._vault.open(row.key, f"listener {listener_id}"))
 
     async def close(self) -> None:
         await self._asked.close()

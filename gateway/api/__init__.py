@@ -7,7 +7,19 @@ from itertools import chain
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.api import agents, calls, catalogue, credentials, endpoints, hooks, listeners, openapi
+from gateway.api import (
+    agents,
+    calls,
+    catalogue,
+    credentials,
+    elsewhere,
+    endpoints,
+    hooks,
+    listeners,
+    openapi,
+    origins,
+    rooms,
+)
 from gateway.api.errors import errors_as_json
 from gateway.api.operations import Operation
 from gateway.auth import Doorkeeper, authorize
@@ -21,6 +33,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
     chain(
         agents.operations,
         listeners.operations,
+        rooms.operations,
         endpoints.operations,
         calls.operations,
         catalogue.operations,
@@ -37,6 +50,8 @@ def setup(app: web.Application) -> None:
         api.router.add_route(operation.method, operation.path, _authenticated(operation))
     api.add_routes(openapi.routes(OPERATIONS))
     api.add_routes(hooks.routes())
+    api.add_routes(elsewhere.routes())
+    origins.setup(api, OPERATIONS)
     app.add_subapp("/api", api)
     app[CATALOGUE] = Catalogue(provider_environment(app[SETTINGS]))
     settings = app[SETTINGS]
@@ -57,7 +72,11 @@ async def _close(app: web.Application) -> None:
 
 def _authenticated(operation: Operation) -> Handler:
     async def checked(request: web.Request) -> web.StreamResponse:
-        identity = await request.config_dict[DOORKEEPER].identify(request)
+        doorkeeper = request.config_dict[DOORKEEPER]
+        if operation.room:
+            identity = await doorkeeper.identify_room(request, request.match_info["listenerId"], operation.scope)
+        else:
+            identity = await doorkeeper.identify(request)
         authorize(identity, operation.scope)
         request[IDENTITY] = identity
         return await operation.handler(request)

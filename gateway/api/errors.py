@@ -18,17 +18,20 @@ _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "TOO_LARGE"}
 
 
 class ApiError(Exception):
-    """The answer to a request that cannot be served. ``details`` is JSON."""
+    """The answer to a request that cannot be served. ``details`` is JSON; ``scope`` says whose limit was reached."""
 
-    def __init__(self, status: int, code: str, error: str, details: object = None) -> None:
+    def __init__(self, status: int, code: str, error: str, details: object = None, *, scope: str | None = None) -> None:
         super().__init__(error)
         self.status = status
         self.code = code
         self.error = error
         self.details = details
+        self.scope = scope
 
     def response(self) -> web.Response:
         body = {"error": self.error, "code": self.code, "details": self.details}
+        if self.scope is not None:
+            body["scope"] = self.scope
         headers = {hdrs.WWW_AUTHENTICATE: "Bearer"} if self.status == 401 else None
         return web.json_response(body, status=self.status, headers=headers)
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 from aiohttp import web
 from pydantic import TypeAdapter
@@ -26,7 +26,7 @@ _MEANING = {
     409: "It is in use.",
     412: "It is of the wrong kind.",
     413: "The body is too large.",
-    429: "Too many requests with this key; Retry-After says when to try again.",
+    429: "Too many requests with this key (Retry-After says when to try again), or no place for another call.",
     500: "Something went wrong in the service.",
     501: "This is not possible here.",
     503: "The database, or the issuer of the bearer token, cannot be reached just now.",
@@ -35,11 +35,13 @@ _ALWAYS = (401, 403, 429, 500, 503)
 
 
 class Error(TypedDict):
-    """What is wrong, as a sentence; a code for programs; and more of it, where there is more."""
+    """What is wrong, as a sentence; a code for programs; and more of it, where there is more. ``scope``: whose limit of
+    calls was reached."""
 
     error: str
     code: str
     details: Any
+    scope: NotRequired[Literal["instance", "user", "organisation", "process"]]
 
 
 def routes(operations: Sequence[Operation]) -> list[web.RouteDef]:
@@ -50,7 +52,7 @@ def routes(operations: Sequence[Operation]) -> list[web.RouteDef]:
     async def docs(_request: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
 
-    return [web.get("/openapi.json", openapi_json), web.get("/docs", docs)]
+    return [web.get("/openapi.json", openapi_json), web.get("/docs", docs), web.get("/api-docs", openapi_json)]
 
 
 @cache

@@ -41,6 +41,10 @@ class Operation:
     scope: str = ""
     """What a key has to be good for; none is needed where it is empty."""
     example: Any = field(default=None, hash=False)
+    any_origin: bool = False
+    """Whether pages of any origin may ask for it."""
+    room: bool = False
+    """Whether the key of the listener in its path is enough."""
 
     @property
     def summary(self) -> str:

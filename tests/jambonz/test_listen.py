@@ -111,6 +111,25 @@ def test_a_wrong_introduction(first: dict[str, Any], refusal: Refusal, words: st
     assert not socket.protocol.started
 
 
+@pytest.mark.parametrize("first", [{}, {"callId": "x"}, {"callSid": "c-1"}, {"sampleRate": 8000}, {"streamUrl": "x"}])
+def test_a_client_that_was_told_of_its_call_may_leave_that_out(first: dict[str, Any]) -> None:
+    notes = Notes()
+    protocol = ListenProtocol(notes, now=0.0, told={"callSid": "c-1", "sampleRate": 8000})
+    protocol.receive_text('{"type": "mark"}', 0.1)
+    assert not protocol.started
+    protocol.receive_text(json.dumps(first), 0.2)
+    assert protocol.started
+    [started] = notes.heard
+    assert (started.call_sid, started.sample_rate) == ("c-1", 8000)
+
+
+def test_what_it_says_of_its_call_has_to_be_right_all_the_same() -> None:
+    protocol = ListenProtocol(Notes(), now=0.0, told={"callSid": "c-1", "sampleRate": 8000})
+    with pytest.raises(ListenRefused) as refused:
+        protocol.receive_text('{"sampleRate": 16000}', 0.1)
+    assert refused.value.refusal is Refusal.WRONG_RATE
+
+
 def test_an_introduction_without_mix_type_is_mono() -> None:
     socket = Socket(started=False)
     socket.text({"sampleRate": 8000, "callSid": "c-1"})

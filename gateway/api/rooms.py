@@ -1,0 +1,123 @@
+"""``/listener/{id}/join`` and ``/rooms/{id}/join``: browser sessions, which are calls over an audio socket of ours.
+
+A page has no API key to lose: what it joins with is the key of one listener, good for nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from gateway.api.errors import ApiError, not_found
+from gateway.api.operations import Operations, owner_of, read_body, store_of
+from gateway.keys import SETTINGS, SWITCHBOARD
+from gateway.switchboard import NoPlace
+from pipelines.agent import Strict
+from store.listeners import Room
+
+operations = Operations("Browser sessions", "listeners")
+
+_ID, _CALL = "80b5660e-a8f8-4fb9-9215-00c6bc2e4187", "bb0f53a9-2a43-4c5c-8f47-0c3e3f5d3a55"
+
+
+class JoinOptions(Strict):
+    """``metadata`` is laid over that of the listener, for this call."""
+
+    metadata: dict[str, Any] = Field(default={}, examples=[{"customer": {"name": "Ann"}}])
+    stream_log: bool = False
+
+
+class JoinRequest(Strict):
+    options: JoinOptions = JoinOptions()
+
+
+class AudioSocket(TypedDict):
+    """``url`` is good once, and for 20 seconds. ``sampleRate`` of the sound both ways: 16-bit PCM, mono."""
+
+    url: str
+    sampleRate: int
+
+
+class JoinView(TypedDict):
+    callId: str
+    audioSocket: AudioSocket
+
+
+class RoomKeyView(TypedDict):
+    listenerId: str
+    roomKey: str
+
+
+_JOINED = {"callId": _CALL, "audioSocket": {"url": "wss://voice.example.com/audio/pK3o0…", "sampleRate": 8000}}
+_JOINING: Mapping[str, Any] = {
+    "body": (JoinRequest,),
+    "answer": JoinView,
+    "errors": (400, 404, 501),
+    "scope": "calls:write",
+    "any_origin": True,
+    "example": _JOINED,
+}
+
+
+@operations.add("POST", "/listener/{listenerId}/join", **_JOINING)
+async def join_listener(request: web.Request) -> web.Response:
+    """Begin a call with a listener that has no number: the answer tells where its audio goes."""
+    return await _join(request)
+
+
+@operations.add("POST", "/rooms/{listenerId}/join", **_JOINING, room=True)
+async def join_room(request: web.Request) -> web.Response:
+    """The same for pages: the bearer may be the listener's own key."""
+    return await _join(request)
+
+
+@operations.add(
+    "GET",
+    "/listener/{listenerId}/room-key",
+    answer=RoomKeyView,
+    errors=(400, 404),
+    scope="listeners:write",
+    example={"listenerId": _ID, "roomKey": "aW5zdGFuY2U6ODBiNTY2MGUt…"},
+)
+async def get_room_key(request: web.Request) -> web.Response:
+    """Read the key with which browsers join a listener."""
+    room = await _room(request)
+    return web.json_response(RoomKeyView(listenerId=room.listener.id, roomKey=room.key))
+
+
+async def _join(request: web.Request) -> web.Response:
+    body = await read_body(request, JoinRequest)
+    listener = (await _room(request)).listener
+    if listener.agent.model.handler == "ultravox" and not listener.options.websocket:
+        raise ApiError(
+            501,
+            "NOT_IMPLEMENTED",
+            "Ultravox's own WebRTC is not served here; make the listener with websocket: true, for an audio socket",
+        )
+    options = replace(listener.options, metadata={**listener.options.metadata, **body.options.metadata})
+    try:
+        call = await request.config_dict[SWITCHBOARD].join(replace(listener, options=options))
+    except NoPlace as refused:
+        details = {"limit": refused.limit, "current": refused.current}
+        raise ApiError(429, "AGENT_CONCURRENCY_LIMIT_EXCEEDED", str(refused), details, scope=refused.scope) from None
+    base = request.config_dict[SETTINGS].public_url or f"{request.scheme}://{request.host}"
+    socket = AudioSocket(url=f"ws{base.removeprefix('http')}/audio/{call.token}", sampleRate=call.format.rate)
+    return web.json_response(JoinView(callId=call.id, audioSocket=socket))
+
+
+async def _room(request: web.Request) -> Room:
+    """One without a number, of whoever asks."""
+    listener_id = request.match_info["listenerId"]
+    room = await store_of(request).listeners.room(listener_id)
+    if room is None or room.listener.owner.organisation_id != owner_of(request).organisation_id:
+        raise not_found("listener", listener_id)
+    if room.listener.number is not None:
+        raise ApiError(
+            400, "NOT_FOR_BROWSERS", "This listener answers a telephone number; make one without a number for browsers"
+        )
+    return room
