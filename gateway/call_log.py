@@ -17,6 +17,7 @@ from pipelines.events import (
     ModelNoted,
     PartFailed,
     PipelineEvent,
+    RestCalled,
     ToolCalled,
     ToolReturned,
     TurnTimings,
@@ -88,6 +89,8 @@ class CallLog:
                 self.note("function_calls", [{"name": name, "arguments": dict(arguments)}])
             case ToolReturned(name, arguments, result):
                 self.note("function_results", [{"name": name, "input": dict(arguments), "result": result}])
+            case RestCalled(request):
+                self.note("rest_callout", dict(request))
             case Underran(cause, seconds):
                 metrics.underruns.labels(cause).inc()
                 metrics.underrun_seconds.inc(seconds)

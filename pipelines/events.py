@@ -72,6 +72,13 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class RestCalled:
+    """A function asks a URL: ``request`` has ``url``, ``method``, ``headers`` and ``body``, without its key."""
+
+    request: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Underran:
     """The caller heard a gap in the middle of a phrase."""
 
@@ -121,6 +128,7 @@ PipelineEvent = (
     | Guessed
     | ToolCalled
     | ToolReturned
+    | RestCalled
     | Underran
     | PartFailed
     | WatchdogFired

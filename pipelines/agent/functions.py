@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from pipelines.agent.parameter_rules import parameter_problems
+from pipelines.agent.rest_rules import header_problem, key_problem, rest_problems
 from pipelines.agent.strict import Problem, Strict, nearest, refuse
 
 _NAME = r"^[a-zA-Z0-9_-]{1,64}$"
-_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 TRANSFER_PARAMETERS = ("number", "callerId", "operation", "transferPrompt", "consultFeedback", "forceBridged")
 
@@ -33,6 +33,7 @@ class Parameter(Strict):
     pattern: str | None = None
     minimum: float | None = None
     maximum: float | None = None
+    max_length: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _has_origin(self) -> Self:
@@ -40,6 +41,8 @@ class Parameter(Strict):
             raise refuse("is static; write its value as from")
         if self.source == "metadata" and not (isinstance(self.origin, str) and self.origin):
             raise refuse("is taken from metadata; write the path of the value as from")
+        for problem in parameter_problems(self):
+            raise refuse(problem)
         return self
 
 
@@ -71,6 +74,8 @@ class Function(Strict):
     key: str | None = None
     result: str | None = None
     redact: bool = False
+    timeout: float | None = Field(default=None, gt=0, le=60)
+    max_calls: int | None = Field(default=None, ge=1, le=1000)
     input_schema: InputSchema = Field(default=InputSchema(), alias="input_schema")
 
     @model_validator(mode="after")
@@ -91,13 +96,8 @@ class Function(Strict):
         return self.input_schema.properties
 
     def _rest(self) -> None:
-        if not self.url:
-            raise refuse("is of implementation rest; write its url")
-        if not re.match(r"https?://[^/\s]", self.url):
-            raise refuse("has a url that does not start with http:// or https://")
-        for name in _PLACEHOLDER.findall(self.url):
-            if name not in self.parameters:
-                raise refuse(f"has {{{name}}} in its url, but no parameter of that name in input_schema.properties")
+        for problem in rest_problems(self):
+            raise refuse(problem)
 
     def _builtin(self) -> None:
         names = set(self.parameters)
@@ -145,6 +145,9 @@ class Key(Strict):
         missing = [name for name in needed if not getattr(self, name)]
         if missing:
             raise refuse(f"is for {self.location}, and needs {_and(missing)}")
+        problem = header_problem(self.header) if self.location == "header" and self.header else None
+        if problem is not None:
+            raise refuse(problem)
         return self
 
     def reveal(self) -> dict[str, Any]:
@@ -169,6 +172,10 @@ def cross_check(functions: list[Function], keys: list[Key]) -> list[Problem]:
             meant = nearest(function.key, known)
             hint = f"did you mean {meant}?" if meant else "add it to keys."
             found.append(Problem(f"functions[{i}].key", f"names {function.key!r}, which is not among keys; {hint}"))
+        elif function.key is not None and function.implementation == "rest":
+            problem = key_problem(function, keys[known.index(function.key)])
+            if problem is not None:
+                found.append(Problem(f"functions[{i}].key", problem))
     return found
 
 

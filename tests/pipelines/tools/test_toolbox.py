@@ -53,15 +53,18 @@ STATIC = {"source": "static", "from": "secret-7"}
         pytest.param(STATIC, {"x": "mine"}, "<secret-7>", id="the model cannot change what is static"),
         pytest.param({"source": "metadata", "from": "customer.name"}, {}, "<Ann>", id="metadata"),
         pytest.param({"source": "metadata", "from": "customer.name"}, {"x": "Eve"}, "<Ann>", id="nor metadata"),
+        pytest.param({"source": "metadata", "from": "customer.tags.1"}, {}, "<b>", id="a place in a list"),
         pytest.param({"source": "metadata", "from": "zero"}, {}, "<0>", id="nothing is something"),
-        pytest.param({"source": "metadata", "from": "customer.vip"}, {}, "<False>", id="false is something"),
+        pytest.param({"source": "metadata", "from": "customer.vip"}, {}, "<false>", id="false is something"),
     ],
 )
 def test_where_a_parameter_comes_from(parameter: dict[str, Any], arguments: dict[str, Any], expected: str) -> None:
     assert run(stub("<{x}>", x=parameter), **arguments) == ToolResult(expected)
 
 
-@pytest.mark.parametrize("path", ["customer.street", "nobody", "trunk.name", "customer.tags.0", "customer.since", ""])
+@pytest.mark.parametrize(
+    "path", ["customer.street", "nobody", "trunk.name", "customer.tags.2", "customer.tags.-1", "customer.since", ""]
+)
 def test_metadata_that_the_call_does_not_have(path: str) -> None:
     if not path:
         with pytest.raises(ValueError, match="metadata"):
@@ -143,6 +146,11 @@ def test_kinds_that_cannot_run_are_not_offered_and_do_not_run() -> None:
     assert [spec.name for spec in toolbox.specs] == ["book"]
     assert toolbox.unavailable == ["fetch", "show"]
     assert "there is no tool 'fetch'" in error(run(toolbox, "fetch"))
+
+
+def test_what_a_stub_answers_stays_as_it_was_written() -> None:
+    assert run(stub("1e3")).text == "1e3"
+    assert run(stub('"x"')).text == '"x"'
 
 
 def test_a_stub_without_a_result_says_nothing() -> None:

@@ -1,0 +1,40 @@
+"""What functions need of the service that they run in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pipelines.tools.request import HttpRequest
+
+
+class ToolFault(Exception):
+    """A tool could not be run; the message is a sentence for the model, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """``text`` is None where the answer is nothing that can be read."""
+
+    status: int
+    reason: str
+    type: str
+    text: str | None
+
+
+class Http(Protocol):
+    async def ask(self, request: HttpRequest, *, seconds: float, tenant: str) -> HttpAnswer:
+        """Raises :class:`ToolFault`, within ``seconds``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Of one call. What is None cannot be done here, and functions of that kind are not offered to the model.
+    ``metadata`` is the call's own, beside the listener's."""
+
+    call_id: str = ""
+    tenant: str = ""
+    http: Http | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)

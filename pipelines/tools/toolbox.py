@@ -1,0 +1,178 @@
+"""The agent's tools, and who may call them.
+
+The service disposes of what the model proposes: a call belongs to a generation, and acts only while that stands. What
+it acts with comes from the definition and the call, and from the model only where the definition says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.agent import Function, Key
+from pipelines.events import PipelineEvent, RestCalled
+from pipelines.parts import ToolCall, ToolSpec
+from pipelines.tools.means import HttpAnswer, Means, ToolFault
+from pipelines.tools.parameters import BadArguments, Parameters, look_up, text_of
+from pipelines.tools.request import build
+from pipelines.tools.results import Outcome, parsed
+
+SECONDS = 10.0
+"""The longest that a function may take which does not say how long."""
+
+MOST_CALLS = 200
+"""Of tools in one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What the model is told, and whether the call ends once the generation was heard."""
+
+    text: str
+    hang_up: bool = False
+    failed: bool = False
+
+
+class Toolbox:
+    """The functions of one agent, in one call. ``tell`` takes what is worth a line in the call's log."""
+
+    def __init__(
+        self,
+        functions: Sequence[Function],
+        metadata: Mapping[str, Any],
+        elsewhere: Collection[str] = (),
+        *,
+        keys: Sequence[Key] = (),
+        means: Means | None = None,
+        tell: Callable[[PipelineEvent], None] = lambda event: None,
+    ) -> None:
+        """``elsewhere``: functions that the model's vendor runs by itself; the model is offered them all the same."""
+        self._means = means or Means()
+        self._functions = {function.name: function for function in functions}
+        self._parameters = {function.name: Parameters(function) for function in functions}
+        self._keys = {key.name: key for key in keys}
+        self._metadata = {**metadata, **self._means.metadata}
+        self._done: dict[str, dict[str, Any]] = {}  # by function, its latest call
+        self._count: Counter[str] = Counter()
+        self._tell = tell
+        self.specs = [
+            ToolSpec(function.name, function.description, self._parameters[function.name].schema)
+            for function in functions
+            if self._runs(function) or function.name in elsewhere
+        ]
+        self.unavailable = [function.name for function in functions if not self._runs(function)]
+        """Functions of kinds that this service does not run: the model is not offered them."""
+
+    def is_instant(self, name: str) -> bool:
+        """Whether it does all it does in :meth:`call`, without a wait."""
+        function = self._functions.get(name)
+        return function is None or not self._runs(function) or function.implementation in ("stub", "builtin")
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        """Run one call, which may take its time, in bounds. Never raises: what went wrong is said to the model in
+        words that it can use."""
+        if self.is_instant(call.name):
+            return self.call(call)
+        function = self._functions[call.name]
+        values: dict[str, Any] = {}
+        try:
+            self._admit(function)
+            values = self._values(function, call)
+            outcome = await self._act(function, values, call)
+        except (BadArguments, ToolFault) as error:
+            outcome = Outcome(error=str(error))
+        return self._result(function, values, outcome)
+
+    def call(self, call: ToolCall) -> ToolResult:
+        """Run one call of a function that is instant. Never raises."""
+        function = self._functions.get(call.name)
+        if function is None or not self._runs(function):
+            known = ", ".join(spec.name for spec in self.specs) or "none"
+            return _failure(f"there is no tool {call.name[:64]!r}; the tools are: {known}")
+        values: dict[str, Any] = {}
+        try:
+            self._admit(function)
+            values = self._values(function, call)
+        except BadArguments as error:
+            return self._result(function, values, Outcome(error=str(error)))
+        if function.platform == "hangup":
+            return ToolResult("OK", hang_up=True)
+        if function.platform == "metadata":
+            return self._result(function, values, Outcome(self._read(function, values)))
+        return self._result(function, values, Outcome(parsed(_fill(function.result or "", values))))
+
+    async def _act(self, function: Function, values: Mapping[str, Any], call: ToolCall) -> Outcome:
+        http = self._means.http
+        if http is None:
+            raise ToolFault(f"{function.name} cannot be run here")
+        key = self._keys.get(function.key) if function.key is not None else None
+        request = build(function, values, key, idempotency_key=f"{self._means.call_id}:{call.id}")
+        self._tell(RestCalled(request.shown))
+        seconds = function.timeout or SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await http.ask(request, seconds=seconds, tenant=self._means.tenant)
+        except TimeoutError:
+            raise ToolFault(f"{function.name} got no answer within {seconds:g} s") from None
+        return _outcome(function.name, answer)
+
+    def _values(self, function: Function, call: ToolCall) -> dict[str, Any]:
+        metadata = {**self._metadata, "toolsCalls": self._done}
+        return self._parameters[function.name].resolve(call.arguments, metadata)
+
+    def _read(self, function: Function, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Metadata by its paths. Where the model names them it does not see what other tools were given and returned:
+        that may have been kept from it."""
+        metadata: dict[str, Any] = {name: value for name, value in self._metadata.items() if name != "toolsCalls"}
+        if function.parameters["keys"].source != "generated":
+            metadata["toolsCalls"] = self._done
+        keys = [key.strip() for key in text_of(values.get("keys", "")).split(",")]
+        return {key: look_up(metadata, key, "unknown") for key in keys if key}
+
+    def _admit(self, function: Function) -> None:
+        self._count[function.name] += 1
+        if function.max_calls is not None and self._count[function.name] > function.max_calls:
+            raise BadArguments(f"{function.name} may not be called more than {function.max_calls} times in one call")
+        if self._count.total() > MOST_CALLS:
+            raise BadArguments(f"there were {MOST_CALLS} calls of tools in this call: no more are possible")
+
+    def _result(self, function: Function, values: Mapping[str, Any], outcome: Outcome) -> ToolResult:
+        self._done[function.name] = {"parameter": dict(values), **outcome.as_metadata()}
+        return ToolResult(outcome.text(redact=function.redact), failed=outcome.error is not None)
+
+    def _runs(self, function: Function) -> bool:
+        match function.implementation:
+            case "stub":
+                return True
+            case "builtin":
+                return function.platform in ("hangup", "metadata")
+            case "rest":
+                return self._means.http is not None
+            case "client":
+                return False
+
+
+def _outcome(name: str, answer: HttpAnswer) -> Outcome:
+    value = None if answer.text is None else parsed(answer.text)
+    if 200 <= answer.status < 300:
+        if answer.text is None:
+            return Outcome(f"(an answer of the type {answer.type}, which cannot be read)")
+        return Outcome(value)
+    if 300 <= answer.status < 400:
+        return Outcome(
+            error=f"{name} was sent to another place, and does not go there", about={"status": answer.status}
+        )
+    error = f"{name} was answered with the status {answer.status}"
+    return Outcome(value, error, {"status": answer.status, "statusText": answer.reason})
+
+
+def _fill(template: str, values: Mapping[str, Any]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: text_of(values[match[1]]) if match[1] in values else match[0], template)
+
+
+def _failure(sentence: str) -> ToolResult:
+    return ToolResult(Outcome(error=sentence).text(redact=False), failed=True)
