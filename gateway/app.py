@@ -11,12 +11,14 @@ from aiohttp import web
 from gateway import api, playground
 from gateway.admission import Admission
 from gateway.auth import ensure_admin_key
+from gateway.call_hooks import CallHooks
 from gateway.caretaker import Caretaker
 from gateway.elsewhere import Elsewhere
 from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
 from gateway.keys import FEEDS, LEASES, PROGRESS, SETTINGS, STORE, SWITCHBOARD
 from gateway.leases import Leases
+from gateway.outside import Outside
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.routes import jambonz_routes, service_routes
@@ -52,6 +54,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         recorder = Recorder(store, is_watched=elsewhere.is_watched)
         admission, leases = Admission(store), Leases(store)
         caretaker = Caretaker(store, admission, leases)
+        outside = Outside(private=settings.private_addresses)
+        hooks = CallHooks(outside)
         beside = [
             asyncio.create_task(part.run(), name=type(part).__name__) for part in (recorder, admission, elsewhere)
         ]
@@ -67,12 +71,13 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             app[SWITCHBOARD] = Switchboard(
                 store,
                 admission,
-                Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent),
+                Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent, hooks),
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
             )
             yield
             await app[SWITCHBOARD].drain(0)
+            await hooks.close()
             await recorder.close()
             await leases.close()
             await caretaker.leave()
@@ -81,6 +86,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await admission.close()
+            await outside.close()
             await providers.close()
             await store.close()
 

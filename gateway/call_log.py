@@ -29,6 +29,9 @@ from pipelines.events import (
 from pipelines.usage import Tally
 from store.calls import CallEvent
 
+MOST_SAID = 5000
+"""Entries of a transcript that is kept in memory: hours of conversation."""
+
 
 class CallLog:
     """The log of one call. ``log`` is bound to it."""
@@ -42,6 +45,8 @@ class CallLog:
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         self.usage = Tally()
+        self.transcript: list[CallEvent] | None = None
+        """What was said, where somebody wants it in the end: a list to begin with."""
         self._call_id = call_id
         self._listener_id = listener_id
         self._recorder = recorder
@@ -53,6 +58,8 @@ class CallLog:
         """Enter into the call's log, and tell who watches."""
         event = CallEvent(self._seq, type, data, self._progress.stamp())
         self._seq += 1
+        if self.transcript is not None and type in ("user", "agent") and len(self.transcript) < MOST_SAID:
+            self.transcript.append(event)
         self._recorder.record(self._call_id, event, self._listener_id)
         self._progress.publish(self._listener_id, Live(describe(self._call_id, event), event.at))
 

@@ -61,6 +61,7 @@ usage = Counter("trunkline_usage", "What providers report to have been used.", [
 hooks_refused = Counter("trunkline_hooks_refused", "Webhooks refused.", ["hook", "reason"])
 legs_refused = Counter("trunkline_legs_refused", "Media sockets refused.", ["reason"])
 events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
+call_hooks = Counter("trunkline_call_hooks", "Webhooks at the start and end of calls.", ["event", "outcome"])
 watchers_closed = Counter("trunkline_watchers_closed", "Progress sockets that we closed, by why.", ["reason"])
 reaped = Counter("trunkline_reaped", "Freed because a lease was over, or nobody had it, by what.", ["what"])
 renewals_failed = Counter("trunkline_renewals_failed", "Times this process could not renew its lease.")

@@ -96,6 +96,9 @@ class CallSession:
         self._told = CallLog(self.id, listener.id, around.recorder, around.progress, self.log)
         self.note, self.on_saying = self._told.note, self._told.on_saying
         self.on_event: Callable[[PipelineEvent], None] = self._told.on_event
+        self._hooks = around.hooks.of_call(listener, self.record, self.note) if around.hooks is not None else None
+        if self._hooks is not None and self._hooks.wants_transcript:
+            self._told.transcript = []
         self._relay = Relay(self, around)
         self.on_audio: Callable[[bytes], None] = self._relay.floor.hear_early
         """Of LegListener: that of whoever listens."""
@@ -110,6 +113,8 @@ class CallSession:
         self._around.recorder.start_call(self.record, started)
         record = self.record
         self._note_call()
+        if self._hooks is not None:
+            self._hooks.started(started)
         self.log.info("call", caller=_masked(record.caller_id), called=record.called_id, agent=record.agent_id)
         metrics.calls_active.inc()
         metrics.calls_started.inc()
@@ -132,7 +137,10 @@ class CallSession:
             used = self._told.usage.sums
             self.note("hangup", {"reason": reason, "usage": as_json(used)})
             status = "failed" if reason in FAILED else "ended normally"
-            self._around.recorder.end_call(self.id, status, reason, datetime.now(UTC), round(seconds * 1000), used)
+            ended = datetime.now(UTC)
+            self._around.recorder.end_call(self.id, status, reason, ended, round(seconds * 1000), used)
+            if self._hooks is not None:
+                self._hooks.ended(ended, reason, seconds, self._told.transcript)
             self.log.info("call over", reason=reason, seconds=round(seconds, 1))
 
     def refuse(self, scope: Scope, sentence: str) -> None:

@@ -134,6 +134,7 @@ class Settings(BaseSettings):
     requests_per_second: float = Field(50, alias="TRUNKLINE_REQUESTS_PER_SECOND", ge=0, le=100_000)
     drain_seconds: float = Field(600, alias="TRUNKLINE_DRAIN_SECONDS", ge=0, le=86_400)
     data_dir: Path = Field(Path("var"), alias="TRUNKLINE_DATA_DIR")
+    private_addresses: bool = Field(False, alias="TRUNKLINE_PRIVATE_ADDRESSES")
     insecure: bool = Field(False, alias="TRUNKLINE_INSECURE")
     admin_key: Secret = Field(None, alias="TRUNKLINE_ADMIN_KEY")
     oidc_issuers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_issuers)] = Field(

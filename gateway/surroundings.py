@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway.call_hooks import CallHooks
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.ticker import Ticker
@@ -63,3 +64,4 @@ class Surroundings:
     progress: Progress
     ticker: Ticker
     find_agent: Callable[[Owner, str], Awaitable[AgentDefinition | None]]
+    hooks: CallHooks | None = None

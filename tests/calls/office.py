@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Self, cast
 
 from gateway.admission import Admission
+from gateway.call_hooks import CallHooks
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.session import CallSession
@@ -184,6 +185,7 @@ class Office:
         max_calls: int = 1000,
         latency: float = 0.01,
         agent_limit: int | None = None,
+        hooks: CallHooks | None = None,
         **jambonz: Any,
     ) -> None:
         definition = {"modelName": "scripted/test", "prompt": "You are a test.", **agent}
@@ -211,6 +213,7 @@ class Office:
         self.replies: list[tuple[str, int, Any]] = []
         self.stuck: list[str] = []
         self._max_calls = max_calls
+        self._hooks = hooks
         self.transport = MemoryTransport(self._answer, self._accept, latency=latency)
         self.jambonz = SimulatedJambonz(
             base_url=BASE, transport=self.transport, webhook_secret=SECRET, wall_clock=self._wall_clock, **jambonz
@@ -223,7 +226,9 @@ class Office:
         self.switchboard = Switchboard(
             cast(Store, self.store),
             self.admission,
-            Surroundings(self, self.recorder, self.progress, self.ticker, lambda *who: self.store.find_agent(*who)),
+            Surroundings(
+                self, self.recorder, self.progress, self.ticker, lambda *who: self.store.find_agent(*who), self._hooks
+            ),
             max_calls=self._max_calls,
             secrets=[SECRET],
             wall_clock=self._wall_clock,

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from blockbuster import BlockBuster
 
+from gateway import relay
 from store import DEFAULT_OWNER, Period
 from tests.gateway.service import call_hook, serving
 from tests.gateway.test_two_processes import address, another
@@ -78,7 +79,10 @@ async def own_server() -> AsyncIterator[Server]:
         await asyncio.to_thread(shutil.rmtree, directory)
 
 
-async def test_a_server_that_is_stopped_in_the_middle_of_a_call(no_blocking_calls: BlockBuster, tmp_path: Path) -> None:
+async def test_a_server_that_is_stopped_in_the_middle_of_a_call(
+    no_blocking_calls: BlockBuster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MEDIA_SECONDS", 60 + OUTAGE)  # nobody opens the socket for audio
     allow_driver(no_blocking_calls)
     async with (
         own_server() as server,
@@ -110,6 +114,7 @@ async def test_a_server_that_is_stopped_in_the_middle_of_a_call(no_blocking_call
         await happen(0.5)
         await server.stop()
         await happen(OUTAGE)
+        await asyncio.sleep(0.2)
         assert told["here"] == list(range(noted + 1)), "who watches here sees it as it happens"
         status, body = await service.post("/jambonz/call", call_hook(call_sid="c-2"))
         assert (status, json.loads(body)[0]["verb"]) == (200, "listen"), "a known agent still answers"
