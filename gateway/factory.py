@@ -93,11 +93,12 @@ class ProviderFactory:
 
     def _means(self, listener: ListenerForCall, session: CallSession) -> Means:
         call, agent = session.record, listener.agent
+        number = agent.options.fallback.number
         about = {
             "callId": call.id,
             "callerId": call.caller_id,
             "calledId": call.called_id,
-            "fallbackNumbers": agent.options.fallback.numbers if agent.options.fallback is not None else [],
+            "fallbackNumbers": [number] if number else [],
             "model": agent.model_name,
         }
         return Means(call.id, listener.owner.organisation_id, self._http, {"aplisay": about})
