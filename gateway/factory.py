@@ -93,7 +93,7 @@ class ProviderFactory:
 
     def _means(self, listener: ListenerForCall, session: CallSession) -> Means:
         call, agent = session.record, listener.agent
-        number = agent.options.fallback.number
+        number = agent.options.fallback.number if agent.options.fallback is not None else None
         about = {
             "callId": call.id,
             "callerId": call.caller_id,
