@@ -94,7 +94,10 @@ class GuardedHttp:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    socket_factory=self._socket, resolver=self._resolver or aiohttp.ThreadedResolver(), limit=200
+                    socket_factory=self._socket,
+                    resolver=self._resolver or aiohttp.ThreadedResolver(),
+                    use_dns_cache=False,
+                    limit=200,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
