@@ -60,6 +60,8 @@ def test_every_variable_of_a_full_file_is_taken(tmp_path: Path) -> None:
         "TRUNKLINE_ADMIN_KEY": "k" * 16,
         "DATABASE_URL": "sqlite:///x",
         "TRUNKLINE_OIDC_ISSUERS": "https://example.com",
+        "TRUNKLINE_TOOL_NETWORKS": "10.0.0.0/8",
+        "TRUNKLINE_TOOL_HOSTS": "*=*",
         "LOGLEVEL": "Info",
         "LOGFORMAT": "json",
     }
