@@ -16,12 +16,12 @@ from gateway.caretaker import Caretaker
 from gateway.elsewhere import Elsewhere
 from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
-from gateway.keys import FEEDS, LEASES, PROGRESS, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import APPLICATIONS, FEEDS, LEASES, PROGRESS, SETTINGS, STORE, SWITCHBOARD
 from gateway.leases import Leases
 from gateway.outside import Outside
 from gateway.progress import Progress
 from gateway.recorder import Recorder
-from gateway.routes import jambonz_routes, service_routes
+from gateway.routes import close_applications, jambonz_routes, service_routes
 from gateway.settings import Settings
 from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.switchboard import Switchboard
@@ -38,6 +38,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
     app[PROGRESS] = Progress()
+    app[APPLICATIONS] = set()
+    app.on_shutdown.append(close_applications)
     api.setup(app)
     app.add_routes(jambonz_routes())
     app.add_routes(service_routes())

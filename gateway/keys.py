@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.application import ApplicationSocket
 from gateway.auth import Doorkeeper
 from gateway.catalogue import Catalogue
 from gateway.feed import Feeds
@@ -21,6 +22,8 @@ PROGRESS = web.AppKey("progress", Progress)
 FEEDS = web.AppKey("feeds", Feeds)
 LEASES = web.AppKey("leases", Leases)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
+APPLICATIONS = web.AppKey("applications", set[ApplicationSocket])
+"""Jambonz's application sockets that are open."""
 
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
 

@@ -59,6 +59,13 @@ model_notes = Counter("trunkline_model_notes", "What realtime models did, or was
 tool_calls = Counter("trunkline_tool_calls", "Tools run.")
 usage = Counter("trunkline_usage", "What providers report to have been used.", ["part", "provider", "unit"])
 hooks_refused = Counter("trunkline_hooks_refused", "Webhooks refused.", ["hook", "reason"])
+applications_refused = Counter(
+    "trunkline_applications_refused", "Jambonz's application sockets that were refused, or closed by us.", ["reason"]
+)
+applications_reconnected = Counter(
+    "trunkline_applications_reconnected", "Application sockets that took the place of one that was lost."
+)
+application_errors = Counter("trunkline_application_errors", "What Jambonz says it could not do, on those sockets.")
 legs_refused = Counter("trunkline_legs_refused", "Media sockets refused.", ["reason"])
 events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
 call_hooks = Counter("trunkline_call_hooks", "Webhooks at the start and end of calls.", ["hook", "outcome"])

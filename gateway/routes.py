@@ -9,11 +9,12 @@ import json
 from aiohttp import web
 
 from gateway import metrics
+from gateway.application import ApplicationSocket, refusal_of
 from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure, authorize
 from gateway.cursors import Seen
-from gateway.keys import DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
-from gateway.switchboard import Reply
+from gateway.keys import APPLICATIONS, DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
 from gateway.watching import watch
+from gateway.webhooks import Reply
 from jambonz.hooks import MAX_HOOK_BYTES
 from jambonz.leg import JambonzLeg
 from jambonz.signature import SIGNATURE_HEADER
@@ -27,6 +28,7 @@ def jambonz_routes() -> list[web.RouteDef]:
         web.post("/jambonz/status", status_hook),
         web.post("/jambonz/next/{call_id}", next_hook),
         web.get("/jambonz/listen/{token}", listen_socket),
+        web.get("/jambonz/application", application_socket),
     ]
 
 
@@ -76,6 +78,30 @@ async def listen_socket(request: web.Request) -> web.StreamResponse:
     if leg.refusal is not None:
         metrics.legs_refused.labels(leg.refusal.label).inc()
     return response
+
+
+async def application_socket(request: web.Request) -> web.StreamResponse:
+    """One call without webhooks. Jambonz waits 1.5 s for the upgrade: nothing is looked up before it."""
+    refusal = refusal_of(request, request.app[SETTINGS])
+    if refusal is not None:
+        metrics.applications_refused.labels(refusal.label).inc()
+        response = _error(refusal.status, refusal.code, refusal.sentence)
+        if refusal.status == 401:
+            response.headers["WWW-Authenticate"] = 'Basic realm="Jambonz", charset="UTF-8"'
+        return response
+    socket = ApplicationSocket(request.app[SWITCHBOARD], _base_url(request))
+    open_ones = request.app[APPLICATIONS]
+    open_ones.add(socket)
+    try:
+        return await socket.run(request)
+    finally:
+        open_ones.discard(socket)
+
+
+async def close_applications(app: web.Application) -> None:
+    """The service stops."""
+    open_ones = app[APPLICATIONS]
+    await asyncio.gather(*(socket.stop() for socket in open_ones))
 
 
 async def progress_socket(request: web.Request) -> web.StreamResponse:

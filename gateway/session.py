@@ -16,10 +16,12 @@ import structlog
 
 from gateway import metrics
 from gateway.call_log import CallLog
+from gateway.control import CallControl
 from gateway.putting_through import NEWS_SECONDS, PuttingThrough
 from gateway.relay import Relay
 from gateway.surroundings import Leg, Surroundings
 from gateway.waiting import first_of
+from jambonz.application import VerbStatus
 from jambonz.hooks import ActionHook, CallHook, CallProgress, StatusHook
 from jambonz.listen import Started
 from jambonz.verbs import Verb
@@ -77,6 +79,8 @@ class CallSession:
         self.call_sid = hook.call_sid
         self.token = secrets.token_urlsafe(24)
         self.next_url = next_url
+        self.control: CallControl | None = None
+        """What can be done to the call at any moment; None where nothing can."""
         self.listener = listener
         self.format = leg_format(listener.agent, hook)
         self.exact_marks = platform == "jambonz" and self.format == PCM_8K and hook.offers_wideband is not True
@@ -258,6 +262,15 @@ class CallSession:
         if self.progress.ended and self.leg is None:
             by_us = self._through is not None and self.progress.terminated_by == "jambonz"
             self.finish("failed" if by_us else "caller")
+
+    def on_verb(self, status: VerbStatus) -> None:
+        self.note("status", {"verb": {"name": status.verb, "event": status.event}})
+
+    def on_application_over(self) -> None:
+        """Jambonz has closed the call's application socket for good: there is no call any more, or it is somebody
+        else's. Where there still is a media socket, its end says more."""
+        if self.leg is None:
+            self.finish("caller")
 
     # LegListener
 

@@ -173,6 +173,8 @@ class Settings(BaseSettings):
     jambonz_api_key: Secret = None
     jambonz_account_sid: Optional[str] = None
     jambonz_webhook_secret: Secret = None
+    jambonz_application_username: str = Field("jambonz", min_length=1, max_length=64, pattern="^[!-9;-~]+$")
+    jambonz_application_password: Secret = None
 
     openai_api_key: Secret = None
     openai_base_url: BaseUrl = None
@@ -221,6 +223,11 @@ class Settings(BaseSettings):
             )
         if self.admin_key is not None and len(self.admin_key.get_secret_value()) < 16:
             raise ValueError("TRUNKLINE_ADMIN_KEY is too short to be a key; write 16 random characters or more")
+        password = self.jambonz_application_password
+        if password is not None and len(password.get_secret_value()) < 16:
+            raise ValueError(
+                "JAMBONZ_APPLICATION_PASSWORD is too short to keep others out; write 16 random characters or more"
+            )
         return self
 
     @property

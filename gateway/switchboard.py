@@ -1,6 +1,7 @@
 """The calls of this process: who is let in, what Jambonz is answered, and who is still there when the service stops.
 
-No HTTP here: bodies and headers come in, statuses and verbs go out.
+No HTTP here, and no socket: what Jambonz tells comes in, as a body with its signature or as a hook that was read
+already, and verbs go out.
 """
 
 from __future__ import annotations
@@ -9,21 +10,22 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeVar, assert_never
+from typing import Literal, assert_never
 
 import structlog
 from pydantic import ValidationError
 
 from gateway import metrics
 from gateway.admission import Admission
+from gateway.control import CallControl
 from gateway.known import KnownListeners
 from gateway.putting_through import PuttingThrough
 from gateway.session import CallSession
 from gateway.surroundings import Surroundings
+from gateway.webhooks import HookReader, Reply
 from jambonz import verbs
-from jambonz.hooks import MAX_HOOK_BYTES, ActionHook, CallHook, Hook, HookRefused, StatusHook, parse_hook
-from jambonz.signature import MAX_AGE, MAX_AHEAD, REFUSED_STATUS, SignatureRefused, verify
+from jambonz.hooks import ActionHook, CallHook, StatusHook
+from jambonz.signature import MAX_AGE, MAX_AHEAD
 from jambonz.verbs import Verb, VerbError
 from store import Store
 from store.errors import NotFound, StoreError
@@ -32,23 +34,17 @@ from store.places import LimitReached, ListenerGone, Place, Scope
 
 log = structlog.get_logger(__name__)
 
-LOOK_UP_SECONDS = 3.0
-"""The longest that finding the agent, and then taking a place, may take each: Jambonz gives the webhook 10 s."""
+LOOK_UP_SECONDS = 2.0
+"""The longest that finding the agent, and then taking a place, may take each: Jambonz gives a webhook 10 s, and an
+application socket 5."""
 
 REMEMBER_SECONDS = MAX_AGE + MAX_AHEAD
 """A call that is over is known this long, for its hook's signature is good this long: it may come again."""
 
-HookName = Literal["call", "status", "next"]
-HookT = TypeVar("HookT", bound=Hook)
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP answer to Jambonz; without ``verbs`` its body is empty."""
-
-    status: int
-    verbs: Sequence[Verb] | None = None
-    error: str | None = None
+def next_path(call_id: str) -> str:
+    """Where Jambonz asks what comes after a verb."""
+    return f"/jambonz/next/{call_id}"
 
 
 class NoPlace(Exception):
@@ -76,8 +72,7 @@ class Switchboard:
         self._admission = admission
         self._around = around
         self._max_calls = max_calls
-        self._secrets = secrets
-        self._wall_clock = wall_clock
+        self._reader = HookReader(secrets, wall_clock)
         self._known = KnownListeners()
         self._calls: dict[str, CallSession] = {}
         self._by_sid: dict[str, CallSession] = {}
@@ -97,20 +92,23 @@ class Switchboard:
 
     async def on_call(self, body: bytes, signature: str | None, base_url: str) -> Reply:
         """Jambonz announces a call, and is answered at once: who speaks, or why not."""
-        hook = self._read("call", CallHook, body, signature)
-        if isinstance(hook, Reply):
-            return hook
+        hook = self._reader.read("call", CallHook, body, signature)
+        return hook if isinstance(hook, Reply) else await self.announce(hook, base_url)
+
+    async def announce(self, hook: CallHook, base_url: str, control: CallControl | None = None) -> Reply:
+        """The same of a hook that was read already. ``control`` is that of the call where it comes by an application
+        socket: then its hooks do, too."""
         known = self._by_sid.get(hook.call_sid)
         if known is not None:
             return Reply(200, self._listen(known, base_url))  # the same hook again: the same answer, once the effect
         answer = self._answering.get(hook.call_sid)
         if answer is None:
-            answer = asyncio.get_running_loop().create_task(self._answer(hook, base_url))
+            answer = asyncio.get_running_loop().create_task(self._answer(hook, base_url, control))
             self._answering[hook.call_sid] = answer
             answer.add_done_callback(lambda _: self._answering.pop(hook.call_sid))
         return await asyncio.shield(answer)
 
-    async def _answer(self, hook: CallHook, base_url: str) -> Reply:
+    async def _answer(self, hook: CallHook, base_url: str, control: CallControl | None) -> Reply:
         self._forget()
         if hook.call_sid in self._over:
             return self._decline(hook, 480, "Temporarily Unavailable", "over")
@@ -124,7 +122,9 @@ class Switchboard:
             if isinstance(found, Reply):
                 return found
             call = CallSession(hook, found, self._around)
-            call.next_url = f"{base_url}/jambonz/next/{call.id}"
+            call.control = control
+            # A path is a hook of the application itself: with a socket it comes by that.
+            call.next_url = ("" if control is not None else base_url) + next_path(call.id)
             try:
                 application = self._listen(call, base_url)
             except VerbError as error:  # the request's Host is no place to send anybody to
@@ -189,50 +189,38 @@ class Switchboard:
         return self._decline(hook, 480, "Temporarily Unavailable", "store")
 
     def on_status(self, body: bytes, signature: str | None) -> Reply:
-        hook = self._read("status", StatusHook, body, signature)
+        hook = self._reader.read("status", StatusHook, body, signature)
         if isinstance(hook, Reply):
             return hook
+        self.tell_status(hook)
+        return Reply(204)
+
+    def tell_status(self, hook: StatusHook) -> None:
         call = self._by_sid.get(hook.call_sid) or self._by_sid.get(hook.parent_call_sid)
         if call is not None:
             call.on_status(hook)
-        return Reply(204)
 
     def on_next(self, call_id: str, body: bytes, signature: str | None) -> Reply:
-        """A verb is over, and Jambonz asks what is next. Mostly nothing else, so that it goes on to our hangup: to say
-        "hang up" here would be wrong, and replace what somebody redirected the call to just now.
+        """A verb is over, and Jambonz asks what is next."""
+        hook = self._reader.read("next", ActionHook, body, signature)
+        return hook if isinstance(hook, Reply) else Reply(200, self.next_verbs(call_id, hook))
+
+    def next_verbs(self, call_id: str, hook: ActionHook) -> Sequence[Verb] | None:
+        """What is next. Mostly nothing else, so that Jambonz goes on to our hangup: to say "hang up" here would be
+        wrong, and replace what somebody redirected the call to just now.
 
         After ours (``listen``), the caller may have to be put through; that verb (``dial``) tells what became of it.
         """
-        hook = self._read("next", ActionHook, body, signature)
-        if isinstance(hook, Reply):
-            return hook
         log.debug("a verb is over", call_id=call_id, call_sid=hook.call_sid, connected=hook.listen_connected)
         self._forget()
         call, gone = self._calls.get(call_id), self._gone.get(call_id)
         if hook.dial_call_status:
             if call is not None:
                 call.on_dialled(hook)
-            return Reply(200)
+            return None
         if call is not None:
-            return Reply(200, call.next_verbs(hook))
-        return Reply(200, gone.next(hook) if gone is not None else None)
-
-    def _read(self, name: HookName, model: type[HookT], body: bytes, signature: str | None) -> HookT | Reply:
-        """Verify, then parse. A refusal is counted, and logged without the body."""
-        try:
-            if len(body) > MAX_HOOK_BYTES:
-                raise HookRefused(413, f"a webhook's body is at most {MAX_HOOK_BYTES} bytes")
-            if self._secrets:
-                verify(signature, body, self._secrets, self._wall_clock())
-            return parse_hook(model, body)
-        except SignatureRefused as refused:
-            metrics.hooks_refused.labels(name, refused.reason.value).inc()
-            log.warning("a webhook was refused", hook=name, reason=refused.reason.value)
-            return Reply(REFUSED_STATUS, error=str(refused))
-        except HookRefused as refused:
-            metrics.hooks_refused.labels(name, "bad_request").inc()
-            log.warning("a webhook was refused", hook=name, reason=str(refused))
-            return Reply(refused.status, error=str(refused))
+            return call.next_verbs(hook)
+        return gone.next(hook) if gone is not None else None
 
     def _decline(self, hook: CallHook, status: int, phrase: str, reason: str) -> Reply:
         metrics.calls_declined.labels(reason).inc()
@@ -283,6 +271,16 @@ class Switchboard:
                 self._admission.give_back(call.id)
 
     # Calls
+
+    def find(self, call_sid: str) -> CallSession | None:
+        """The call under way that Jambonz knows by this sid."""
+        return self._by_sid.get(call_sid)
+
+    def call_id_of(self, call_sid: str) -> str | None:
+        """Of a call under way, or of one that is over since not long."""
+        self._forget()
+        call = self._by_sid.get(call_sid)
+        return call.id if call is not None else self._over.get(call_sid, (0.0, None))[1]
 
     def take_token(self, token: str) -> CallSession | None:
         """The call that a media socket is for. A token opens one socket, once."""

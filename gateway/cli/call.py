@@ -50,12 +50,15 @@ class _InOrder(click.Command):
 
 @dataclass(frozen=True, slots=True)
 class Dialled:
-    """What the command line asks for. ``actions`` are flags of :data:`_ACTIONS` with their values, in order."""
+    """What the command line asks for. ``application`` is the user and password of a call that comes by Jambonz's
+    WebSocket application API, in place of webhooks. ``actions`` are flags of :data:`_ACTIONS` with their values, in
+    order."""
 
     url: URL
     to: str
     from_: str
     secret: str | None
+    application: tuple[str, str] | None
     key: str | None
     language: str
     patience: float
@@ -69,6 +72,14 @@ class Dialled:
 @click.option("--to", required=True, metavar="NUMBER", help="The number to ring, in E.164.")
 @click.option("--from", "from_", default="+447700900123", show_default=True, metavar="NUMBER", help="Who rings.")
 @click.option("--secret", envvar="JAMBONZ_WEBHOOK_SECRET", help="Signs the webhooks  [env: JAMBONZ_WEBHOOK_SECRET]")
+@click.option("--application", is_flag=True, help="Ring by the WebSocket application API, and not by webhooks.")
+@click.option(
+    "--username",
+    envvar="JAMBONZ_APPLICATION_USERNAME",
+    default="jambonz",
+    help="With --application  [env: JAMBONZ_APPLICATION_USERNAME]",
+)
+@click.option("--password", envvar="JAMBONZ_APPLICATION_PASSWORD", help="Likewise  [env: JAMBONZ_APPLICATION_PASSWORD]")
 @click.option("--key", envvar="TRUNKLINE_ADMIN_KEY", help="An API key: shows what the service understood, too")
 @click.option("--say", multiple=True, metavar="TEXT", help="Say it once the agent is silent.")
 @click.option("--play", multiple=True, metavar="FILE", help="Play a WAV file once the agent is silent.")
@@ -96,6 +107,7 @@ def call(ctx: click.Context, /, wav: str | None, stereo: bool, listen: bool, **f
         to=flags["to"],
         from_=flags["from_"],
         secret=flags["secret"] or None,
+        application=(flags["username"], flags["password"] or "") if flags["application"] else None,
         key=flags["key"] or None,
         language=flags["language"],
         patience=flags["patience"],
@@ -135,7 +147,12 @@ async def _call(console: Console, dialled: Dialled) -> CallReport:
     async with _watching(console, dialled) as api, AiohttpTransport() as transport:
         jambonz = SimulatedJambonz(base_url=str(dialled.url), webhook_secret=dialled.secret, transport=transport)
         report = await jambonz.place_call(
-            to=dialled.to, from_=dialled.from_, caller=caller, abandon_after=RING_SECONDS, on_event=on_line
+            to=dialled.to,
+            from_=dialled.from_,
+            caller=caller,
+            abandon_after=RING_SECONDS,
+            call_hook=_application(dialled),
+            on_event=on_line,
         )
         if report.answered is None:
             return report
@@ -152,6 +169,15 @@ async def _call(console: Console, dialled: Dialled) -> CallReport:
                 for line in agreement(compare(utterances(await api.log(call_ids[0])), heard)):
                     console.print(line)
     return report
+
+
+def _application(dialled: Dialled) -> dict[str, str] | None:
+    """The call hook of the WebSocket application API; None: webhooks."""
+    if dialled.application is None:
+        return None
+    username, password = dialled.application
+    url = dialled.url.with_scheme("wss" if dialled.url.scheme == "https" else "ws") / "jambonz/application"
+    return {"url": str(url), "username": username, "password": password}
 
 
 @asynccontextmanager

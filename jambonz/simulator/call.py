@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from jambonz.simulator.application import REJECTED
 from jambonz.simulator.call_info import SIP_REASONS, CallInfo, snake_case_keys
 from jambonz.simulator.caller import Caller
+from jambonz.simulator.commanding import run_command
 from jambonz.simulator.line import Line
-from jambonz.simulator.outcomes import DialOutcome, Outcomes, ReferOutcome
+from jambonz.simulator.outcomes import DialOutcome, ReferOutcome
 from jambonz.simulator.pacing import Pacer
 from jambonz.simulator.report import (
     AgentSpeech,
@@ -25,7 +26,8 @@ from jambonz.simulator.report import (
     StepStarted,
     VerbStarted,
 )
-from jambonz.simulator.requestor import HookFailed, HookKind, Requestor
+from jambonz.simulator.requestor import HookFailed, HookKind
+from jambonz.simulator.settings import Settings, requestors
 from jambonz.simulator.specs import Properties, Refused, Verb, parse_verbs
 from jambonz.simulator.transport import Transport
 
@@ -35,26 +37,11 @@ NO_ANSWER_STATUS = 603
 ANSWER_SECONDS = 0.02
 """From the verb that needs sound to the 200 (or 183): the media server is asked first."""
 
+HOLD_SECONDS = 1.0
+"""How often a call that is held for a command looks whether its application is still there."""
+
 LAST_HOOKS_SECONDS = 60.0
 """How long the end of a call waits for its last hooks, each of which has its own, shorter limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How the simulated Jambonz is set up, the same for all its calls."""
-
-    base_url: str
-    call_hook: Any = "/jambonz/call"
-    status_hook: Any = "/jambonz/status"
-    webhook_secret: str | None = None
-    hook_auth: tuple[str, str] | None = None
-    env_vars: Mapping[str, Any] = field(default_factory=dict)
-    outcomes: Outcomes = field(default_factory=Outcomes)
-    status_delays: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by which the status hook of a state is late: for statuses out of order."""
-    keep_audio: bool = True
-    unevenness: float = 0.02
-    wall_clock: Callable[[], float] = lambda: 0.0
 
 
 class CallSession:
@@ -89,20 +76,23 @@ class CallSession:
         )
         self._loop = asyncio.get_running_loop()
         self.report = CallReport(info.call_sid, self._loop.time(), self.line.ear, steps=caller.records)
-        self.requestor = Requestor(
+        self.requestor, self.socket = requestors(
+            settings,
             transport,
-            settings.base_url,
-            secret=settings.webhook_secret,
-            auth=settings.hook_auth,
-            wall_clock=settings.wall_clock,
-            on_record=self.report.hooks.append,
+            info.call_sid,
+            self.report,
+            on_command=lambda command, data, **how: run_command(self, command, data, **how),
+            on_note=self.note,
         )
+        self.running = ""
+        """The verb that runs."""
         self._pacer = pacer
         self._abandon_after = abandon_after
         self._on_event = on_event
         self._verbs: deque[Verb] = deque()
         self._background: set[asyncio.Task[None]] = set()
         self._media = False
+        self._notifies = False
         self._failure: Exception | None = None
         self._dials = deque(settings.outcomes.dials)
         self._refers = deque(settings.outcomes.refers)
@@ -128,6 +118,8 @@ class CallSession:
             if self._background:
                 await asyncio.wait(self._background, timeout=LAST_HOOKS_SECONDS)
         finally:
+            if self.socket is not None:
+                self.socket.close()
             ringing_ends.cancel()
             self._pacer.remove(self.line)
             for task in self._background:
@@ -147,17 +139,36 @@ class CallSession:
             reason = str(error)
         if not self._verbs and not self.gone.is_set():
             self.end("refused", WEBHOOK_ERROR_STATUS, reason)
+            if self.socket is not None:
+                self.socket.close(REJECTED)
         return bool(self._verbs)
 
     async def _run_verbs(self, run_verb: VerbRunner) -> None:
         try:
-            while self._verbs and not self.gone.is_set():
+            while (self._verbs or await self._await_commands()) and not self.gone.is_set():
                 name, properties = self._verbs.popleft()
                 self.killed = asyncio.Event()
+                self.running = name
                 self.emit(VerbStarted(self.now, name, properties))
+                self.notify("starting", name, properties)
                 await run_verb(self, name, properties)
+                self.notify("finished", name, properties)
+                self.running = ""
         except (HookFailed, Refused) as error:
             self.note(f"a verb that does not expect its hook to fail ends the call: {error}")
+
+    async def _await_commands(self) -> bool:
+        """The verbs are used up. With an application socket an answered call is then held, in silence, until a
+        command comes; without one, or once that was closed with 1000, it is over. True if there are verbs again."""
+        while self.socket is not None and self.answered and not self.gone.is_set() and not self._verbs:
+            if self.socket.graceful:
+                return False
+            if self.socket.lost.is_set():
+                self.complete("jambonz")
+                return False
+            self.killed = asyncio.Event()
+            await self.idle(HOLD_SECONDS)
+        return bool(self._verbs)
 
     def _finish(self) -> None:
         """The verbs are used up."""
@@ -236,8 +247,12 @@ class CallSession:
     async def redirect(self, call_hook: Any) -> None:
         """Live call control (REST: ``PUT /Calls/{sid}`` with ``call_hook``): other verbs instead of all that is left.
 
-        The verb that runs is killed, and its own action hook, should it have one, still fires.
+        The verb that runs is killed, and its own action hook, should it have one, still fires. A call by a socket that
+        is redirected to a webhook has webhooks from then on, and its socket is closed.
         """
+        if self.socket is not None and str(call_hook).startswith(("http://", "https://")):
+            self.socket.close()
+            self.requestor, self.socket = self.socket.http, None
         answer = await self.post("session:redirect", call_hook, self.info.hook_payload())
         if isinstance(answer, list) and answer and not self.gone.is_set():
             self.replace(parse_verbs(answer))
@@ -245,6 +260,20 @@ class CallSession:
     def replace(self, verbs: list[Verb]) -> None:
         self._verbs = deque(verbs)
         self.killed.set()
+
+    def append(self, verbs: list[Verb]) -> None:
+        """After those there are."""
+        self._verbs.extend(verbs)
+        if not self.running:
+            self.killed.set()
+
+    def configure(self, properties: Properties) -> None:
+        self._notifies = properties.get("notifyEvents", self._notifies) is True
+
+    def notify(self, event: str, name: str, properties: Properties) -> None:
+        """``verb:status``, where the application asked for it."""
+        if self.socket is not None and self._notifies and not self.gone.is_set():
+            self.socket.notify("verb:status", {"event": event, "id": properties.get("id", ""), "name": name})
 
     def complete(self, by: EndedBy) -> None:
         """An answered call ends."""

@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from jambonz.simulator.call import CallSession, Settings
+from jambonz.simulator.call import CallSession
 from jambonz.simulator.call_info import CallInfo
 from jambonz.simulator.caller import Caller
 from jambonz.simulator.outcomes import Outcomes
 from jambonz.simulator.pacing import Pacer
 from jambonz.simulator.report import CallEvent, CallReport
 from jambonz.simulator.running import run_verb
+from jambonz.simulator.settings import Settings
 from jambonz.simulator.transport import Transport
 from media.audio import PCM_8K
 
@@ -34,7 +36,8 @@ def _ignore(_: CallEvent) -> None:
 
 class SimulatedJambonz:
     """``call_hook`` and ``status_hook`` are URLs, relative to ``base_url`` or not, or objects with a ``url``;
-    ``hook_auth`` is the user and password of the call hook. ``status_delays`` maps call states to the seconds by which
+    ``hook_auth`` is the user and password of the call hook. A call hook of ``ws://…`` or ``wss://…`` is a WebSocket
+    application: everything goes by one socket then. ``status_delays`` maps call states to the seconds by which
     their status hook is late. ``keep_audio`` off saves memory under load: reports have levels, and no sound.
     """
 
@@ -84,18 +87,21 @@ class SimulatedJambonz:
         caller_name: str = "",
         offers_wideband: bool | None = None,
         abandon_after: float = 60.0,
+        call_hook: Any = None,
         on_event: Callable[[CallEvent], None] = _ignore,
     ) -> CallReport:
         """Ring, and stay until the call is over and its last hook answered. A caller who is not answered gives up
         after ``abandon_after`` seconds. The INVITE offers G.722 where the caller's telephone has it, unless
-        ``offers_wideband`` says otherwise. Cancelling it cuts the call off as a crash of the feature server would."""
+        ``offers_wideband`` says otherwise. ``call_hook`` is that of another application. Cancelling it cuts the call
+        off as a crash of the feature server would."""
         self._seed += 1
         wideband = caller.format.rate > PCM_8K.rate if offers_wideband is None else offers_wideband
         info = CallInfo(
             from_=from_, to=to, sip_headers=dict(sip_headers or {}), caller_name=caller_name, wideband=wideband
         )
+        settings = self._settings if call_hook is None else replace(self._settings, call_hook=call_hook)
         call = CallSession(
-            self._settings,
+            settings,
             self._transport,
             self._pacer,
             info,

@@ -12,6 +12,7 @@ import aiohttp
 
 from jambonz.simulator.transport import (
     NORMAL_CLOSURE,
+    SUBPROTOCOL,
     HookResponse,
     HookUnreachable,
     SocketHandler,
@@ -131,8 +132,9 @@ class AiohttpTransport:
     async def connect(
         self, url: str, *, subprotocol: str, headers: Mapping[str, str], handler: SocketHandler
     ) -> NetworkSocket:
-        # libwebsockets sends the host without its port.
-        headers = {**headers, "Host": urlsplit(url).hostname or ""}
+        if subprotocol == SUBPROTOCOL:
+            # The media server's libwebsockets sends the host without its port.
+            headers = {**headers, "Host": urlsplit(url).hostname or ""}
         try:
             ws = await self._open_session().ws_connect(
                 url,

@@ -154,6 +154,10 @@ class CallReport:
     hooks: list[HookRecord] = field(default_factory=list)
     events: list[CallEvent] = field(default_factory=list)
     dials: list[Dialled] = field(default_factory=list)
+    commands: list[tuple[float, str, Any]] = field(default_factory=list)
+    """What the application commanded over its socket: when, what, and its data."""
+    application_closes: list[int] = field(default_factory=list)
+    """The codes with which that socket was closed, by either."""
 
     @property
     def format(self) -> AudioFormat:

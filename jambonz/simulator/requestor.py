@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urldefrag, urljoin
 from jambonz.signature import SIGNATURE_HEADER, sign
 from jambonz.simulator.transport import HookResponse, HookTransport, HookUnreachable
 
-HookKind = Literal["session:new", "session:redirect", "call:status", "verb:hook"]
+HookKind = Literal["session:new", "session:redirect", "session:reconnect", "call:status", "verb:hook"]
 
 HOOK_SECONDS = 10.0
 """How long a feature server waits for the answer to a hook."""
@@ -79,11 +79,11 @@ class Requestor:
         no JSON. Raises :class:`HookFailed`."""
         target, auth = self._target(hook)
         url, fragment = urldefrag(target)
-        retries, policies = _retry_policy(fragment)
+        retries, policies = retry_policy(fragment)
         body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
         for attempt in range(retries + 1):
             if attempt:
-                await asyncio.sleep(_backoff(attempt))
+                await asyncio.sleep(backoff(attempt))
             record = HookRecord(kind, url, payload, asyncio.get_running_loop().time())
             self._on_record(record)
             failure, policy = await self._attempt(record, body, auth)
@@ -127,7 +127,7 @@ class Requestor:
         if "://" not in url:
             auth = auth or self.auth
         elif not url.startswith(("http://", "https://")):
-            raise HookFailed(f"the simulator speaks HTTP to applications, and not to {url}")
+            raise HookFailed(f"a webhook is posted by HTTP, and not to {url}")
         return urljoin(self.base_url, url), auth
 
 
@@ -141,13 +141,14 @@ def _parse(record: HookRecord) -> Any:
         raise HookFailed(record.error) from error
 
 
-def _retry_policy(fragment: str) -> tuple[int, frozenset[str]]:
+def retry_policy(fragment: str, default: int = 0) -> tuple[int, frozenset[str]]:
+    """How often to try again, and after which failures."""
     options = parse_qs(fragment)
-    retries = options.get("rc", ["0"])[0]
+    retries = options.get("rc", [str(default)])[0]
     policies = options.get("rp", ["ct"])[0].split(",")
     return min(int(retries), _MAX_RETRIES) if retries.isdigit() else 0, frozenset(policies)
 
 
-def _backoff(attempt: int) -> float:
+def backoff(attempt: int) -> float:
     """0.5, 1, 2, 4, 6 seconds."""
     return 0.5 * 2 ** (attempt - 1) if attempt <= 3 else 2.0 * (attempt - 2)

@@ -134,6 +134,10 @@ async def _tag(call: CallSession, properties: Properties) -> None:
     call.info.customer_data = properties["data"]
 
 
+async def _config(call: CallSession, properties: Properties) -> None:
+    call.configure(properties)
+
+
 async def _redirect(call: CallSession, properties: Properties) -> None:
     await call.action(properties["actionHook"])
 
@@ -197,6 +201,7 @@ async def _dtmf(call: CallSession, properties: Properties) -> None:
 
 _RUNNERS: dict[str, Callable[[CallSession, Properties], Awaitable[None]]] = {
     "answer": _answer,
+    "config": _config,
     "dial": dial,
     "dtmf": _dtmf,
     "gather": _gather,

@@ -12,12 +12,14 @@ from typing import Any, Self, cast
 
 from gateway.admission import Admission
 from gateway.call_hooks import CallHooks
+from gateway.dispatch import Dispatcher
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.session import CallSession
 from gateway.surroundings import Surroundings
 from gateway.switchboard import Switchboard
 from gateway.ticker import Ticker
+from jambonz.application import ApplicationRefused
 from jambonz.listen import CLEAR, DISCONNECT, ListenProtocol, ListenRefused, mark, safe_samples
 from jambonz.signature import SIGNATURE_HEADER
 from jambonz.simulator.caller import Caller, Step
@@ -42,6 +44,8 @@ from tests.simulators.replies import ReplyModel
 SECRET = "wh_secret_for_tests"
 NUMBER = "441234567890"
 BASE = "http://service"
+APPLICATION = "ws://service/jambonz/application"
+"""The call hook of an application without webhooks."""
 
 
 class MemoryLeg:
@@ -90,6 +94,51 @@ class MemoryLeg:
             what()
         except ListenRefused as refused:
             self._socket.close(refused.refusal.code)
+
+
+class MemoryApplication:
+    """The service's end of an application socket over a link in memory: what the driver does, without aiohttp."""
+
+    def __init__(self, office: Office, socket: MemoryEnd) -> None:
+        self._socket = socket
+        self._dispatcher = Dispatcher(office.switchboard, self, BASE)
+        self._came: asyncio.Queue[str | int] = asyncio.Queue()
+        self.sent: list[dict[str, Any]] = []
+        self.task = asyncio.create_task(self._run())
+
+    async def send(self, text: str) -> None:
+        if self._socket.closed is not None:
+            raise ConnectionResetError("closed")
+        self.sent.append(json.loads(text))
+        self._socket.send_text(text)
+
+    def close(self, code: int) -> None:
+        self._socket.close(code)
+
+    # SocketHandler
+
+    def on_text(self, text: str) -> None:
+        self._came.put_nowait(text)
+
+    def on_binary(self, data: bytes) -> None:
+        self._socket.close(1003)
+
+    def on_closed(self, code: int) -> None:
+        self._came.put_nowait(code)
+
+    async def _run(self) -> None:
+        code = 1006
+        try:
+            while isinstance(came := await self._came.get(), str):
+                await self._dispatcher.receive(came)
+            code = came
+        except ApplicationRefused as refused:
+            code = refused.code
+            self._socket.close(code)
+        except ConnectionError:
+            pass
+        finally:
+            self._dispatcher.closed(code)
 
 
 class MemoryPlaces:
@@ -168,8 +217,11 @@ class MemoryStore:
 
 
 class Office:
-    """One agent on one number. Open it with ``async with``. ``voices``, ``models`` and ``recognisers`` step in for
-    those that fail; ``quick`` finds first words."""
+    """One agent on one number. Open it with ``async with``. With ``application`` calls come by Jambonz's WebSocket
+    application API, and not by webhooks: see ``by_both`` in ``tests/calls/conftest.py``. ``voices``, ``models`` and
+    ``recognisers`` step in for those that fail; ``quick`` finds first words."""
+
+    application = False
 
     def __init__(
         self,
@@ -212,6 +264,7 @@ class Office:
         self.legs: list[MemoryLeg] = []
         self.replies: list[tuple[str, int, Any]] = []
         self.stuck: list[str] = []
+        self.applications: list[MemoryApplication] = []
         self._max_calls = max_calls
         self._hooks = hooks
         self.transport = MemoryTransport(self._answer, self._accept, latency=latency)
@@ -238,9 +291,9 @@ class Office:
     async def __aexit__(self, *_: object) -> None:
         await self.switchboard.drain(0)
         await self.recorder.close()
-        for task in self._beside:
+        for task in (*self._beside, *(one.task for one in self.applications)):
             task.cancel()
-        await asyncio.gather(*self._beside, return_exceptions=True)
+        await asyncio.gather(*self._beside, *(one.task for one in self.applications), return_exceptions=True)
         await self.admission.close()
 
     async def call(
@@ -250,9 +303,12 @@ class Office:
         from_: str = "+447700900123",
         patience: float = 60.0,
         telephone: AudioFormat | None = None,
+        application: bool | None = None,
         **options: Any,
     ) -> CallReport:
         """The caller's telephone has the rate that the agent asks for, unless ``telephone`` is another."""
+        if self.application if application is None else application:
+            options["call_hook"] = APPLICATION
         format = telephone or AudioFormat(Encoding.PCM16, self.agent.options.audio.sample_rate)
         caller = Caller(steps, patience=patience, format=format)
         report = await self.jambonz.place_call(to=to, from_=from_, caller=caller, **options)
@@ -323,6 +379,11 @@ class Office:
         return HookResponse(reply.status, "application/json", json.dumps(list(reply.verbs)).encode())
 
     def _accept(self, url: str, headers: Mapping[str, str], socket: MemoryEnd) -> None:
+        if url == APPLICATION:
+            application = MemoryApplication(self, socket)
+            self.applications.append(application)
+            socket.attach(application)
+            return
         call = self.switchboard.take_token(url.rsplit("/", 1)[1])
         if call is None:
             raise SocketRefused("no such token", 404)

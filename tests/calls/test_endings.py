@@ -6,10 +6,12 @@ import asyncio
 import gc
 import random
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
 
+from gateway.dispatch import Dispatcher
 from gateway.session import CallSession
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Cough, HangUp, Speak, Step, Wait
 from jambonz.simulator.memory import MemoryEnd
@@ -20,7 +22,7 @@ from pipelines.cascade import Cascade
 from pipelines.generation import Generation
 from pipelines.parts import ProviderError, ToolCall
 from pipelines.turns import TurnMachine
-from tests.calls.office import NUMBER, MemoryLeg, Office
+from tests.calls.office import APPLICATION, NUMBER, MemoryLeg, Office
 from tests.clock import run_virtual
 from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, heard_words, plain_words, speak
 from tests.simulators.replies import ReplyModel, always
@@ -32,7 +34,8 @@ GREETING: dict[str, Any] = {"options": {"greeting": "Hello, this is the test age
 
 
 def test_two_hundred_goodbyes() -> None:
-    """Random timings, voices, models and barge-ins: the last word is heard, or the caller had hung up."""
+    """Random timings, voices, models and barge-ins: the last word is heard, or the caller had hung up. Half of the
+    calls come by webhooks, half by the application API."""
 
     def one(seed: int) -> list[Step]:
         chance = random.Random(seed)
@@ -61,7 +64,10 @@ def test_two_hundred_goodbyes() -> None:
             latency = chance.uniform(0.001, 0.04)
             async with Office(GREETING | HANG_UP, model, voice=voice, latency=latency, seed=group) as office:
                 reports = await asyncio.gather(
-                    *(office.call(*one(seed)) for seed in range(group * 10, group * 10 + 10))
+                    *(
+                        office.call(*one(seed), application=seed // 4 % 2 == 1)
+                        for seed in range(group * 10, group * 10 + 10)
+                    )
                 )
                 for report in reports:
                     check(office, report)
@@ -85,6 +91,7 @@ def test_two_hundred_goodbyes() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("by_both")
 def test_the_caller_cannot_talk_the_agent_out_of_its_goodbye() -> None:
     async def main() -> None:
         model = ReplyModel(always("Goodbye and thank you very much indeed.", ToolCall("1", "hangup")))
@@ -98,6 +105,7 @@ def test_the_caller_cannot_talk_the_agent_out_of_its_goodbye() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("by_both")
 def test_an_interrupted_generation_does_not_hang_up() -> None:
     async def main() -> None:
         def script(messages: Any) -> Any:
@@ -120,6 +128,7 @@ def test_an_interrupted_generation_does_not_hang_up() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("by_both")
 def test_a_silent_caller_is_asked_and_then_told_goodbye() -> None:
     async def main() -> None:
         idle = {"timeout": 3, "prompts": ["Are you there?"], "farewell": "Goodbye then."}
@@ -133,6 +142,7 @@ def test_a_silent_caller_is_asked_and_then_told_goodbye() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("by_both")
 def test_the_longest_call_ends_with_its_words() -> None:
     async def main() -> None:
         options = {"greeting": "Hello.", "maxDuration": "6s", "timeExceededMessage": "Our time is over."}
@@ -147,6 +157,7 @@ def test_the_longest_call_ends_with_its_words() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("by_both")
 def test_a_model_that_is_broken_says_so_and_ends_the_call() -> None:
     async def main() -> None:
         broken = ReplyModel(always(ProviderError("reply-model", "server", "it is broken")))
@@ -161,7 +172,8 @@ def test_a_model_that_is_broken_says_so_and_ends_the_call() -> None:
 
 
 def test_five_hundred_calls_leave_nothing_behind() -> None:
-    """Every way of ending, and then: no task, socket, timer or object of a call."""
+    """Every way of ending, by webhooks and by the application API, and then: no task, socket, timer or object of a
+    call."""
 
     async def main() -> Counter[str]:
         baseline = len(asyncio.all_tasks())
@@ -195,45 +207,50 @@ def test_five_hundred_calls_leave_nothing_behind() -> None:
             office.pipelines.clear()
             office.legs.clear()
             office.transport.links.clear()
+            assert all(one.task.done() for one in office.applications)
+            office.applications.clear()
         assert len(asyncio.all_tasks()) == baseline
         return ended
 
     async def one(office: Office, number: int) -> CallReport | None:
         chance = random.Random(number)
+        call = partial(office.call, application=number // 10 % 2 == 1)
         start: list[Step] = [Wait(chance.uniform(0, 1))]
         talk: list[Step] = [AwaitAgentSilence(), Speak(speak("talk to me"))]
         match number % 10:
             case 0:
-                return await office.call(*start, HangUp())
+                return await call(*start, HangUp())
             case 1:
-                return await office.call(*talk, Wait(chance.uniform(0, 3)), HangUp())
+                return await call(*talk, Wait(chance.uniform(0, 3)), HangUp())
             case 2:
-                return await office.call(AwaitAgentSilence(), Speak(speak("bye")))
+                return await call(AwaitAgentSilence(), Speak(speak("bye")))
             case 3:
-                return await office.call(*talk, BargeIn(speak("stop it now"), after=0.5), Wait(1), HangUp())
+                return await call(*talk, BargeIn(speak("stop it now"), after=0.5), Wait(1), HangUp())
             case 4:
-                return await office.call()  # idle
+                return await call()  # idle
             case 5:
-                return await office.call(*[step for _ in range(9) for step in talk])  # too long
+                return await call(*[step for _ in range(9) for step in talk])  # too long
             case 6:
                 broken: list[Step] = [AwaitAgentSilence(), Speak(speak("break"))]
-                return await office.call(*broken, *broken, *broken)
+                return await call(*broken, *broken, *broken)
             case 7:
-                return await office.call(to="+4400000")  # nobody there
+                return await call(to="+4400000")  # nobody there
             case 8:
-                calling = asyncio.create_task(office.call(*talk, Wait(9)))
+                calling = asyncio.create_task(call(*talk, Wait(9)))
                 await asyncio.sleep(chance.uniform(0.2, 6))
                 calling.cancel()  # the feature server crashes
                 await asyncio.gather(calling, return_exceptions=True)
                 return None
             case _:
-                calling = asyncio.create_task(office.call(*talk, Wait(9)))
+                calling = asyncio.create_task(call(*talk, Wait(9)))
                 await asyncio.sleep(chance.uniform(0.5, 6))
                 if office.legs:
                     chance.choice(office.legs).close(1011)
+                if office.applications:
+                    chance.choice(office.applications).close(1011)
                 return await calling
 
-    kinds = (CallSession, Cascade, Playout, Segment, Generation, TurnMachine, MemoryLeg, MemoryEnd)
+    kinds = (CallSession, Cascade, Playout, Segment, Generation, TurnMachine, MemoryLeg, MemoryEnd, Dispatcher)
     gc.collect()
     others = {id(thing) for thing in gc.get_objects() if isinstance(thing, kinds)}  # that other tests still hold
     ended = run_virtual(main())
@@ -242,11 +259,13 @@ def test_five_hundred_calls_leave_nothing_behind() -> None:
     assert not [thing for thing in gc.get_objects() if isinstance(thing, kinds) and id(thing) not in others]
 
 
+@pytest.mark.usefixtures("by_both")
 def test_a_call_that_never_gets_its_media_ends() -> None:
     async def main() -> None:
         async with Office(GREETING, ReplyModel(always("Yes."))) as office:
             accept = office.transport._accept
-            office.transport._accept = lambda url, headers, socket: None  # the socket opens and nothing comes of it
+            # The media socket opens, and nothing comes of it.
+            office.transport._accept = lambda url, *how: accept(url, *how) if url == APPLICATION else None
             report = await office.call(Wait(1), HangUp(), to=NUMBER)
             office.transport._accept = accept
             assert report.ended_by == "caller"
@@ -258,6 +277,7 @@ def test_a_call_that_never_gets_its_media_ends() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("by_both")
 def test_a_recogniser_that_cannot_be_had_is_said_and_ends_the_call() -> None:
     class Unavailable(CodewordRecogniser):
         async def prepare(self) -> None:

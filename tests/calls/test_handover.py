@@ -64,6 +64,7 @@ def agree(office: HandoverOffice, report: CallReport, *expected: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["error", "stall", "refused"])
+@pytest.mark.usefixtures("by_both")
 def test_an_agent_that_cannot_be_set_up_is_followed_by_another(how: str) -> None:
     async def main() -> None:
         own = Unready(always("never"), stalls=how == "stall")
@@ -147,6 +148,7 @@ async def _refuse(*_: Any) -> Any:
 
 
 @pytest.mark.parametrize("models", [(), ("scripted/second",)])
+@pytest.mark.usefixtures("by_both")
 def test_a_telephone_is_the_last_that_can_go_on(models: Sequence[str]) -> None:
     async def main() -> None:
         talk = DialOutcome(ring_seconds=2.0, talk_seconds=3.0, steps=(Speak(speak("good morning")),))
@@ -171,6 +173,7 @@ def test_a_telephone_is_the_last_that_can_go_on(models: Sequence[str]) -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("by_both")
 def test_where_nobody_can_go_on_the_caller_is_told() -> None:
     async def main() -> None:
         async with HandoverOffice(agent(agent="unknown"), Unready(always("never"))) as office:
@@ -319,6 +322,7 @@ def test_a_fault_of_ours_ends_the_pipeline_and_not_the_call() -> None:
 
 
 @pytest.mark.parametrize(("words", "said"), [(0, 0), (8, 12)])
+@pytest.mark.usefixtures("by_both")
 def test_a_model_that_dies_is_followed_by_a_telephone(words: int, said: int) -> None:
     async def main() -> None:
         async with HandoverOffice(agent(number=NUMBER), dying(words)) as office:
@@ -357,6 +361,7 @@ def test_where_the_agents_voice_is_gone_another_says_that_the_caller_is_put_thro
     ],
     ids=["busy", "declined", "no answer"],
 )
+@pytest.mark.usefixtures("by_both")
 def test_a_telephone_that_is_not_answered(outcome: DialOutcome, word: str) -> None:
     async def main() -> None:
         async with HandoverOffice(agent(number=NUMBER), dying(), dialled=outcome) as office:
@@ -413,7 +418,8 @@ def test_a_caller_who_hangs_up_at_any_moment_of_it(tenths: int) -> None:
         async with HandoverOffice(
             agent(agent="other", number=NUMBER), dying(2), others=others, dialled=DialOutcome(ring_seconds=3.0)
         ) as office:
-            report = await office.call(AwaitAgentSilence(), *asks(Wait(tenths / 10), HangUp()))
+            steps = asks(Wait(tenths / 10), HangUp())
+            report = await office.call(AwaitAgentSilence(), *steps, application=tenths % 2 == 1)
             await asyncio.sleep(70)
             assert not office.switchboard.calls
             assert office.switchboard._taken == 0
@@ -462,6 +468,7 @@ def test_keys_pressed_while_nobody_listens_are_the_next_ones() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("by_both")
 def test_a_call_for_which_there_is_no_place_has_no_fallback() -> None:
     async def main() -> None:
         async with HandoverOffice(agent(number=NUMBER), dying(), agent_limit=0) as office:

@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+import jambonz.application
 import media.farend
 import media.playout
+from gateway.control import ControlFailed
 from gateway.session import CallSession
-from gateway.switchboard import Reply, Switchboard
+from gateway.switchboard import Switchboard
+from gateway.webhooks import Reply
 from jambonz import verbs
+from jambonz.application import MAX_MESSAGE_BYTES
 from jambonz.hooks import CallProgress, Hook, StatusHook
 from jambonz.listen import safe_samples
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, LosePackets, Speak, Wait
@@ -28,8 +33,10 @@ from jambonz.simulator.transport import HookResponse
 from media.farend import FarEnd
 from media.framer import Framer
 from media.playout import Playout
+from pipelines.parts import ToolCall
 from pipelines.turns import TurnMachine
 from tests.calls.office import BASE, Office
+from tests.calls.test_endings import HANG_UP
 from tests.clock import run_virtual
 from tests.media.line import Line, numbered
 from tests.simulators.codeword import CodewordRecogniser, heard_words, plain_words, speak
@@ -239,7 +246,7 @@ async def a_caller_who_sends_nothing_is_answered() -> None:
 # 7. After a redirect, listen's action hook still fires, and verbs in its answer replace the new application.
 
 
-async def a_redirect_elsewhere_stands() -> None:
+async def a_redirect_elsewhere_stands(*, application: bool = False) -> None:
     async with Office(GREETING, ReplyModel(always("Yes."))) as office:
         elsewhere = [{"verb": "pause", "length": 1}, {"verb": "say", "text": "You are elsewhere now."}]
         answer = office.transport._answer
@@ -250,7 +257,7 @@ async def a_redirect_elsewhere_stands() -> None:
             return await answer(url, body, headers)
 
         office.transport._answer = with_elsewhere
-        calling = asyncio.create_task(office.call(Wait(4), HangUp()))
+        calling = asyncio.create_task(office.call(Wait(4), HangUp(), application=application))
         await asyncio.sleep(2)
         [sid] = office.jambonz.calls
         await office.jambonz.update_call(sid, call_hook=f"{BASE}/elsewhere")
@@ -259,7 +266,18 @@ async def a_redirect_elsewhere_stands() -> None:
 
 
 def hang_up_at_every_hook(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Switchboard, "on_next", lambda self, call_id, body, signature: Reply(200, [verbs.hangup()]))
+    patch.setattr(Switchboard, "next_verbs", lambda self, call_id, hook: [verbs.hangup()])
+
+
+async def a_redirect_by_our_own_command_stands() -> None:
+    async with Office(GREETING, ReplyModel(always("Yes."))) as office:
+        calling = asyncio.create_task(office.call(Wait(4), HangUp(), application=True))
+        await asyncio.sleep(2)
+        [call] = office.switchboard.calls
+        assert call.control is not None
+        await call.control.redirect([verbs.pause(1), verbs.say("You are elsewhere now.")])
+        report = await calling
+        assert "say" in [event.verb for event in report.events if isinstance(event, VerbStarted)]
 
 
 # 8. The webhook has 10 s: never wait for a provider there.
@@ -270,10 +288,10 @@ class _SlowRecogniser(CodewordRecogniser):
         await asyncio.sleep(9)
 
 
-async def a_slow_provider_does_not_delay_the_webhook() -> None:
+async def a_slow_provider_does_not_delay_the_webhook(*, application: bool = False) -> None:
     async with Office(GREETING, ReplyModel(always("Yes.")), recogniser=_SlowRecogniser()) as office:
         office.store.look_up_seconds = 1.5
-        report = await office.call(AwaitAgentSilence(timeout=15), HangUp())
+        report = await office.call(AwaitAgentSilence(timeout=15), HangUp(), application=application)
         assert report.sip_status == 200
         opened = next(event.at for event in report.events if isinstance(event, SocketOpened))
         assert opened - report.started < 3
@@ -289,6 +307,36 @@ def wait_for_providers(patch: pytest.MonkeyPatch) -> None:
         return found
 
     patch.setattr(Switchboard, "_find", and_prepare)
+
+
+# On an application socket: 24 KiB at most, and a call whose verbs are used up is held in silence.
+
+
+async def a_large_command_does_not_cost_the_socket() -> None:
+    async with Office(GREETING, ReplyModel(always("Yes."))) as office:
+        calling = asyncio.create_task(office.call(Wait(2), HangUp(), application=True))
+        await asyncio.sleep(1)
+        [call] = office.switchboard.calls
+        assert call.control is not None
+        with suppress(ControlFailed):
+            await call.control.whisper([verbs.say("x" * MAX_MESSAGE_BYTES)])
+        report = await calling
+        assert report.application_closes == [1000]
+
+
+def anything_large(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(jambonz.application, "MAX_MESSAGE_BYTES", 10**6)
+
+
+async def a_call_by_a_socket_ends() -> None:
+    async with Office(GREETING | HANG_UP, ReplyModel(always("Goodbye.", ToolCall("1", "hangup")))) as office:
+        report = await office.call(AwaitAgentSilence(), Speak(speak("bye")), Wait(20), HangUp(), application=True)
+        assert report.ended_by == "jambonz"
+
+
+def no_hangup(patch: pytest.MonkeyPatch) -> None:
+    listen = Switchboard._listen
+    patch.setattr(Switchboard, "_listen", lambda self, call, base_url: listen(self, call, base_url)[:1])
 
 
 # 9. Status hooks arrive concurrently and out of order.
@@ -413,7 +461,20 @@ TRAPS = [
         lambda p: p.setattr(TurnMachine, "tick", lambda self, now: ()),
     ),
     Trap("7 redirect", calls(a_redirect_elsewhere_stands), hang_up_at_every_hook),
+    Trap(
+        "7 redirect of a socket",
+        calls(lambda: a_redirect_elsewhere_stands(application=True)),
+        hang_up_at_every_hook,
+    ),
+    Trap("7 redirect by a command", calls(a_redirect_by_our_own_command_stands), hang_up_at_every_hook),
     Trap("8 ten seconds", calls(a_slow_provider_does_not_delay_the_webhook), wait_for_providers),
+    Trap(
+        "8 five seconds",
+        calls(lambda: a_slow_provider_does_not_delay_the_webhook(application=True)),
+        wait_for_providers,
+    ),
+    Trap("24 KiB", calls(a_large_command_does_not_cost_the_socket), anything_large),
+    Trap("hold", calls(a_call_by_a_socket_ends), no_hangup),
     Trap("9 late status", calls(a_late_status_does_not_wake_the_dead), believe_the_latest),
     Trap("10 quotes and pipes", calls(what_would_break_the_media_servers_command_is_never_sent), anything_goes),
     Trap("token used once", calls(a_token_opens_one_socket), keep_tokens),

@@ -40,6 +40,8 @@ KEY = "the-admin-key-of-these-tests"
 SECRET = "wh_secret_of_these_tests"
 NUMBER = "441234567890"
 CALLER = "+447700900123"
+PASSWORD = "the-password-of-these-tests"
+"""Of the application sockets, where a test sets it."""
 GREETING = "Hello there."
 
 
@@ -86,10 +88,16 @@ class Service:
     def url(self) -> str:
         return str(self.server.make_url("")).rstrip("/")
 
+    @property
+    def application(self) -> dict[str, str]:
+        """The call hook of calls that come by a socket."""
+        url = f"ws{self.url.removeprefix('http')}/jambonz/application"
+        return {"url": url, "username": "jambonz", "password": PASSWORD}
+
     # As Jambonz does it
 
-    async def call(self, *steps: Step, to: str = "+" + NUMBER, patience: float = 10.0) -> CallReport:
-        return await self.jambonz.place_call(to=to, from_=CALLER, caller=Caller(steps, patience=patience))
+    async def call(self, *steps: Step, to: str = "+" + NUMBER, patience: float = 10.0, **options: Any) -> CallReport:
+        return await self.jambonz.place_call(to=to, from_=CALLER, caller=Caller(steps, patience=patience), **options)
 
     async def answers(self) -> None:
         """Place a call, hear the greeting's first word, hang up: 0.2 s."""

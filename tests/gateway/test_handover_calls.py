@@ -19,7 +19,7 @@ from pipelines.parts import ProviderError
 from store import DEFAULT_OWNER
 from store.calls import Period
 from store.listeners import ListenerForCall
-from tests.gateway.service import CALLER, NUMBER, SECRET, CodewordFactory, serving
+from tests.gateway.service import CALLER, NUMBER, PASSWORD, SECRET, CodewordFactory, serving
 from tests.simulators.codeword import heard_words, plain_words
 from tests.simulators.replies import ReplyModel, always
 
@@ -36,10 +36,12 @@ class Picky(CodewordFactory):
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize("who", ["agent", "number"])
-async def test_a_call_that_cannot_be_set_up(tmp_path: Path, who: str) -> None:
+@pytest.mark.parametrize(("who", "by_socket"), [("agent", False), ("number", False), ("number", True)])
+async def test_a_call_that_cannot_be_set_up(tmp_path: Path, who: str, by_socket: bool) -> None:
     factory = Picky(ReplyModel(always("unused")))
-    async with serving(tmp_path, agent={"modelName": "scripted/broken"}, factory=factory) as service:
+    async with serving(
+        tmp_path, agent={"modelName": "scripted/broken"}, factory=factory, jambonz_application_password=PASSWORD
+    ) as service:
         other = AgentDefinition.model_validate(
             {"modelName": "scripted/other", "prompt": "x", "options": {"greeting": "Good morning."}}
         )
@@ -58,7 +60,8 @@ async def test_a_call_that_cannot_be_set_up(tmp_path: Path, who: str) -> None:
                 base_url=service.url, transport=transport, webhook_secret=SECRET, outcomes=outcomes
             )
             caller = Caller([AwaitAgentSpeech(timeout=3), Wait(0.8), HangUp()], patience=5)
-            report = await jambonz.place_call(to="+" + NUMBER, from_=CALLER, caller=caller)
+            hook = service.application if by_socket else None
+            report = await jambonz.place_call(to="+" + NUMBER, from_=CALLER, caller=caller, call_hook=hook)
         await service.quiet()
         await service.switchboard._around.recorder.settled()
         [call] = await service.store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=9, period=Period())

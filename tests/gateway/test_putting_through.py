@@ -13,7 +13,8 @@ import pytest
 from gateway.putting_through import NEWS_SECONDS, PuttingThrough
 from gateway.relay import MEDIA_SECONDS
 from gateway.session import CallSession
-from gateway.switchboard import REMEMBER_SECONDS, Reply
+from gateway.switchboard import REMEMBER_SECONDS
+from gateway.webhooks import Reply
 from jambonz.hooks import ActionHook
 from jambonz.listen import Started
 from jambonz.signature import sign

@@ -58,6 +58,7 @@ def test_every_variable_of_a_full_file_is_taken(tmp_path: Path) -> None:
         "TRUNKLINE_DATA_DIR": "d",
         "TRUNKLINE_HOST": "127.0.0.1",
         "TRUNKLINE_ADMIN_KEY": "k" * 16,
+        "JAMBONZ_APPLICATION_PASSWORD": "p" * 16,
         "DATABASE_URL": "sqlite:///x",
         "TRUNKLINE_OIDC_ISSUERS": "https://example.com",
         "TRUNKLINE_TOOL_NETWORKS": "10.0.0.0/8",

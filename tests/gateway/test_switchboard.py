@@ -11,7 +11,8 @@ import pytest
 
 from gateway import known
 from gateway.relay import MEDIA_SECONDS
-from gateway.switchboard import LOOK_UP_SECONDS, REMEMBER_SECONDS, Reply
+from gateway.switchboard import LOOK_UP_SECONDS, REMEMBER_SECONDS
+from gateway.webhooks import Reply
 from jambonz.signature import sign
 from store.batches import Batches
 from store.errors import Unreadable

@@ -49,6 +49,18 @@ def test_the_telephone_may_be_wideband() -> None:
     assert dialled("--wideband").wideband
 
 
+def test_it_may_ring_by_the_application_socket() -> None:
+    assert dialled().application is None
+    assert module._application(dialled()) is None
+    variables = {"JAMBONZ_APPLICATION_USERNAME": "u", "JAMBONZ_APPLICATION_PASSWORD": "p"}
+    assert dialled(**variables).application is None
+    hook = {"url": "ws://127.0.0.1:8080/jambonz/application", "username": "u", "password": "p"}
+    assert module._application(dialled("--application", **variables)) == hook
+    elsewhere = dialled("--application", "--password", "q", "--url", "https://example.com/base/")
+    hook = {"url": "wss://example.com/base/jambonz/application", "username": "jambonz", "password": "q"}
+    assert module._application(elsewhere) == hook
+
+
 def test_secrets_come_from_the_environment_too() -> None:
     assert (dialled().secret, dialled().key) == (None, None)
     variables = {"JAMBONZ_WEBHOOK_SECRET": "s", "TRUNKLINE_ADMIN_KEY": "k"}
@@ -116,10 +128,11 @@ def test_what_cannot_be_done_is_a_sentence_and_status_1(flags: list[str], senten
 @pytest.mark.skipif(not find_spec("moonshine_voice"), reason="the service's recogniser, Moonshine, is not installed")
 async def test_a_call_to_a_running_service(tmp_path: Path) -> None:
     """In real time: two processes have no clock that could be handed in."""
-    async with serve(tmp_path) as service:
+    password = {"JAMBONZ_APPLICATION_PASSWORD": "password-of-the-sockets"}
+    async with serve(tmp_path, **password) as service:
         url = str(await service.address())
         await add_agent(URL(url))
-        keys = {"JAMBONZ_WEBHOOK_SECRET": SECRET, "TRUNKLINE_ADMIN_KEY": KEY}
+        keys = password | {"JAMBONZ_WEBHOOK_SECRET": SECRET, "TRUNKLINE_ADMIN_KEY": KEY}
 
         async def call(*flags: str) -> tuple[int, str, str]:
             async with trunkline("call", "--url", url, *flags, directory=tmp_path, **keys) as process:
@@ -127,7 +140,7 @@ async def test_a_call_to_a_running_service(tmp_path: Path) -> None:
 
         answered, declined, forged = await asyncio.gather(
             call("--to", NUMBER, "--hangup", "--wav", "heard.wav", "--transcribe"),
-            call("--to", "+442079460009"),
+            call("--to", "+442079460009", "--application"),
             call("--to", NUMBER, "--secret", "another"),
         )
     assert declined[0] == forged[0] == 1
