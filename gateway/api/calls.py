@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from aiohttp import web
@@ -11,7 +10,7 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import not_found
 from gateway.api.operations import Operations, owner_of, read_query, store_of
-from gateway.api.shapes import Window, iso, period
+from gateway.api.shapes import Moment, Window, iso, period
 from pipelines.agent import Strict
 from pipelines.usage import as_json
 from store import Call, Period
@@ -79,8 +78,8 @@ class LogEntry(TypedDict):
 
 
 class AgentCallsQuery(Window):
-    start_date: datetime | None = None
-    end_date: datetime | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
 
     @property
     def period(self) -> Period:
@@ -90,8 +89,8 @@ class AgentCallsQuery(Window):
 class CallsQuery(Strict):
     """The calls after ``lastIndex``: give the ``next`` of a page to get the page after it."""
 
-    start_date: datetime | None = None
-    end_date: datetime | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
     last_index: int = Field(default=0, ge=0, le=2**62)
     limit: int = Field(default=50, ge=1)
 

@@ -32,41 +32,13 @@ class VoiceView(TypedDict):
     gender: Literal["male", "female", "neutral", "unknown"]
 
 
-_MODELS = {
-    "jambonz:anthropic/claude-haiku-5-5": {
-        "description": "Claude Haiku 5.5: small and fast",
-        "supportsFunctions": True,
-        "audioModel": False,
-        "hasTelephony": True,
-        "hasWebRTC": False,
-    },
-    "jambonz:openai/gpt-realtime-2.1": {
-        "description": "OpenAI Realtime",
-        "supportsFunctions": True,
-        "audioModel": True,
-        "hasTelephony": True,
-        "hasWebRTC": False,
-    },
-}
-_VOICES = {
-    "jambonz": {
-        "deepgram": {
-            "en": [{"name": "aura-2-thalia-en", "description": "Thalia, of Aura 2", "gender": "female"}],
-            "de": [{"name": "aura-2-julius-de", "description": "Julius, of Aura 2", "gender": "male"}],
-        },
-        "openai": {"any": [{"name": "marin", "description": "Marin", "gender": "female"}]},
-    },
-    "ultravox": {"ultravox": {"en": [{"name": "Mark", "description": "Mark", "gender": "male"}]}},
-}
-
-
-@operations.add("GET", "/models", answer=dict[str, ModelView], example=_MODELS)
+@operations.add("GET", "/models", answer=dict[str, ModelView])
 async def list_models(request: web.Request) -> web.Response:
     """List the models that agents can name, by handler:provider/model."""
     return web.json_response(await request.config_dict[CATALOGUE].models())
 
 
-@operations.add("GET", "/voices", answer=dict[str, dict[str, dict[str, list[VoiceView]]]], example=_VOICES)
+@operations.add("GET", "/voices", answer=dict[str, dict[str, dict[str, list[VoiceView]]]])
 async def list_voices(request: web.Request) -> web.Response:
     """List the voices that agents can speak with, by handler, vendor and language ("any": whatever it is given)."""
     return web.json_response(await request.config_dict[CATALOGUE].voices())

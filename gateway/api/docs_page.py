@@ -34,8 +34,13 @@ const el = (tag, props = {}, ...children) => {
 const json = (value) => el("pre", { textContent: JSON.stringify(value, null, 2) });
 
 function operation(path, method, op) {
-  const inputs = op.parameters.map((p) => [p, el("input", { placeholder: p.name, title: p.in })]);
-  const body = op.requestBody && el("textarea", { rows: 6, value: "{}" });
+  // The examples are there to be sent: those of paths and bodies as they stand, those of queries to be chosen.
+  const shown = (p) => (p.in === "path" ? String(p.example ?? "") : "");
+  const hint = (p) => (p.example === undefined ? p.name : `${p.name}, such as ${p.example}`);
+  const inputs = op.parameters.map((p) => [p, el("input", { value: shown(p), placeholder: hint(p), title: p.name })]);
+  const content = op.requestBody?.content["application/json"];
+  const example = content && JSON.stringify(content.example ?? {}, null, 2);
+  const body = content && el("textarea", { rows: Math.min(24, example.split("\\n").length + 1), value: example });
   const out = el("pre", { hidden: true });
   const send = el("button", { textContent: "Send" });
   send.onclick = async () => {
@@ -49,7 +54,8 @@ function operation(path, method, op) {
     const headers = {};
     if (key) headers.Authorization = `Bearer ${key}`;
     if (body) headers["Content-Type"] = "application/json";
-    const answer = await fetch(url + (query.size ? `?${query}` : ""), { method, headers, body: body?.value });
+    const request = { method: method.toUpperCase(), headers, body: body?.value };
+    const answer = await fetch(url + (query.size ? `?${query}` : ""), request);
     const text = await answer.text();
     let shown = text;
     try { shown = JSON.stringify(JSON.parse(text), null, 2); } catch {}
@@ -57,11 +63,12 @@ function operation(path, method, op) {
     out.textContent = `${answer.status}\\n${shown}`;
   };
   const parts = inputs.map(([, input]) => input);
-  if (body) parts.push(json(op.requestBody.content["application/json"].schema), body);
+  if (body) parts.push(body, el("details", {}, el("summary", { textContent: "Schema" }), json(content.schema)));
   return el("details", { className: op.deprecated ? "deprecated" : "" },
     el("summary", {}, el("span", { className: "method", textContent: method.toUpperCase() }),
       el("code", { textContent: path }), ` ${op.summary}`),
-    ...parts, send, out, el("details", {}, el("summary", { textContent: "Answers" }), json(op.responses)));
+    el("p", { textContent: op.description ?? "" }), ...parts, send, out,
+    el("details", {}, el("summary", { textContent: "Answers" }), json(op.responses)));
 }
 
 fetch("openapi.json").then((r) => r.json()).then((doc) => {

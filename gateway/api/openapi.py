@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from gateway.api import examples
 from gateway.api.docs_page import PAGE
 from gateway.api.operations import Operation
 
@@ -99,7 +100,7 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         "tags": [operation.tag],
         "description": f"Needs the scope `{operation.scope}`." if operation.scope else "Any key will do.",
         "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            _parameter(name, "path", {"type": "string"}, required=True)
             for name in re.findall(r"\{(\w+)\}", operation.path)
         ],
         "responses": _responses(operation, schemas),
@@ -110,7 +111,10 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         suffix = "Changes" if operation.partial else ""
         bodies = [{"$ref": REFERENCE.format(model=model.__name__ + suffix)} for model in operation.body]
         schema = bodies[0] if len(bodies) == 1 else {"oneOf": bodies}
-        made["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        content = {"schema": schema}
+        if operation.id in examples.BODIES:
+            content["example"] = examples.BODIES[operation.id]
+        made["requestBody"] = {"content": {"application/json": content}}
     if operation.deprecated:
         made["deprecated"] = True
     return made
@@ -118,21 +122,24 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
 
 def _query(model: Any) -> list[dict[str, Any]]:
     properties = model.model_json_schema()["properties"]
-    return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()]
+    return [_parameter(name, "query", schema, required=False) for name, schema in properties.items()]
+
+
+def _parameter(name: str, place: str, schema: Any, *, required: bool) -> dict[str, Any]:
+    made = {"name": name, "in": place, "required": required, "schema": schema}
+    return {**made, "example": examples.PARAMETERS[name]} if name in examples.PARAMETERS else made
 
 
 def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     fine: dict[str, Any] = {"description": "Done."}
     if operation.answer is not None:
         content = {"schema": schemas[operation.id, "answer"]}
-        if operation.example is not None:
-            content["example"] = operation.example
+        if operation.id in examples.ANSWERS:
+            content["example"] = examples.ANSWERS[operation.id]
         fine["content"] = {"application/json": content}
     responses = {str(operation.status): fine}
     body_errors = (400, 413) if operation.body else ()
     for status in sorted({*operation.errors, *_ALWAYS, *body_errors}):
-        responses[str(status)] = {
-            "description": _MEANING[status],
-            "content": {"application/json": {"schema": schemas["Error"]}},
-        }
+        content = {"schema": schemas["Error"], "example": {"details": None, **examples.ERRORS[status]}}
+        responses[str(status)] = {"description": _MEANING[status], "content": {"application/json": content}}
     return responses

@@ -24,8 +24,8 @@ H = TypeVar("H", bound=Handler)
 @dataclass(frozen=True, slots=True)
 class Operation:
     """``body`` are the models of which the request's JSON is one; ``partial`` says that each of their fields may be
-    left out; ``answer`` is the type of the answer's JSON, None for an empty one, and ``example`` an example of it;
-    ``errors`` are the statuses beyond those that every operation has."""
+    left out; ``answer`` is the type of the answer's JSON, None for an empty one; ``errors`` are the
+    statuses beyond those that every operation has."""
 
     method: str
     path: str
@@ -40,7 +40,6 @@ class Operation:
     deprecated: bool = False
     scope: str = ""
     """What a key has to be good for; none is needed where it is empty."""
-    example: Any = field(default=None, hash=False)
     any_origin: bool = False
     """Whether pages of any origin may ask for it."""
     room: bool = False

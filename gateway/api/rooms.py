@@ -22,8 +22,6 @@ from store.listeners import Room
 
 operations = Operations("Browser sessions", "listeners")
 
-_ID, _CALL = "80b5660e-a8f8-4fb9-9215-00c6bc2e4187", "bb0f53a9-2a43-4c5c-8f47-0c3e3f5d3a55"
-
 
 class JoinOptions(Strict):
     """``metadata`` is laid over that of the listener, for this call."""
@@ -53,14 +51,12 @@ class RoomKeyView(TypedDict):
     roomKey: str
 
 
-_JOINED = {"callId": _CALL, "audioSocket": {"url": "wss://voice.example.com/audio/pK3o0…", "sampleRate": 8000}}
 _JOINING: Mapping[str, Any] = {
     "body": (JoinRequest,),
     "answer": JoinView,
     "errors": (400, 404, 501),
     "scope": "calls:write",
     "any_origin": True,
-    "example": _JOINED,
 }
 
 
@@ -82,7 +78,6 @@ async def join_room(request: web.Request) -> web.Response:
     answer=RoomKeyView,
     errors=(400, 404),
     scope="listeners:write",
-    example={"listenerId": _ID, "roomKey": "aW5zdGFuY2U6ODBiNTY2MGUt…"},
 )
 async def get_room_key(request: web.Request) -> web.Response:
     """Read the key with which browsers join a listener."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from pipelines.agent import Strict
+from pipelines.agent.strict import refuse
 from pipelines.agent.telephone import digits
 from store import Page, Period
 
@@ -22,6 +23,17 @@ def iso(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def in_words(value: object) -> object:
+    """Pydantic would take a number for the seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and value.lstrip("+-").replace(".", "", 1).isdigit()):
+        raise refuse("has to be a date or a time such as 2026-11-20T12:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(in_words)]
+"""A date, or a time; without a zone it is UTC."""
 
 
 class Like:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeVar
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ModelWrapValidatorHandler, Tag, ValidationError
 from pydantic import model_validator as pydantic_model_validator
@@ -44,6 +46,8 @@ class Strict(BaseModel):
                 problems.append(_problem((key,), PydanticCustomError("twice", "is given twice, in two spellings")))
             else:
                 known[alias] = value
+                if isinstance(value, bool) and alias in _numbers(cls):  # else true would be 1, and no limit a limit
+                    problems.append(_problem((key,), refuse("has to be a number")))
         if not problems:
             return handler(known)
         try:
@@ -70,6 +74,25 @@ class Strict(BaseModel):
     def as_sent(self) -> dict[str, Any]:
         """As JSON, with only what was set, in the names of the API."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+@cache
+def _numbers(model: type[Strict]) -> frozenset[str]:
+    """Its fields that take a number, and neither true nor false."""
+    return frozenset(
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if not (kinds := _kinds(field.annotation)).isdisjoint({int, float}) and kinds.isdisjoint({bool, Any, object})
+    )
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """What a type is made of, by its unions and annotations; not what is in its lists and objects."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return set[Any]().union(*(_kinds(one) for one in get_args(annotation)))
+    return {annotation}
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,14 @@ async def raw(api: Api, method: str, path: str, **request: Any) -> tuple[int, An
         ("GET", "/api/agents?limt=3", None, 400, "VALIDATION_ERROR", "Limt is not known; did you mean limit?"),
         ("GET", "/api/agents?limit=0", None, 400, "VALIDATION_ERROR", "Limit has to be greater than or equal to 1"),
         ("GET", "/api/agents?limit=1&limit=2", None, 400, "VALIDATION_ERROR", "Limit has to be a whole number"),
+        (
+            "GET",
+            "/api/calls?startDate=0",
+            None,
+            400,
+            "VALIDATION_ERROR",
+            "StartDate has to be a date or a time such as ",
+        ),
         ("GET", "/api/calls?startDate=soon", None, 400, "VALIDATION_ERROR", "StartDate has to be a valid datetime"),
     ],
 )

@@ -13,7 +13,6 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from gateway import switchboard
-from gateway.api.rooms import _JOINED
 from tests.gateway.api_service import conforms
 from tests.gateway.service import GREETING, KEY, Service, serving
 from tests.simulators.codeword import heard_words, plain_words, speak
@@ -230,7 +229,3 @@ async def test_pages_of_any_origin_may_join_and_read_why_not(service: Service) -
             assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (401, "*")
     async with service.http.get(f"{service.url}/api/agents") as answer:
         assert "Access-Control-Allow-Origin" not in answer.headers
-
-
-def test_the_example_is_one() -> None:
-    conforms("POST", "/rooms/x/join", 200, _JOINED)

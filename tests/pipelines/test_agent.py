@@ -233,6 +233,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"model_name": "openai/x"}, "model_name is given twice, in two spellings"),
     ({"options": []}, "options has to be an object"),
     ({"options": {"temprature": 1}}, "options.temprature is not known; did you mean temperature?"),
+    ({"options": {"temperature": True}}, "options.temperature has to be a number"),
+    ({"options": {"turns": {"interruption": {"minWords": False}}}}, "options.turns.interruption.minWords has to be a "),
     ({"options": {"temperature": 1.1}}, "options.temperature has to be less than or equal to 1"),
     ({"options": {"maxDuration": "soon"}}, "options.maxDuration has to be seconds, at most a day of them: a number "
      'such as 305, or text such as "305s"'),

@@ -1,0 +1,122 @@
+"""The OpenAPI document: its examples are what the service takes and answers, and the page begins with them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from gateway.api import OPERATIONS, examples
+from gateway.api.docs_page import PAGE
+from gateway.api.openapi import _ALWAYS
+from tests.gateway.api_service import DOCUMENT, conforms, serving
+
+
+def described() -> Iterator[tuple[str, dict[str, Any]]]:
+    for methods in DOCUMENT["paths"].values():
+        for operation in methods.values():
+            yield operation["operationId"], operation
+
+
+def holds(example: Any, schema: Any) -> None:
+    jsonschema.validate(example, {**schema, "components": DOCUMENT["components"]})
+
+
+def test_every_operation_has_examples_that_hold() -> None:
+    for name, operation in described():
+        body = operation.get("requestBody")
+        if body is not None:
+            content = body["content"]["application/json"]
+            assert "example" in content, f"{name} takes a body, and there is no example of one"
+            holds(content["example"], content["schema"])
+        for status, answer in operation["responses"].items():
+            if "content" in answer:
+                content = answer["content"]["application/json"]
+                assert "example" in content, f"{name} answers {status}, and there is no example of that"
+                holds(content["example"], content["schema"])
+        for parameter in operation["parameters"]:
+            if "example" in parameter:
+                holds(parameter["example"], parameter["schema"])
+            else:
+                assert parameter["in"] == "query", f"{name}: an example of {parameter['name']} is missing"
+
+
+def test_no_example_is_left_over() -> None:
+    ids = {operation.id for operation in OPERATIONS}
+    assert set(examples.BODIES) <= ids
+    assert set(examples.ANSWERS) <= ids
+    used = {parameter["name"] for _, operation in described() for parameter in operation["parameters"]}
+    assert set(examples.PARAMETERS) <= used
+    assert set(examples.ERRORS) == {status for one in OPERATIONS for status in one.errors} | {*_ALWAYS, 413}
+
+
+async def test_what_the_examples_send_is_taken_and_answered_as_they_say(tmp_path: Path) -> None:
+    """In the order of a walk-through. Joining, and what is only there in the middle of a call, needs a whole service:
+    test_rooms and test_walk_through."""
+    ids = dict(examples.PARAMETERS)
+    made = {"create_agent": "agentId", "listen": "listenerId", "create_key": "keyId"}
+    asked = [one for one in OPERATIONS if one.id in examples.BODIES and "join" not in one.id]
+    async with serving(tmp_path) as api:
+        for operation in sorted(asked, key=lambda one: ("create" not in one.id, one.id != "listen")):
+            path, body = operation.path.format(**ids), examples.BODIES[operation.id]
+            answer = await api(operation.method, path, body, status=operation.status)
+            assert set(answer) == set(examples.ANSWERS[operation.id]), operation.id
+            if operation.id in made:
+                ids[made[operation.id]] = answer["id"]
+
+
+BROWSER = """
+const made = [];
+const node = (tag) => ({ tag, children: [], append(...more) { this.children.push(...more); } });
+const named = { key: { value: "trk_of_mine" }, operations: node("main"), schemas: node("section") };
+globalThis.document = {
+  createElement: (tag) => { const one = node(tag); made.push(one); return one; },
+  getElementById: (id) => named[id],
+};
+const asked = [];
+globalThis.fetch = async (url, request) => {
+  if (url === "openapi.json") return { json: async () => DOCUMENT };
+  asked.push({ url, ...request });
+  return { status: 200, text: async () => '{"fine":true}' };
+};
+(0, eval)(SCRIPT);
+setTimeout(async () => {
+  for (const one of made.filter((one) => one.tag === "button")) await one.onclick();
+  console.log(JSON.stringify(asked));
+}, 0);
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js to run the page's code")
+def test_the_page_sends_the_examples_as_they_stand() -> None:
+    script = re.search(r"<script>(.*)</script>", PAGE, re.DOTALL)
+    assert script is not None
+    given = f"const DOCUMENT = {json.dumps(DOCUMENT)}, SCRIPT = {json.dumps(script[1])};"
+    run = subprocess.run(["node", "-"], input=given + BROWSER, capture_output=True, text=True, timeout=20, check=True)
+    asked = {(one["method"], one["url"]): one for one in json.loads(run.stdout)}
+    assert len(asked) == len(OPERATIONS)
+    for operation in OPERATIONS:
+        path = f"/api{operation.path.format(**examples.PARAMETERS)}"
+        sent = asked[operation.method, path]
+        assert sent["headers"]["Authorization"] == "Bearer trk_of_mine"
+        if operation.body:
+            assert json.loads(sent["body"]) == examples.BODIES[operation.id]
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/api-docs"])
+async def test_the_document_is_at_both_its_places(tmp_path: Path, path: str) -> None:
+    async with serving(tmp_path) as api, api.client.get(f"/api{path}") as answer:
+        assert await answer.json() == DOCUMENT
+
+
+def test_an_error_example_is_an_error() -> None:
+    for status, example in examples.ERRORS.items():
+        assert example["error"].strip(), status
+    conforms("GET", "/agents", 401, {"details": None, **examples.ERRORS[401]})
