@@ -16,16 +16,19 @@ from gateway.caretaker import Caretaker
 from gateway.elsewhere import Elsewhere
 from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
-from gateway.keys import APPLICATIONS, FEEDS, LEASES, PROGRESS, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import APPLICATIONS, FEEDS, LEASES, PROGRESS, PROVISIONER, SETTINGS, STORE, SWITCHBOARD
 from gateway.leases import Leases
 from gateway.outside import Outside
 from gateway.progress import Progress
+from gateway.provisioner import Provisioner
+from gateway.provisioning import Place, api_of, place_of, sync
 from gateway.recorder import Recorder
 from gateway.routes import close_applications, jambonz_routes, service_routes
 from gateway.settings import Settings
 from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.switchboard import Switchboard
 from gateway.ticker import Ticker
+from jambonz.rest import RestApi
 from store import Store
 
 log = structlog.get_logger(__name__)
@@ -56,6 +59,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         recorder = Recorder(store, is_watched=elsewhere.is_watched)
         admission, leases = Admission(store), Leases(store)
         caretaker = Caretaker(store, admission, leases)
+        provisioner, jambonz = _provisioning(settings, store)
+        app[PROVISIONER] = provisioner
         outside = Outside(private=settings.private_addresses)
         hooks = CallHooks(outside)
         beside = [
@@ -77,6 +82,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
             )
+            beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
             yield
             await app[SWITCHBOARD].drain(0)
             await hooks.close()
@@ -87,6 +93,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            if jambonz is not None:
+                await jambonz.close()
             await admission.close()
             await outside.close()
             await providers.close()
@@ -94,6 +102,17 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
 
     app.cleanup_ctx.append(running)
     return app
+
+
+def _provisioning(settings: Settings, store: Store) -> tuple[Provisioner, RestApi | None]:
+    """Without a Jambonz it has nothing to do."""
+    place = place_of(settings)
+    if not isinstance(place, Place):
+        if place is not None:
+            log.warning("numbers are local", reason=place)
+        return Provisioner(None), None
+    api = api_of(place)
+    return Provisioner(lambda rest: sync(store, place, api, rest=rest)), api
 
 
 def _show_key(key: str) -> None:

@@ -10,6 +10,7 @@ from gateway.catalogue import Catalogue
 from gateway.feed import Feeds
 from gateway.leases import Leases
 from gateway.progress import Progress
+from gateway.provisioner import Provisioner
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
 from store import Store
@@ -21,6 +22,7 @@ CATALOGUE = web.AppKey("catalogue", Catalogue)
 PROGRESS = web.AppKey("progress", Progress)
 FEEDS = web.AppKey("feeds", Feeds)
 LEASES = web.AppKey("leases", Leases)
+PROVISIONER = web.AppKey("provisioner", Provisioner)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 APPLICATIONS = web.AppKey("applications", set[ApplicationSocket])
 """Jambonz's application sockets that are open."""

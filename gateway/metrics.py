@@ -73,6 +73,11 @@ watchers_closed = Counter("trunkline_watchers_closed", "Progress sockets that we
 reaped = Counter("trunkline_reaped", "Freed because a lease was over, or nobody had it, by what.", ["what"])
 renewals_failed = Counter("trunkline_renewals_failed", "Times this process could not renew its lease.")
 places_settled = Counter("trunkline_places_settled", "Places of calls that were held and that no call had.")
+provisioning_runs = Counter(
+    "trunkline_provisioning_runs", "Times Jambonz was brought to what the database wants, by how it went.", ["outcome"]
+)
+provisioning_retries = Counter("trunkline_provisioning_retries", "Of them, those that were begun again at once.")
+provisioning_steps = Counter("trunkline_provisioning_steps", "Changes made in Jambonz, or not.", ["outcome"])
 loop_lag = Histogram(
     "trunkline_loop_lag_seconds", "How late the ticker of the audio came.", buckets=_LAG_BUCKETS
 )  # fmt: skip

@@ -25,6 +25,7 @@ from gateway.surroundings import Surroundings
 from gateway.webhooks import HookReader, Reply
 from jambonz import verbs
 from jambonz.hooks import ActionHook, CallHook, StatusHook
+from jambonz.provisioning.wanted import registration_of
 from jambonz.signature import MAX_AGE, MAX_AHEAD
 from jambonz.verbs import Verb, VerbError
 from store import Store
@@ -145,24 +146,31 @@ class Switchboard:
                     self._admission.give_back(call.id)
 
     async def _find(self, hook: CallHook) -> ListenerForCall | Reply:
-        if hook.to is None:
+        registration = registration_of(hook.originating_sip_trunk_name)
+        wanted = registration or hook.to
+        if wanted is None:
             return self._decline(hook, 404, "Not Found", "no_number")
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                listener = await self._store.find_listener(hook.to)
+                listener = await self._listener(registration, hook.to)
         except (StoreError, ValidationError) as error:  # it is there, and cannot be read
             return self._no_store(hook, "cannot look up who answers", error)
         except Exception as error:  # noqa: BLE001 - a database that is away: who answered before goes on to
-            known = self._known.recall(hook.to)
+            known = self._known.recall(wanted)
             if known is None:
                 return self._no_store(hook, "cannot look up who answers", error)
             metrics.calls_without_store.inc()
             log.warning("the database is away; who answered before does", call_sid=hook.call_sid, error=_words(error))
             return known
-        self._known.remember(hook.to, listener)
+        self._known.remember(wanted, listener)
         if listener is None:
             return self._decline(hook, 404, "Not Found", "no_listener")
         return listener
+
+    async def _listener(self, registration: str | None, called: str | None) -> ListenerForCall | None:
+        """Whoever is on the registration that the call came by; else on the number."""
+        found = await self._store.find_listener_of_registration(registration) if registration else None
+        return found if found is not None or called is None else await self._store.find_listener(called)
 
     async def _admit(self, hook: CallHook, call: CallSession) -> Reply | None:
         """A place within the limits of its listener, user and organisation; or why there is none."""

@@ -19,8 +19,9 @@ from store.database import Database
 from store.errors import NotFound
 from store.leases import first_expiry
 from store.numbers import take
+from store.registrations import DISABLED, take_registration
 from store.rows import Owner, new_id, now
-from store.tables import agents, listeners, phone_numbers
+from store.tables import agents, listeners, phone_numbers, phone_registrations
 from store.vault import Vault
 
 ROOM_KEY = "instance"
@@ -53,6 +54,8 @@ class Listener:
     options: ListenerOptions
     created_at: datetime
     expires_at: datetime | None = None
+    registration_id: str | None = None
+    registration_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,17 @@ class Listeners:
         self._asked = Batches(self._for_numbers)
 
     async def create(
-        self, owner: Owner, agent_id: str, *, number: str | None, options: ListenerOptions
+        self,
+        owner: Owner,
+        agent_id: str,
+        *,
+        number: str | None,
+        options: ListenerOptions,
+        registration_id: str | None = None,
     ) -> tuple[Listener, str]:
-        """Activate an agent on ``number`` (digits, or ``*`` for any free one), or on none; with the listener comes its
-        key. Raises :class:`NotFound`, :class:`InUse` or :class:`NotSupported`, and then nothing was made."""
+        """Activate an agent on ``number`` (digits, or ``*`` for any free one), on a registration, or on neither; with
+        the listener comes its key. Raises :class:`NotFound`, :class:`InUse` or :class:`NotSupported`, and then nothing
+        was made."""
         query = sa.select(agents.c.name, agents.c.model_name).where(
             agents.c.id == agent_id, agents.c.organisation_id == owner.organisation_id
         )
@@ -117,7 +127,13 @@ class Listeners:
                 )
             )
             taken = number and await take(connection, owner, listener_id, number, model.number_pool)
-        return Listener(listener_id, agent_id, agent.name, model.handler, taken, options, at, expires), key
+            name = registration_id and await take_registration(
+                connection, owner, listener_id, registration_id, model.number_pool
+            )
+        made = Listener(
+            listener_id, agent_id, agent.name, model.handler, taken, options, at, expires, registration_id, name
+        )
+        return made, key
 
     async def list(self, owner: Owner, *, agent_id: str | None = None) -> list[Listener]:
         query = _SELECT.where(listeners.c.organisation_id == owner.organisation_id).order_by(
@@ -127,7 +143,18 @@ class Listeners:
             query = query.where(listeners.c.agent_id == agent_id)
         async with self._database.read() as connection:
             return [
-                Listener(r.id, r.agent_id, r.name, r.type, r.number, _options(r), r.created_at, r.expires_at)
+                Listener(
+                    r.id,
+                    r.agent_id,
+                    r.name,
+                    r.type,
+                    r.number,
+                    _options(r),
+                    r.created_at,
+                    r.expires_at,
+                    r.registration_id,
+                    r.registration_name,
+                )
                 for r in await connection.execute(query)
             ]
 
@@ -155,6 +182,13 @@ class Listeners:
             return None
         return Room(self._for_call(row), self._vault.open(row.key, f"listener {listener_id}"))
 
+    async def for_registration(self, registration_id: str) -> ListenerForCall | None:
+        """Who answers calls to the registration, if it is not disabled. Not scoped, likewise."""
+        r = phone_registrations.c
+        async with self._database.read() as connection:
+            row = (await connection.execute(_SELECT.where(r.id == registration_id, r.status != DISABLED))).one_or_none()
+        return self._for_call(row) if row else None
+
     async def close(self) -> None:
         await self._asked.close()
 
@@ -177,9 +211,18 @@ class Listeners:
 
 
 _SELECT = (
-    sa.select(listeners, agents.c.name, agents.c.definition, agents.c.sealed_keys, phone_numbers.c.number)
+    sa.select(
+        listeners,
+        agents.c.name,
+        agents.c.definition,
+        agents.c.sealed_keys,
+        phone_numbers.c.number,
+        phone_registrations.c.id.label("registration_id"),
+        phone_registrations.c.name.label("registration_name"),
+    )
     .join(agents, agents.c.id == listeners.c.agent_id)
     .outerjoin(phone_numbers, phone_numbers.c.listener_id == listeners.c.id)
+    .outerjoin(phone_registrations, phone_registrations.c.listener_id == listeners.c.id)
 )
 
 

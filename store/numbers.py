@@ -1,4 +1,4 @@
-"""Telephone numbers, the trunks they come over, and which listener has which."""
+"""Telephone numbers, and which listener has which."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database import Database
 from store.errors import InUse, NotFound, NotSupported
-from store.rows import Owner, Page, insert_if_absent, new_id, now
-from store.tables import agents, listeners, phone_numbers, trunk_organisations, trunks
+from store.rows import Owner, Page, insert_if_absent, now
+from store.tables import agents, listeners, phone_numbers
 
 ANY = "*"
 """Asks for any free number."""
@@ -33,15 +33,6 @@ class PhoneNumber:
     agent_id: str | None
     agent_name: str | None
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Trunk:
-    id: str
-    name: str
-    handler: str
-    outbound: bool
-    flags: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +85,15 @@ class Numbers:
 
     async def list(self, owner: Owner, page: Page, wanted: NumberFilter) -> list[PhoneNumber]:
         """Own numbers and those of the house that no other organisation has taken, by their digits."""
-        query = _select(owner).order_by(phone_numbers.c.number).limit(page.limit).offset(page.offset)
-        if wanted.handler:
-            query = query.where(phone_numbers.c.handler == wanted.handler)
-        if wanted.search:
-            query = query.where(phone_numbers.c.number.contains(wanted.search, autoescape=True))
-        if wanted.trunk_ids:
-            query = query.where(phone_numbers.c.trunk_id.in_(wanted.trunk_ids))
-        if wanted.outbound_only:
-            query = query.where(phone_numbers.c.outbound)
+        query = _wanted(owner, wanted).order_by(phone_numbers.c.number).limit(page.limit).offset(page.offset)
         async with self._database.read() as connection:
             return [PhoneNumber(*row) for row in await connection.execute(query)]
+
+    async def count(self, owner: Owner, wanted: NumberFilter) -> int:
+        """How many there are in the list."""
+        query = sa.select(sa.func.count()).select_from(_wanted(owner, wanted).subquery())
+        async with self._database.read() as connection:
+            return await connection.scalar(query) or 0
 
     async def update(self, owner: Owner, number: str, changes: dict[str, Any]) -> bool:
         async with self._database.write() as connection:
@@ -123,34 +112,6 @@ class Numbers:
             if not done.rowcount and await connection.scalar(sa.select(phone_numbers.c.number).where(mine)):
                 raise InUse(f"In use: a listener has the number {number}; delete the listener first")
         return done.rowcount > 0
-
-
-class Trunks:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def create(self, owner: Owner, name: str, *, handler: str, outbound: bool, flags: dict[str, Any]) -> Trunk:
-        trunk = Trunk(new_id(), name, handler, outbound, flags)
-        async with self._database.write() as connection:
-            await connection.execute(
-                sa.insert(trunks).values(
-                    id=trunk.id, name=name, handler=handler, outbound=outbound, flags=flags, created_at=now()
-                )
-            )
-            await connection.execute(
-                sa.insert(trunk_organisations).values(trunk_id=trunk.id, organisation_id=owner.organisation_id)
-            )
-        return trunk
-
-    async def get(self, owner: Owner, trunk_id: str) -> Trunk | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(_select_trunks(owner).where(trunks.c.id == trunk_id))).one_or_none()
-        return Trunk(*row) if row else None
-
-    async def list(self, owner: Owner, page: Page) -> list[Trunk]:
-        query = _select_trunks(owner).order_by(trunks.c.name, trunks.c.id).limit(page.limit).offset(page.offset)
-        async with self._database.read() as connection:
-            return [Trunk(*row) for row in await connection.execute(query)]
 
 
 async def take(connection: AsyncConnection, owner: Owner, listener_id: str, wanted: str, handler: str) -> str:
@@ -204,6 +165,19 @@ async def _why_not(
     return InUse(f"In use: the number {wanted} has a listener already")
 
 
+def _wanted(owner: Owner, wanted: NumberFilter) -> sa.Select[Any]:
+    query = _select(owner)
+    if wanted.handler:
+        query = query.where(phone_numbers.c.handler == wanted.handler)
+    if wanted.search:
+        query = query.where(phone_numbers.c.number.contains(wanted.search, autoescape=True))
+    if wanted.trunk_ids:
+        query = query.where(phone_numbers.c.trunk_id.in_(wanted.trunk_ids))
+    if wanted.outbound_only:
+        query = query.where(phone_numbers.c.outbound)
+    return query
+
+
 def _owned(owner: Owner) -> sa.ColumnElement[bool]:
     return phone_numbers.c.organisation_id == owner.organisation_id
 
@@ -221,12 +195,4 @@ def _select(owner: Owner) -> sa.Select[Any]:
         .outerjoin(listeners, listeners.c.id == n.listener_id)
         .outerjoin(agents, agents.c.id == listeners.c.agent_id)
         .where(sa.or_(_owned(owner), in_reach))
-    )
-
-
-def _select_trunks(owner: Owner) -> sa.Select[Any]:
-    return (
-        sa.select(trunks.c.id, trunks.c.name, trunks.c.handler, trunks.c.outbound, trunks.c.flags)
-        .join(trunk_organisations, trunk_organisations.c.trunk_id == trunks.c.id)
-        .where(trunk_organisations.c.organisation_id == owner.organisation_id)
     )

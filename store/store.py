@@ -16,10 +16,13 @@ from store.events import ListenerEvents
 from store.leases import Leases
 from store.listeners import ListenerForCall, Listeners
 from store.migrate import migrate
-from store.numbers import Numbers, Trunks
+from store.numbers import Numbers
 from store.places import Places
 from store.processes import Processes
+from store.provisioning import Provisioning
+from store.registrations import Registrations
 from store.rows import Owner
+from store.trunks import Trunks
 from store.vault import Vault, load_or_make_key
 from store.wakeups import Wakeups
 
@@ -34,6 +37,8 @@ class Store:
         self.agents = Agents(database, vault)
         self.numbers = Numbers(database)
         self.trunks = Trunks(database)
+        self.registrations = Registrations(database, vault)
+        self.provisioning = Provisioning(database, vault, node)
         self.listeners = Listeners(database, vault)
         self.leases = Leases(database)
         self.calls = Calls(database, node)
@@ -64,6 +69,10 @@ class Store:
     async def find_listener(self, number: str) -> ListenerForCall | None:
         """Who answers the number: E.164 digits, with or without ``+``."""
         return await self.listeners.for_number(number.removeprefix("+"))
+
+    async def find_listener_of_registration(self, registration_id: str) -> ListenerForCall | None:
+        """Who answers calls to the registration."""
+        return await self.listeners.for_registration(registration_id)
 
     async def find_agent(self, owner: Owner, agent_id: str) -> AgentDefinition | None:
         """An agent of the owner's, for a call."""

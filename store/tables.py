@@ -183,6 +183,48 @@ phone_numbers = sa.Table(
     _created(),
 )
 
+# A SIP account that Jambonz registers with for us; calls to it come to the listener.
+phone_registrations = sa.Table(
+    "phone_registrations",
+    metadata,
+    _id(),
+    sa.Column(
+        "organisation_id",
+        sa.Text,
+        sa.ForeignKey("organisations.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="SET NULL")),
+    sa.Column("listener_id", sa.Text, sa.ForeignKey("listeners.id", ondelete="SET NULL"), unique=True),
+    sa.Column("name", sa.Text),
+    sa.Column("handler", sa.Text, nullable=False),
+    _flag("outbound"),
+    sa.Column("registrar", sa.Text, nullable=False),
+    sa.Column("username", sa.Text, nullable=False),
+    sa.Column("sealed_password", sa.Text, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    # active, failed or disabled: what is wanted of it, and whether that works.
+    sa.Column("status", sa.Text, nullable=False),
+    # initial, registering, registered or failed: what Jambonz last told.
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("last_seen_at", Utc),
+    # When Jambonz was last told of it: what it knew before is of other credentials.
+    sa.Column("told_at", Utc),
+    _created(),
+)
+
+# What one process at a time does for all, for as long as it renews its lease.
+chores = sa.Table(
+    "chores",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text),
+    sa.Column("expires_at", Utc, nullable=False),
+    sa.Column("done_at", Utc),
+)
+
 # A service that runs. It renews its lease; once that is over the process is dead, and what it held is free.
 processes = sa.Table("processes", metadata, _id(), _created(), sa.Column("expires_at", Utc, nullable=False))
 

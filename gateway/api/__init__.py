@@ -18,7 +18,9 @@ from gateway.api import (
     listeners,
     openapi,
     origins,
+    registrations,
     rooms,
+    trunks,
 )
 from gateway.api.errors import errors_as_json
 from gateway.api.operations import Operation
@@ -35,6 +37,8 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         listeners.operations,
         rooms.operations,
         endpoints.operations,
+        registrations.operations,
+        trunks.operations,
         calls.operations,
         catalogue.operations,
         credentials.operations,

@@ -1,4 +1,4 @@
-"""``/phone-endpoints``, ``/phone-numbers`` and ``/trunks``: where calls come in."""
+"""``/phone-endpoints`` and ``/phone-numbers``: where calls come in."""
 
 from __future__ import annotations
 
@@ -8,21 +8,36 @@ from aiohttp import web
 from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from gateway.api.errors import ApiError, invalid, not_found
-from gateway.api.operations import Operations, owner_of, read_body, read_json, read_query, store_of, validated
-from gateway.api.shapes import Digits, Window, iso
+from gateway.api import registrations
+from gateway.api.errors import invalid, not_found
+from gateway.api.operations import (
+    Operations,
+    jambonz_changed,
+    owner_of,
+    read_json,
+    read_query,
+    store_of,
+    validated,
+)
+from gateway.api.registrations import (
+    RegistrationChanges,
+    RegistrationCreated,
+    RegistrationRequest,
+    RegistrationView,
+    is_registration,
+)
+from gateway.api.shapes import Digits, Done, Handler, OffsetQuery, iso
 from gateway.keys import SETTINGS
 from pipelines.agent import Problem, Strict, number_pool
 from pipelines.agent.telephone import digits
 from store import Page
-from store.numbers import NumberFilter, PhoneNumber, Trunk
+from store.numbers import NumberFilter, PhoneNumber
+from store.trunks import Trunk
 
 operations = Operations("Phone endpoints", "numbers")
 
 TYPES = ("e164-ddi", "phone-registration")
-Handler = Literal["jambonz", "livekit", "ultravox"]
 _LOCAL_HANDLER = "jambonz"
-_REGISTRATIONS = ApiError(501, "NOT_IMPLEMENTED", "Registrations are not possible yet; use a number of type e164-ddi")
 
 
 class NumberRequest(Strict):
@@ -35,19 +50,6 @@ class NumberRequest(Strict):
     name: str | None = Field(default=None, max_length=200)
 
 
-class RegistrationRequest(Strict):
-    """A SIP account to register with."""
-
-    type: Literal["phone-registration"]
-    registrar: str
-    username: str
-    password: str
-    name: str | None = None
-    handler: Handler | None = None
-    outbound: bool = False
-    options: dict[str, Any] | None = None
-
-
 class NumberChanges(Strict):
     outbound: bool | None = None
     handler: Handler | None = None
@@ -58,11 +60,6 @@ class Created(TypedDict):
     success: bool
     number: str
     trunkId: str | None
-
-
-class Done(TypedDict):
-    success: bool
-    message: str
 
 
 class EndpointView(TypedDict):
@@ -79,7 +76,7 @@ class EndpointView(TypedDict):
 
 
 class EndpointsPage(TypedDict):
-    items: list[EndpointView]
+    items: list[EndpointView | RegistrationView]
     nextOffset: int | None
 
 
@@ -89,29 +86,7 @@ class NumberView(TypedDict):
     outbound: bool
 
 
-class TrunkView(TypedDict):
-    id: str
-    name: str
-    handler: str
-    outbound: bool
-    flags: dict[str, Any]
-
-
-class TrunksPage(TypedDict):
-    items: list[TrunkView]
-    nextOffset: int | None
-
-
-class TrunksQuery(Strict):
-    offset: int = Field(default=0, ge=0, le=2**31)
-    page_size: int = Field(default=50, ge=1)
-
-    @property
-    def window(self) -> Window:
-        return Window(limit=self.page_size, offset=self.offset)
-
-
-class EndpointsQuery(TrunksQuery):
+class EndpointsQuery(OffsetQuery):
     originate: bool = False
     handler: Handler | None = None
     type: Literal["e164-ddi", "phone-registration"] | None = None
@@ -130,16 +105,15 @@ class NumbersQuery(Strict):
     "POST",
     "/phone-endpoints",
     body=(NumberRequest, RegistrationRequest),
-    answer=Created,
+    answer=Created | RegistrationCreated,
     status=201,
-    errors=(400, 409, 501),
+    errors=(400, 409),
 )
 async def create_phone_endpoint(request: web.Request) -> web.Response:
-    """Add a number to the pool."""
+    """Add a number to the pool, or a SIP account to register with."""
     body = await read_json(request)
     if body.get("type") == "phone-registration":
-        validated(RegistrationRequest, body)
-        raise _REGISTRATIONS
+        return await registrations.create(request, body)
     if "phoneNumber" in body and "number" not in body:
         body["number"] = body.pop("phoneNumber")
     wanted = validated(NumberRequest, body)
@@ -153,36 +127,55 @@ async def create_phone_endpoint(request: web.Request) -> web.Response:
         outbound=wanted.outbound,
         name=wanted.name,
     )
+    jambonz_changed(request)
     return web.json_response(Created(success=True, number=wanted.number, trunkId=wanted.trunk_id), status=201)
 
 
 @operations.add("GET", "/phone-endpoints", query=EndpointsQuery, answer=EndpointsPage, errors=(400,))
 async def list_phone_endpoints(request: web.Request) -> web.Response:
-    """List numbers: own ones, and those of the house that are free."""
-    query = read_query(request, EndpointsQuery)
-    if query.type == "phone-registration":
-        return web.json_response(EndpointsPage(items=[], nextOffset=None))
-    window = query.window
+    """List numbers (own ones, and those of the house that are free), then registrations."""
+    query, owner, store = read_query(request, EndpointsQuery), owner_of(request), store_of(request)
+    handler, search = query.handler and number_pool(query.handler), query.search.strip()
     wanted = NumberFilter(
-        handler=query.handler and number_pool(query.handler),
-        search=query.search.strip().removeprefix("+"),
-        trunk_ids=query.trunk_id,
-        outbound_only=query.originate,
+        handler=handler, search=search.removeprefix("+"), trunk_ids=query.trunk_id, outbound_only=query.originate
     )
-    shown, following = window.split(await store_of(request).numbers.list(owner_of(request), window.page, wanted))
-    return web.json_response(EndpointsPage(items=[_view(row) for row in shown], nextOffset=following))
+    window = query.window
+    rows: list[EndpointView | RegistrationView] = []
+    before = 0
+    if query.type != "phone-registration":
+        rows += [_view(row) for row in await store.numbers.list(owner, window.page, wanted)]
+        before = await store.numbers.count(owner, wanted)
+    if query.type != "e164-ddi" and not query.trunk_id and len(rows) < window.page.limit:
+        rest = Page(window.page.limit - len(rows), max(0, window.offset - before))
+        found = await store.registrations.list(
+            owner, rest, handler=handler, search=search, outbound_only=query.originate
+        )
+        rows += [registrations.view(row) for row in found]
+    shown, following = window.split(rows)
+    return web.json_response(EndpointsPage(items=shown, nextOffset=following))
 
 
-@operations.add("GET", "/phone-endpoints/{identifier}", answer=EndpointView, errors=(404,))
+@operations.add("GET", "/phone-endpoints/{identifier}", answer=EndpointView | RegistrationView, errors=(404,))
 async def get_phone_endpoint(request: web.Request) -> web.Response:
-    """Read a number, given with or without its leading +."""
+    """Read a number, given with or without its leading +, or a registration by its id."""
+    if is_registration(request.match_info["identifier"]):
+        return await registrations.get(request)
     return web.json_response(_view(await _number(request)))
 
 
-@operations.add("PUT", "/phone-endpoints/{identifier}", body=(NumberChanges,), answer=Done, errors=(400, 404))
+@operations.add(
+    "PUT",
+    "/phone-endpoints/{identifier}",
+    body=(NumberChanges, RegistrationChanges),
+    answer=Done,
+    errors=(400, 404, 409),
+)
 async def update_phone_endpoint(request: web.Request) -> web.Response:
-    """Change a number's outbound, handler or name."""
-    changes = await read_body(request, NumberChanges)
+    """Change a number's outbound, handler or name; or those of a registration, and its credentials."""
+    body = await read_json(request)
+    if is_registration(request.match_info["identifier"]):
+        return await registrations.update(request, body)
+    changes = validated(NumberChanges, body)
     number = await _number(request)
     if changes.outbound:
         _check_outbound(True, await _trunk(request, number.trunk_id) if number.trunk_id else None)
@@ -194,15 +187,19 @@ async def update_phone_endpoint(request: web.Request) -> web.Response:
         values["handler"] = number_pool(changes.handler)
     if not await store_of(request).numbers.update(owner_of(request), number.number, values):
         raise not_found("phone endpoint", number.number)
+    jambonz_changed(request)
     return web.json_response(Done(success=True, message=f"The number {number.number} was changed"))
 
 
 @operations.add("DELETE", "/phone-endpoints/{identifier}", answer=Done, errors=(404, 409))
 async def delete_phone_endpoint(request: web.Request) -> web.Response:
-    """Take a number out of the pool. While a listener has it, it stays."""
+    """Delete a number or a registration. While a listener has it, it stays."""
+    if is_registration(request.match_info["identifier"]):
+        return await registrations.delete(request)
     number = (await _number(request)).number
     if not await store_of(request).numbers.delete(owner_of(request), number):
         raise not_found("phone endpoint", number)
+    jambonz_changed(request)
     return web.json_response(Done(success=True, message=f"The number {number} was deleted"))
 
 
@@ -213,15 +210,6 @@ async def list_phone_numbers(request: web.Request) -> web.Response:
     wanted = NumberFilter(handler=query.handler and number_pool(query.handler), outbound_only=query.originate)
     rows = await store_of(request).numbers.list(owner_of(request), Page(limit=10_000), wanted)
     return web.json_response([NumberView(number=r.number, handler=r.handler, outbound=r.outbound) for r in rows])
-
-
-@operations.add("GET", "/trunks", query=TrunksQuery, answer=TrunksPage, errors=(400,))
-async def list_trunks(request: web.Request) -> web.Response:
-    """List the trunks that numbers can be put on."""
-    window = read_query(request, TrunksQuery).window
-    shown, following = window.split(await store_of(request).trunks.list(owner_of(request), window.page))
-    items = [TrunkView(id=t.id, name=t.name, handler=t.handler, outbound=t.outbound, flags=t.flags) for t in shown]
-    return web.json_response(TrunksPage(items=items, nextOffset=following))
 
 
 async def _number(request: web.Request) -> PhoneNumber:

@@ -8,11 +8,11 @@ from aiohttp import web
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from gateway.api.errors import ApiError, not_found
+from gateway.api.errors import ApiError, invalid, not_found
 from gateway.api.operations import Operations, owner_of, read_body, read_query, store_of
 from gateway.api.shapes import iso
 from gateway.leases import GRACE_SECONDS
-from pipelines.agent import ModelName, Strict
+from pipelines.agent import ModelName, Problem, Strict
 from pipelines.agent.options import Recording
 from pipelines.agent.telephone import digits
 from store import Listener, ListenerOptions
@@ -96,13 +96,14 @@ async def listen(request: web.Request) -> web.Response:
         raise not_found("agent", agent_id)
     if ModelName.parse(agent.definition["modelName"]).handler == "livekit":
         raise ApiError(501, "NOT_IMPLEMENTED", "The handler livekit is not installed here; use jambonz or ultravox")
-    if body.id is not None:
-        raise ApiError(501, "NOT_IMPLEMENTED", "Listening on a registration is not possible yet; give a number")
+    if body.id is not None and body.number is not None:
+        raise invalid([Problem("id", "and number exclude each other; a listener is on one of them")])
     wanted = body.options
     listener, key = await store.listeners.create(
         owner,
         agent_id,
         number=body.number,
+        registration_id=body.id,
         options=ListenerOptions(
             metadata=wanted.metadata,
             agent_limit=wanted.agent_limit,
@@ -117,7 +118,7 @@ async def listen(request: web.Request) -> web.Response:
         ListenView(
             id=listener.id,
             number=listener.number,
-            registrationId=None,
+            registrationId=listener.registration_id,
             key=key,
             socket=f"/progress/{listener.id}",
             expiresAt=iso(listener.expires_at),
@@ -160,16 +161,22 @@ async def _delete(request: web.Request, *, agent_id: str | None) -> web.Response
     return web.Response()
 
 
+def _kind(listener: Listener) -> Literal["webrtc", "phone", "registration"]:
+    if listener.registration_id is not None:
+        return "registration"
+    return "webrtc" if listener.number is None else "phone"
+
+
 def _view(listener: Listener) -> ListenerView:
     return {
         "agentId": listener.agent_id,
         "agentName": listener.agent_name,
         "listenerId": listener.id,
         "type": listener.type,
-        "kind": "webrtc" if listener.number is None else "phone",
+        "kind": _kind(listener),
         "phoneNumber": listener.number,
-        "registrationId": None,
-        "registrationName": None,
+        "registrationId": listener.registration_id,
+        "registrationName": listener.registration_name,
         "createdAt": iso(listener.created_at),
         "expiresAt": iso(listener.expires_at),
     }

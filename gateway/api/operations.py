@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from gateway.api.errors import ApiError, invalid
-from gateway.keys import IDENTITY, STORE
+from gateway.keys import IDENTITY, PROVISIONER, STORE
 from pipelines.agent import Problem, problems
 from store import Owner, Store
 
@@ -82,6 +82,11 @@ def owner_of(request: web.Request) -> Owner:
 
 def store_of(request: web.Request) -> Store:
     return request.config_dict[STORE]
+
+
+def jambonz_changed(request: web.Request) -> None:
+    """Something was changed that Jambonz has to be told of."""
+    request.config_dict[PROVISIONER].wake()
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:

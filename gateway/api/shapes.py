@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
+from typing_extensions import TypedDict
 
 from pipelines.agent import Strict
 from pipelines.agent.strict import refuse
@@ -16,6 +17,14 @@ from store import Page, Period
 T = TypeVar("T")
 
 Digits = Annotated[str, AfterValidator(digits), Field(examples=["+442080996945"])]
+
+
+Handler = Literal["jambonz", "livekit", "ultravox"]
+
+
+class Done(TypedDict):
+    success: bool
+    message: str
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -64,6 +73,17 @@ class Window(Strict):
     def split(self, rows: list[T]) -> tuple[list[T], int | None]:
         """The rows to show, and the offset of the next page if there is one."""
         return rows[: self.shown], self.offset + self.shown if len(rows) > self.shown else None
+
+
+class OffsetQuery(Strict):
+    """``pageSize`` rows after the first ``offset``."""
+
+    offset: int = Field(default=0, ge=0, le=2**31)
+    page_size: int = Field(default=50, ge=1)
+
+    @property
+    def window(self) -> Window:
+        return Window(limit=self.page_size, offset=self.offset)
 
 
 def period(start: datetime | None, end: datetime | None) -> Period:

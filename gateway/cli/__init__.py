@@ -16,7 +16,7 @@ _COMMANDS = {
     "call": "Ring a running service as Jambonz would.",
     "check": "Tell what is configured and reachable.",
     "agents": "List, make, change and delete agents.",
-    "numbers": "List, add and delete telephone numbers.",
+    "numbers": "List, add and delete telephone numbers, and tell Jambonz.",
     "listeners": "List, keep and end what agents listen on.",
     "calls": "List calls and read them back.",
     "keys": "Make, list, replace and delete API keys.",

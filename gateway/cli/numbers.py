@@ -1,4 +1,4 @@
-"""``trunkline numbers``: the pool of telephone numbers, over the REST API."""
+"""``trunkline numbers``: the pool of telephone numbers, over the REST API; and Jambonz brought to it, directly."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.cli.rest import Service, pages, service_flags
 
 _COLUMNS = [
@@ -14,7 +15,7 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-@click.group(short_help="List, add and delete telephone numbers.")
+@click.group(short_help="List, add and delete telephone numbers, and tell Jambonz.")
 def numbers() -> None:
     """Telephone numbers that agents can listen on."""
 
@@ -50,3 +51,16 @@ def delete(service: Service, number: str) -> None:
     """Take a number out of the pool."""
     answer = service.run(lambda api: api.delete(f"/api/phone-endpoints/{number}"))
     service.done(f"{number} is no longer in the pool", answer)
+
+
+@numbers.command()
+@click.option("--dry-run", is_flag=True, help="Print what it would do, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@setting_flags
+def sync(dry_run: bool, as_json: bool, **flags: Any) -> None:
+    """Bring Jambonz to what the database wants: the application with its webhooks, the numbers, and the carriers of
+    registrations. The service does the same by itself; this needs its settings, and not the service. The exit status
+    is 1 if anything could not be done."""
+    from gateway.cli.sync import synchronise
+
+    synchronise(settings_or_exit(flags), dry_run=dry_run, as_json=as_json)

@@ -13,10 +13,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-Row = dict[str, Any]
+from jambonz.simulator.rest_rows import (
+    HOOKS,
+    ApiError,
+    Row,
+    check_carrier,
+    check_gateway,
+    check_hooks,
+    hook_row,
+    stored,
+)
 
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-_HOOKS = ("call_hook", "call_status_hook", "messaging_hook")
 _LIVE_OPTIONS = frozenset(
     {"call_hook", "call_status", "listen_status", "transcribe_status", "mute_status", "conf_hold_status"}
     | {"conf_mute_status", "sip_request", "record", "tag", "dtmf", "conferenceParticipantAction", "dub"}
@@ -34,19 +42,12 @@ class Response(NamedTuple):
         return json.loads(self.body)
 
 
-class ApiError(Exception):
-    """An answer other than success: ``{"msg": ...}`` with ``status``."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class ApiServer:
     """What a key of one account's gets to see.
 
-    ``phone_numbers``, ``applications`` and ``carriers`` are the tables, by sid; ``calls`` the sids that live call
-    control knows, and ``updates`` what it was told. ``feature_servers`` of 0 lets no call be created.
+    ``phone_numbers``, ``applications``, ``carriers`` and ``gateways`` are the tables, by sid; ``calls`` the sids that
+    live call control knows, and ``updates`` what it was told. ``feature_servers`` of 0 lets no call be created.
+    ``forgetful``: a PUT of an application takes away the hooks that it leaves out, as servers before 0.9 do.
     """
 
     def __init__(self, *, api_key: str, webhook_secret: str = "wh_secret_simulated") -> None:  # noqa: S107
@@ -58,6 +59,8 @@ class ApiServer:
         self.phone_numbers: dict[str, Row] = {}
         self.applications: dict[str, Row] = {}
         self.carriers: dict[str, Row] = {}
+        self.gateways: dict[str, Row] = {}
+        self.forgetful = False
         self.calls: set[str] = set()
         self.created_calls: list[Row] = []
         self.updates: list[tuple[str, Row]] = []
@@ -85,11 +88,17 @@ class ApiServer:
     def _route(self, method: str, path: list[str], query: dict[str, str], data: Row) -> Response:
         match method, path:
             case _, ["PhoneNumbers", *sid]:
-                return self._table(method, self.phone_numbers, sid, query, data, self._number, self._check_number)
+                return self._table(method, self.phone_numbers, sid, query, data, self._number, self._change_number)
             case _, ["Applications", *sid]:
-                return self._table(method, self.applications, sid, query, data, self._application, self._check_unused)
+                return self._table(
+                    method, self.applications, sid, query, data, self._application, self._change_application
+                )
             case _, ["VoipCarriers", *sid]:
-                return self._table(method, self.carriers, sid, query, data, self._carrier, _anything)
+                return self._table(method, self.carriers, sid, query, data, self._carrier, self._change_carrier)
+            case "GET", ["SipGateways"]:
+                return self._gateways_of(query)
+            case _, ["SipGateways", *sid]:
+                return self._table(method, self.gateways, sid, query, data, self._gateway, self._change_gateway)
             case "GET", ["Accounts" | "ServiceProviders", _, "VoipCarriers"]:
                 return _json(200, list(self.carriers.values()))
             case "GET", ["ServiceProviders"]:
@@ -117,9 +126,9 @@ class ApiServer:
         query: dict[str, str],
         data: Row,
         make: Callable[[str, Row], Row],
-        check: Callable[[str, str, Row], None],
+        change: Callable[[str, Row, Row], Row],
     ) -> Response:
-        """``make`` gives the row of a POST, ``check`` objects to a PUT or DELETE."""
+        """``make`` gives the row of a POST, ``change`` the one after a PUT; it also objects to a DELETE."""
         match method, sid:
             case "GET", []:
                 return _listing(list(table.values()), query)
@@ -132,11 +141,12 @@ class ApiServer:
             case "GET", [known]:
                 return _json(200, table[known])
             case "PUT", [known]:
-                check(method, known, data)
-                table[known].update(data)
+                if not data:
+                    raise ApiError(500, "You have an error in your SQL syntax near 'WHERE'")
+                table[known] = change(method, table[known], data)
                 return Response(204)
             case "DELETE", [known]:
-                check(method, known, data)
+                change(method, table[known], {})
                 del table[known]
                 return Response(204)
             case _:
@@ -150,47 +160,109 @@ class ApiServer:
             raise ApiError(400, "number is missing or has white space in it")
         number = number.removeprefix("+")
         carrier = data.get("voip_carrier_sid")
+        if carrier is not None and carrier not in self.carriers:
+            raise ApiError(400, f"voip_carrier not found for sid {carrier}")
         for row in self.phone_numbers.values():
             if carrier is not None and (row["number"], row["voip_carrier_sid"]) == (number, carrier):
                 raise ApiError(422, "a phone number with this number and carrier exists already")
+        self._there(self.applications, data, "application_sid", 500)
         return {
             "phone_number_sid": sid,
-            "number": number,
-            "voip_carrier_sid": carrier,
-            "account_sid": data.get("account_sid") or self.account_sid,
-            "application_sid": data.get("application_sid"),
+            "voip_carrier_sid": None,
+            "application_sid": None,
             "service_provider_sid": self.service_provider_sid,
+            **stored("phone_numbers", data),
+            "number": number,
+            "account_sid": self.account_sid,
         }
 
-    def _check_number(self, _method: str, _sid: str, data: Row) -> None:
+    def _change_number(self, _method: str, row: Row, data: Row) -> Row:
         if "number" in data or "voip_carrier_sid" in data:
             raise ApiError(400, "number and carrier of a phone number cannot be changed")
+        self._there(self.applications, data, "application_sid", 500)
+        return {**row, **stored("phone_numbers", data)}
 
     def _application(self, sid: str, data: Row) -> Row:
         """``call_status_hook`` is required, which only a crash tells."""
+        check_hooks(data, required=True)
         if "name" not in data:
-            raise ApiError(400, "missing value for name")
-        for hook in ("call_hook", "call_status_hook"):
-            if not isinstance(data.get(hook), dict):
-                raise ApiError(500, "Cannot read properties of undefined (reading 'url')")
-        for hook in _HOOKS:
-            if hook in data and not str(data[hook].get("url", "")).startswith(
-                ("http://", "https://", "ws://", "wss://")
-            ):
-                raise ApiError(400, f"{hook} has an invalid url")
-        if any(row["name"] == data["name"] for row in self.applications.values()):
-            raise ApiError(422, "an application with this name exists already")
-        hooks = {hook: {"webhook_sid": str(uuid.uuid4()), **data[hook]} for hook in _HOOKS if hook in data}
-        return {"messaging_hook": None, **data, **hooks, "application_sid": sid, "account_sid": self.account_sid}
+            raise ApiError(400, "missing field name")
+        self._only_name(data, sid)
+        hooks = {hook: hook_row(data[hook], None) if data.get(hook) else None for hook in HOOKS}
+        return {**stored("applications", data), **hooks, "application_sid": sid, "account_sid": self.account_sid}
 
-    def _check_unused(self, method: str, sid: str, _data: Row) -> None:
-        if method == "DELETE" and any(row["application_sid"] == sid for row in self.phone_numbers.values()):
-            raise ApiError(422, "cannot delete application with phone numbers")
+    def _change_application(self, method: str, row: Row, data: Row) -> Row:
+        """The hooks are changed in tables of their own; if nothing else is sent, nothing is left to set."""
+        sid = row["application_sid"]
+        if method == "DELETE":
+            if any(number["application_sid"] == sid for number in self.phone_numbers.values()):
+                raise ApiError(422, "cannot delete application with phone numbers")
+            return row
+        check_hooks(data, required=False)
+        self._only_name(data, sid)
+        hooks: dict[str, Row | None] = {hook: hook_row(data[hook], row[hook]) for hook in HOOKS if data.get(hook)}
+        new = [hook for hook in HOOKS if data.get(hook) and "webhook_sid" not in data[hook]]
+        rest = {name: value for name, value in data.items() if name not in HOOKS}
+        if self.forgetful:
+            hooks = {hook: hooks.get(hook) for hook in HOOKS}
+        elif not rest and not new:
+            raise ApiError(500, "You have an error in your SQL syntax near 'WHERE application_sid'")
+        return {**row, **stored("applications", rest), **hooks}
+
+    def _only_name(self, data: Row, sid: str) -> None:
+        if any(row["name"] == data.get("name") and key != sid for key, row in self.applications.items()):
+            raise ApiError(422, "Duplicate entry for key 'applications_idx_name'")
 
     def _carrier(self, sid: str, data: Row) -> Row:
+        check_carrier(data, {})
         if "name" not in data:
-            raise ApiError(400, "missing value for name")
-        return {**data, "voip_carrier_sid": sid, "account_sid": self.account_sid}
+            raise ApiError(400, "missing field name")
+        self._there(self.applications, data, "application_sid", 400)
+        defaults = {"application_sid": None, "requires_register": 0, "is_active": 1, "trunk_type": "static_ip"}
+        row = {**defaults, "register_status": {}, **stored("voip_carriers", data)}
+        return {**row, "voip_carrier_sid": sid, "account_sid": self.account_sid}
+
+    def _change_carrier(self, method: str, row: Row, data: Row) -> Row:
+        sid = row["voip_carrier_sid"]
+        if method == "DELETE":
+            if any(number["voip_carrier_sid"] == sid for number in self.phone_numbers.values()):
+                raise ApiError(422, "cannot delete voip carrier with active phone numbers")
+            self.gateways = {key: one for key, one in self.gateways.items() if one["voip_carrier_sid"] != sid}
+            return row
+        if row["account_sid"] != self.account_sid:
+            raise ApiError(422, "carrier belongs to a different user")
+        check_carrier(data, row)
+        self._there(self.applications, data, "application_sid", 400)
+        return {**row, **stored("voip_carriers", data)}
+
+    def _gateways_of(self, query: dict[str, str]) -> Response:
+        """Never all of them."""
+        carrier = query.get("voip_carrier_sid")
+        if carrier is None:
+            raise ApiError(400, "missing voip_carrier_sid")
+        self._there(self.carriers, query, "voip_carrier_sid", 400)
+        return _json(200, [row for row in self.gateways.values() if row["voip_carrier_sid"] == carrier])
+
+    def _gateway(self, sid: str, data: Row) -> Row:
+        if not data.get("voip_carrier_sid"):
+            raise ApiError(400, "missing voip_carrier_sid")
+        self._there(self.carriers, data, "voip_carrier_sid", 400)
+        check_gateway(data)
+        for name in ("ipv4", "inbound", "outbound"):
+            if name not in data:
+                raise ApiError(500, f"Field '{name}' doesn't have a default value")
+        defaults = {"netmask": 32, "port": None, "is_active": 1, "protocol": "udp"}
+        return {**defaults, **stored("sip_gateways", data), "sip_gateway_sid": sid}
+
+    def _change_gateway(self, method: str, row: Row, data: Row) -> Row:
+        if method == "PUT":
+            check_gateway(data)
+        return {**row, **stored("sip_gateways", data)}
+
+    def _there(self, table: Mapping[str, Row], data: Mapping[str, Any], name: str, status: int) -> None:
+        """What ``data`` names under ``name`` has to be in ``table``."""
+        if data.get(name) is not None and data[name] not in table:
+            raise ApiError(status, f"unknown {name}")
 
     def _account(self) -> Row:
         return {"account_sid": self.account_sid, "name": "simulated", "webhook_secret": self.webhook_secret}
@@ -217,10 +289,6 @@ class ApiServer:
             raise ApiError(400, "multiple options are not allowed in updateCall")
         self.updates.append((call_sid, data))
         return _json(200, {"status": 200, "reason": "OK"}) if "sip_request" in options else Response(202)
-
-
-def _anything(_method: str, _sid: str, _data: Row) -> None:
-    """Nothing to object to."""
 
 
 def _json(status: int, value: Any) -> Response:

@@ -15,7 +15,8 @@ from aiohttp.web import Application, Request
 
 from gateway.api import OPERATIONS, setup
 from gateway.api.openapi import document
-from gateway.keys import SETTINGS, STORE
+from gateway.keys import PROVISIONER, SETTINGS, STORE
+from gateway.provisioner import Provisioner
 from gateway.settings import Settings
 from store import DEFAULT_OWNER, Owner, Store
 
@@ -76,6 +77,7 @@ async def serving(directory: Path, **settings: Any) -> AsyncIterator[Api]:
     app = Application()
     app[STORE] = store
     app[SETTINGS] = Settings(**settings)
+    app[PROVISIONER] = Provisioner(None)
     setup(app)
     try:
         other = await store.accounts.create_organisation("other")

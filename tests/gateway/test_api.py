@@ -27,6 +27,8 @@ VALID_BODIES: dict[str, Any] = {
     "listen": {"number": "+442080996945"},
     "create_phone_endpoint": {"type": "e164-ddi", "number": "+442080990000"},
     "update_phone_endpoint": {"name": "Mine now"},
+    "create_trunk": {"name": "Mine"},
+    "update_trunk": {"name": "Mine now"},
     "create_key": {"name": "Mine"},
 }
 
@@ -39,6 +41,9 @@ async def furnish(api: Api) -> dict[str, str]:
     agent = await api.agent(name="Owned")
     await api.number()
     listener = await api.listener(agent["id"], number="*")
+    trunk = await api("POST", "/trunks", {"name": "Owned"}, status=201)
+    account = {"type": "phone-registration", "registrar": "a.example.com", "username": "Owned", "password": "secret"}
+    await api("POST", "/phone-endpoints", account, status=201)
     call = await api.store.calls.start(
         NewCall(api.owner, agent["id"], listener["id"], "scripted/echo", "jambonz", "441", "442"),
         started_at=datetime.now(UTC),
@@ -49,6 +54,7 @@ async def furnish(api: Api) -> dict[str, str]:
         "listenerId": listener["id"],
         "callId": call.id,
         "identifier": "+442080996945",
+        "trunkId": trunk["id"],
         "keyId": await api.store.accounts.add_key(api.owner, "Owned", "key-that-is-owned", scopes=["keys:read"]),
     }
 

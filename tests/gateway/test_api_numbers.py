@@ -59,7 +59,8 @@ async def test_a_listener_for_browsers_has_no_number(tmp_path: Path) -> None:
             "Options.agentlimits is not known; did you mean agentL",
         ),
         ("scripted/echo", {"options": {"agentLimit": -1}}, 400, "Options.agentLimit has to be greater than or equal"),
-        ("scripted/echo", {"id": NOWHERE}, 501, "Listening on a registration is not possible yet"),
+        ("scripted/echo", {"id": NOWHERE}, 404, f"Not found: there is no registration {NOWHERE}"),
+        ("scripted/echo", {"id": NOWHERE, "number": "*"}, 400, "Id and number exclude each other"),
         ("livekit:openai/gpt-realtime", {}, 501, "The handler livekit is not installed here"),
     ],
 )
@@ -144,7 +145,11 @@ async def trunked(api: Api, *, outbound: bool) -> str:
         ({"type": "e164-ddi", "number": "x"}, 400, "Number has to be a number in E.164"),
         ({"type": "e164-ddi", "number": "442", "trunkId": NOWHERE}, 400, "TrunkId names no trunk of yours"),
         ({"type": "e164-ddi", "number": "442", "outbound": True}, 400, "Outbound is not possible: the number is on no"),
-        ({"type": "phone-registration", "registrar": "r", "username": "u", "password": "p"}, 501, "Registrations are"),
+        (
+            {"type": "phone-registration", "registrar": "r", "username": "u", "password": "p"},
+            400,
+            "Registrar has to be a host, or host:port",
+        ),
         ({"type": "phone-registration"}, 400, "Registrar is missing (and 2 more problems)"),
     ],
 )

@@ -36,6 +36,7 @@ from tests.store import (
     test_numbers,
     test_places,
     test_processes,
+    test_provisioning,
     test_store,
 )
 from tests.store.killed import KILLS, WORKERS
@@ -53,6 +54,7 @@ SHARED = (
     test_numbers,
     test_places,
     test_processes,
+    test_provisioning,
     test_store,
 )
 OF_SQLITE = {

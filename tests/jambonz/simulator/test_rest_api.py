@@ -115,3 +115,73 @@ def test_what_there_is_not(server: ApiServer) -> None:
     assert server.handle("POST", "/v1/PhoneNumbers", KEY, b"{").status == 400
     assert server.handle("POST", "/v1/PhoneNumbers", KEY, b"[]").status == 400
     assert request(server, "PATCH", "/PhoneNumbers", {}).status == 404
+
+
+def test_a_put_is_sparse_and_one_of_nothing_but_known_hooks_is_a_500(server: ApiServer) -> None:
+    sid = request(server, "POST", "/Applications", {"name": "a", **HOOKS}).json["sid"]
+    before = request(server, "GET", f"/Applications/{sid}").json
+    hook = {**before["call_hook"], "url": "https://b/call"}
+    answer = request(server, "PUT", f"/Applications/{sid}", {"call_hook": hook})
+    assert (answer.status, "SQL syntax" in answer.json["msg"]) == (500, True)
+    assert request(server, "PUT", f"/Applications/{sid}", {"name": "a", "call_hook": hook}).status == 204
+    after = request(server, "GET", f"/Applications/{sid}").json
+    assert after == {**before, "call_hook": hook}
+    assert request(server, "PUT", f"/Applications/{sid}", {"call_status_hook": {"url": "https://c"}}).status == 204
+    assert request(server, "GET", f"/Applications/{sid}").json["call_hook"] == hook
+
+
+def test_an_older_server_forgets_the_hooks_that_a_put_leaves_out(server: ApiServer) -> None:
+    server.forgetful = True
+    sid = request(server, "POST", "/Applications", {"name": "a", **HOOKS}).json["sid"]
+    request(server, "PUT", f"/Applications/{sid}", {"name": "a", "call_hook": {"url": "https://b"}})
+    assert request(server, "GET", f"/Applications/{sid}").json["call_status_hook"] is None
+
+
+def test_what_the_database_does_not_take_is_a_500(server: ApiServer) -> None:
+    carrier = {"name": "c"}
+    for wrong in ({"colour": "red"}, {"name": "x" * 65}, {"trunk_type": "pigeon"}):
+        assert request(server, "POST", "/VoipCarriers", carrier | wrong).status == 500
+    assert (
+        request(server, "POST", "/PhoneNumbers", {"number": "44", "application_sid": str(uuid.uuid4())}).status == 500
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"register_password": " "}, "register_password is required when requires_register is true"),
+        ({"register_username": "a b"}, "register_username must not contain whitespace"),
+        ({"register_sip_realm": "sip:a.b"}, "register_sip_realm must be a valid domain or IP address"),
+        ({"register_sip_realm": "localhost"}, "register_sip_realm must be a valid domain or IP address"),
+        ({"register_from_domain": "localhost"}, "register_from_domain must be a valid domain or IP address"),
+        ({"application_sid": "unknown"}, "unknown application_sid"),
+    ],
+)
+def test_carriers_that_register_are_looked_at(server: ApiServer, wrong: Any, said: str) -> None:
+    carrier = {"name": "c", "requires_register": True, "register_username": "a", "register_password": "b"}
+    sid = request(server, "POST", "/VoipCarriers", carrier).json["sid"]
+    assert request(server, "GET", f"/VoipCarriers/{sid}").json["requires_register"] == 1
+    assert request(server, "GET", f"/VoipCarriers/{sid}").json["register_status"] == {}
+    for method, path, data in (
+        ("POST", "/VoipCarriers", {**carrier, **wrong}),
+        ("PUT", f"/VoipCarriers/{sid}", wrong),
+    ):
+        answer = request(server, method, path, data)
+        assert answer.status == 400
+        assert answer.json["msg"].startswith(said)
+
+
+def test_gateways_are_listed_by_carrier_and_go_with_it(server: ApiServer) -> None:
+    carrier = request(server, "POST", "/VoipCarriers", {"name": "c"}).json["sid"]
+    gateway = {"voip_carrier_sid": carrier, "ipv4": "sip.example.com", "inbound": 0, "outbound": 1}
+    assert request(server, "POST", "/SipGateways", gateway).status == 201
+    assert request(server, "POST", "/SipGateways", gateway | {"inbound": 1}).status == 400
+    assert request(server, "POST", "/SipGateways", gateway | {"netmask": 24}).status == 400
+    assert request(server, "GET", "/SipGateways").status == 400
+    (row,) = request(server, "GET", f"/SipGateways?voip_carrier_sid={carrier}").json
+    assert (row["ipv4"], row["netmask"], row["is_active"], row["port"]) == ("sip.example.com", 32, 1, None)
+    number = request(server, "POST", "/PhoneNumbers", {"number": "44", "voip_carrier_sid": carrier}).json["sid"]
+    assert request(server, "DELETE", f"/VoipCarriers/{carrier}").status == 422
+    request(server, "DELETE", f"/PhoneNumbers/{number}")
+    assert request(server, "DELETE", f"/VoipCarriers/{carrier}").status == 204
+    assert server.gateways == {}
