@@ -145,8 +145,9 @@ class ApplicationSocket:
             raise ConnectionResetError("the socket is closed") from error
 
     async def stop(self) -> None:
-        """The service stops. A call that goes on is told to come back: another process may take it up."""
-        await self._close(GOING_AWAY if self._dispatcher.call is not None else CALL_OVER, "the service stops")
+        """The service stops. A call that goes on, or has no answer yet, is told to come back: another process may take
+        it up."""
+        await self._close(CALL_OVER if self._dispatcher.over else GOING_AWAY, "the service stops")
 
     async def _close(self, code: int, why: str) -> None:
         if not self._ws.prepared or self._ws.closed:

@@ -49,11 +49,17 @@ class Dispatcher:
         self._base_url = base_url
         self._protocol = ApplicationProtocol()
         self._control: SocketControl | None = None
+        self._begun = False
 
     @property
     def call(self) -> CallSession | None:
         """The call of this socket, while it is under way."""
         return self._switchboard.find(self._protocol.call_sid)
+
+    @property
+    def over(self) -> bool:
+        """Its call was there, or declined, and is not under way any more."""
+        return self._begun and self.call is None
 
     async def receive(self, text: str) -> None:
         """Raises :class:`ApplicationRefused`, and what :meth:`Line.send` raises."""
@@ -105,6 +111,7 @@ class Dispatcher:
     async def _begin(self, msgid: str, hook: CallHook) -> None:
         reply = await self._switchboard.announce(hook, self._base_url, SocketControl())
         self._attach()
+        self._begun = True
         await self._acknowledge(msgid, reply.verbs)
 
     async def _go_on(self, msgid: str, hook: CallHook) -> None:
@@ -117,6 +124,7 @@ class Dispatcher:
             await self._begin(msgid, hook)
             return
         self._attach()
+        self._begun = True
         await self._acknowledge(msgid)
 
     def _is_over(self, hook: CallHook) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urldefrag, urljoin
 
+from jambonz.simulator.app_messages import UNACKNOWLEDGED, Acknowledged, Commanded, read, write
 from jambonz.simulator.requestor import HookFailed, HookKind, HookRecord, Requestor, backoff, basic_auth, retry_policy
 from jambonz.simulator.transport import NORMAL_CLOSURE, ServiceSocket, SocketRefused, SocketTransport
 
@@ -27,12 +27,10 @@ TOO_BIG = 1009
 REJECTED = 1001
 """What a feature server closes with when it does not run the application."""
 
-_UNACKNOWLEDGED = frozenset({"call:status", "verb:status", "jambonz:error"})
-_NAMES_ITS_HOOK = frozenset({"verb:hook", "dial:confirm", "session:redirect"})
-_NEED_NO_DATA = frozenset({"llm:tool-output", "tts:flush", "tts:clear"})
 
+class OnCommand(Protocol):
+    """Raises ValueError for a command that cannot be done."""
 
-class Commanded(Protocol):
     def __call__(self, command: str, data: Any, *, queue: bool, call_sid: str | None) -> None: ...
 
 
@@ -48,7 +46,7 @@ class SocketRequestor:
         call_sid: str,
         auth: tuple[str, str] | None,
         on_record: Callable[[HookRecord], None],
-        on_command: Commanded,
+        on_command: OnCommand,
         on_note: Callable[[str], None],
     ) -> None:
         self.base_url = http.base_url
@@ -116,7 +114,7 @@ class SocketRequestor:
         await self._ensure_open(first=record.kind == "session:new")
         if self._socket is None:
             return ""  # closed for good meanwhile
-        if record.kind in _UNACKNOWLEDGED:
+        if record.kind in UNACKNOWLEDGED:
             self._send(record.kind, record.payload, target)
             return ""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -142,17 +140,9 @@ class SocketRequestor:
             self._send(kind, payload, "")
 
     def _send(self, kind: str, payload: dict[str, Any], target: str) -> str:
-        msgid = uuid.uuid4().hex[:22]
-        message = {
-            "type": kind,
-            "msgid": msgid,
-            "call_sid": self._call_sid,
-            **({"hook": target} if kind in _NAMES_ITS_HOOK else {}),
-            "data": payload,
-            "b3": f"{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-1",
-        }
         assert self._socket is not None  # noqa: S101 - looked at before
-        self._socket.send_text(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+        msgid, text = write(kind, self._call_sid, payload, target)
+        self._socket.send_text(text)
         return msgid
 
     # The socket
@@ -268,45 +258,21 @@ class SocketRequestor:
             self.on_closed(TOO_BIG)
             return
         try:
-            message = json.loads(text)
-            self._take(message if isinstance(message, dict) else {})
+            message = read(text)
+            if isinstance(message, Commanded):
+                self._on_command(message.command, message.data, queue=message.queue, call_sid=message.call_sid)
+            else:
+                self._take(message)
         except ValueError as error:
-            self._complain("InvalidMessage", str(error), text)
+            self._on_note(f"the application sent an invalid message: {error}")
+            self.notify("jambonz:error", {"msg": "InvalidMessage", "details": str(error), "content": text})
 
-    def complain(self, details: str) -> None:
-        """A command that was understood, and cannot be done."""
-        self._complain("InvalidMessage", details, "")
-
-    def _complain(self, what: str, details: str, content: str) -> None:
-        self._on_note(f"the application sent an invalid message: {details}")
-        self.notify("jambonz:error", {"msg": what, "details": details, "content": content})
-
-    def _take(self, message: dict[str, Any]) -> None:
-        match message.get("type"):
-            case None | "":
-                raise ValueError("type property not supplied")
-            case "ack":
-                if not message.get("msgid"):
-                    raise ValueError("msgid not supplied")
-                answer = self._waiting.get(message["msgid"])
-                if answer is None:
-                    self._on_note(f"an acknowledgement of {message['msgid']}, which waits for none")
-                elif not answer.done():
-                    answer.set_result(message.get("data"))
-            case "command":
-                command = message.get("command")
-                if not command:
-                    raise ValueError("command property not supplied")
-                if not message.get("data") and command not in _NEED_NO_DATA:
-                    raise ValueError("data property not supplied")
-                self._on_command(
-                    command,
-                    message.get("data"),
-                    queue=message.get("queueCommand") is True,
-                    call_sid=message.get("callSid"),
-                )
-            case other:
-                raise ValueError(f"invalid type property: {other}")
+    def _take(self, acknowledged: Acknowledged) -> None:
+        answer = self._waiting.get(acknowledged.msgid)
+        if answer is None:
+            self._on_note(f"an acknowledgement of {acknowledged.msgid}, which waits for none")
+        elif not answer.done():
+            answer.set_result(acknowledged.data)
 
 
 class _Unconnected(HookFailed):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jambonz.simulator.application import Commanded, SocketRequestor
+from jambonz.simulator.application import OnCommand, SocketRequestor
 from jambonz.simulator.outcomes import Outcomes
 from jambonz.simulator.report import CallReport
 from jambonz.simulator.requestor import Requestor
@@ -37,7 +37,7 @@ def requestors(
     call_sid: str,
     report: CallReport,
     *,
-    on_command: Commanded,
+    on_command: OnCommand,
     on_note: Callable[[str], None],
 ) -> tuple[Requestor | SocketRequestor, SocketRequestor | None]:
     """Webhooks; or a socket (twice), where the call hook is one: the hooks of verbs and the states of the call go

@@ -238,12 +238,13 @@ async def test_a_fault_of_ours_lets_jambonz_come_back(service: Service, monkeypa
     await again.close()
 
 
-@pytest.mark.parametrize(("over", "code"), [(False, 1001), (True, 1000)])
-async def test_when_the_service_stops(service: Service, over: bool, code: int) -> None:
+@pytest.mark.parametrize(("state", "code"), [("new", 1001), ("under way", 1001), ("over", 1000)])
+async def test_when_the_service_stops(service: Service, state: str, code: int) -> None:
     """1000 ends a call once its verbs are used up: it is said of those only that are over for us."""
-    socket = await begin(service, "c-1")
-    await answer(socket)
-    if over:
+    socket = await opened(service) if state == "new" else await begin(service, "c-1")
+    if state != "new":
+        await answer(socket)
+    if state == "over":
         await socket.send_str(message("call:status", "m-2", data={"call_sid": "c-1", "call_status": "completed"}))
         await service.quiet()
     stopping = asyncio.create_task(close_applications(service.server.app))
