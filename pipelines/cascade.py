@@ -42,12 +42,13 @@ from pipelines.events import (
 from pipelines.generation import Delivery, Generation, Stage
 from pipelines.history import Conversation, History
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
-from pipelines.parts import LanguageModel, ProviderError, SpeechToText, TextToSpeech
+from pipelines.parts import LanguageModel, ProviderError, SpeechToText, TextToSpeech, ToolCall
 from pipelines.phrasebook import phrases
 from pipelines.providers.smart_turn import SemanticDetector
 from pipelines.standby import Standby
-from pipelines.tools import Toolbox
+from pipelines.tools import Toolbox, ToolResult
 from pipelines.tools.means import Means
+from pipelines.tools.round import late_words
 from pipelines.turn_events import (
     Interrupted,
     PauseAgent,
@@ -147,6 +148,7 @@ class Cascade:
         self._end_by: float | None = None
         self._failures = 0
         self._owed = False  # an answer failed, and it is somebody else's
+        self._returned: list[str] = []  # by tools that nobody waited for
         self._playout: Playout | None = None
         self._stage: Stage | None = None
         self._ears: Ears | None = None
@@ -220,6 +222,8 @@ class Cascade:
             notices=options.turns.interruption.notices,
             on_first_sound=self._play_now,
             early=early,
+            spawn=self._spawn,
+            on_late=self._on_late,
         )
         self._ears = Ears(
             self._recognisers,
@@ -459,6 +463,7 @@ class Cascade:
             return
         self._waiting_turn = None
         self._waiting.begin(turn.speech_ended)
+        self._remember_late()
         self.history.user(turn.text)
         self._begin(Generation(self._next(), turn=turn, protected=turn.cut))
 
@@ -541,6 +546,8 @@ class Cascade:
     def _interrupt(self, now: float) -> None:
         """Nothing of the generations so far plays or acts any more."""
         for generation in self._live.values():
+            if generation.round is not None:
+                generation.round.leave()
             if generation.task is not None:
                 generation.task.cancel()
         if self._playout is not None and self._live:
@@ -595,8 +602,25 @@ class Cascade:
 
     def _quiet_if_over(self, now: float) -> None:
         speaking = self._ears is not None and self._ears.caller_speaking
-        if not self._live and not speaking and not self._ending:
+        if self._live or speaking or self._ending:
+            return
+        if self._returned:
+            self._remember_late()
+            self._begin(Generation(self._next()))
+        else:
             self._idle.quiet(now)
+
+    # Tools that have returned after their generation was interrupted
+
+    def _on_late(self, call: ToolCall, result: ToolResult) -> None:
+        self._returned.append(late_words(call, result))
+        self._quiet_if_over(self._clock())
+
+    def _remember_late(self) -> None:
+        """Each is told once: with what the caller says next, or when nobody says anything."""
+        for words in self._returned:
+            self.history.user(words)
+        self._returned.clear()
 
     def _on_idle(self, prompt: IdlePrompt | IdleFarewell) -> None:
         match prompt:

@@ -8,8 +8,9 @@ that were said.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from media.audio import AudioFormat
 from media.playout import Playout
@@ -18,17 +19,16 @@ from pipelines.events import (
     EndReason,
     PartFailed,
     PipelineHost,
-    ToolCalled,
-    ToolReturned,
 )
 from pipelines.history import History, Step
-from pipelines.parts import LanguageModel, Message, ProviderError, TextToSpeech
+from pipelines.parts import LanguageModel, ProviderError, TextToSpeech
 from pipelines.phrasebook import phrases
 from pipelines.speaker import Speaker
 from pipelines.spoken import spoken
 from pipelines.standby import Standby
 from pipelines.thinker import Thinker
 from pipelines.tools import Toolbox
+from pipelines.tools.round import OnLate, Round
 from pipelines.turn_events import TurnEnded
 
 MAX_STEPS = 8
@@ -63,6 +63,10 @@ class Stage:
     """There is something to play, now rather than at the next tick."""
     early: EarlyWords | None = None
     """Says the first words of answers at once."""
+    spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = asyncio.create_task
+    """Runs what may live longer than a generation."""
+    on_late: OnLate = lambda call, result: None
+    """A tool has returned whose generation was interrupted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,10 +91,15 @@ class Generation:
     """What the caller has heard of this answer already, from somebody else."""
     phrases: dict[int, list[str]] = field(default_factory=dict)
     """What went to the voice, by step."""
-    acting: bool = False
-    """A tool runs."""
+    round: Round | None = None
+    """Its tools, while they run."""
     delivery: Delivery | None = None
     task: asyncio.Task[None] | None = None
+
+    @property
+    def acting(self) -> bool:
+        """A tool runs."""
+        return self.round is not None
 
     @property
     def said(self) -> str:
@@ -207,25 +216,21 @@ class Delivery:
     async def _use_tools(self, step: Step) -> bool:
         """Run the tools of a step, once it is certain that this generation stands. True if the call is to end."""
         stage, generation = self._stage, self._generation
-        for call in step.calls:
-            await stage.decided()
-            stage.host.on_event(ToolCalled(call.name, call.arguments))
-            generation.acting = True
-            try:
-                result = await stage.toolbox.run(call)
-            finally:
-                generation.acting = False
-            step.results.append(Message("tool", result.text, tool_call_id=call.id, name=call.name))
-            stage.host.on_event(ToolReturned(call.name, call.arguments, result.text))
-            if result.hang_up:
-                generation.ends = "agent"
-                generation.protected = True
-                stage.on_hang_up()
-                if stage.farewell and not any(earlier.text.strip() for earlier in generation.steps):
-                    step.text = stage.farewell
-                    self._say(stage.farewell, len(generation.steps) - 1)
-                return True
-        return False
+        generation.round = Round(
+            step, stage.toolbox, tell=stage.host.on_event, spawn=stage.spawn, on_late=stage.on_late
+        )
+        try:
+            hang_up = await generation.round.run(stage.decided)
+        finally:
+            generation.round = None
+        if hang_up:
+            generation.ends = "agent"
+            generation.protected = True
+            stage.on_hang_up()
+            if stage.farewell and not any(earlier.text.strip() for earlier in generation.steps):
+                step.text = stage.farewell
+                self._say(stage.farewell, len(generation.steps) - 1)
+        return hang_up
 
     async def _speak_all(self) -> None:
         while (phrase := await self._phrases.get()) is not None:

@@ -75,6 +75,8 @@ class Function(Strict):
     result: str | None = None
     redact: bool = False
     timeout: float | None = Field(default=None, gt=0, le=60)
+    sequential: bool = False
+    survives_interruption: bool = False
     max_calls: int | None = Field(default=None, ge=1, le=1000)
     input_schema: InputSchema = Field(default=InputSchema(), alias="input_schema")
 

@@ -16,6 +16,7 @@ REDACTED, REDACTED_FAILURE = "OK - function completed", "FAILED - invocation fai
 """All that a model is told of a function with ``redact``."""
 
 UNKNOWN_OUTCOME = "the caller interrupted while it ran; it may have been done or not: ask before doing it again"
+NOT_DONE = "the caller interrupted before it ran: it was not done"
 STILL_RUNNING = "it is still running; its result will be told as soon as it is there: do not call it again meanwhile"
 
 _KEPT = "\n\t\u200c\u200d"  # joiners are part of words and emoji

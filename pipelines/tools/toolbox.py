@@ -72,6 +72,23 @@ class Toolbox:
         function = self._functions.get(name)
         return function is None or not self._runs(function) or function.implementation in ("stub", "builtin")
 
+    def is_sequential(self, name: str) -> bool:
+        """Whether those that the model called before it, in one step, have to have returned: it says so, ends the call,
+        or takes from what others returned."""
+        function = self._functions.get(name)
+        if function is None:
+            return False
+        chained = any(
+            parameter.source == "metadata" and str(parameter.origin).split(".", 1)[0] == "toolsCalls"
+            for parameter in function.parameters.values()
+        )
+        return function.sequential or chained or function.implementation == "builtin"
+
+    def goes_on(self, name: str) -> bool:
+        """Whether it is not stopped where the caller interrupts."""
+        function = self._functions.get(name)
+        return function is not None and function.survives_interruption
+
     async def run(self, call: ToolCall) -> ToolResult:
         """Run one call, which may take its time, in bounds. Never raises: what went wrong is said to the model in
         words that it can use."""

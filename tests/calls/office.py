@@ -34,6 +34,7 @@ from pipelines.ears import VoiceDetector
 from pipelines.events import UsageReported
 from pipelines.interlude import Interlude
 from pipelines.parts import LanguageModel
+from pipelines.tools.means import Http, Means
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall, ListenerOptions
@@ -238,6 +239,7 @@ class Office:
         latency: float = 0.01,
         agent_limit: int | None = None,
         hooks: CallHooks | None = None,
+        http: Http | None = None,
         **jambonz: Any,
     ) -> None:
         definition = {"modelName": "scripted/test", "prompt": "You are a test.", **agent}
@@ -267,6 +269,7 @@ class Office:
         self.applications: list[MemoryApplication] = []
         self._max_calls = max_calls
         self._hooks = hooks
+        self.means = Means(call_id="the-call", tenant=owner.organisation_id, http=http)
         self.transport = MemoryTransport(self._answer, self._accept, latency=latency)
         self.jambonz = SimulatedJambonz(
             base_url=BASE, transport=self.transport, webhook_secret=SECRET, wall_clock=self._wall_clock, **jambonz
@@ -341,7 +344,9 @@ class Office:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> Cascade:
         loop = asyncio.get_running_loop()
-        cascade = Cascade(listener.agent, self.parts_for(listener), session, spawn=spawn, clock=loop.time)
+        cascade = Cascade(
+            listener.agent, self.parts_for(listener), session, spawn=spawn, clock=loop.time, means=self.means
+        )
         self.pipelines.append(cascade)
         return cascade
 

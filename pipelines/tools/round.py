@@ -1,0 +1,114 @@
+"""The calls of one step of the model: run beside each other, or one after the other, for as long as they are wanted.
+
+A round belongs to an answer. Where that is interrupted the round is left: what has not begun is not done, and what runs
+is stopped, unless its function says that it goes on. Each call that began has one result in the step at once, and what
+it returns later is told once, to ``on_late``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from pipelines.events import PipelineEvent, ToolCalled, ToolReturned
+from pipelines.history import Step
+from pipelines.parts import Message, ToolCall
+from pipelines.tools.results import NOT_DONE, STILL_RUNNING, UNKNOWN_OUTCOME, Outcome
+from pipelines.tools.toolbox import Toolbox, ToolResult
+
+OnLate = Callable[[ToolCall, ToolResult], None]
+
+
+def late_words(call: ToolCall, result: ToolResult) -> str:
+    """How a model is told of a result whose call has another one already."""
+    return f"[The tool {call.name} has returned: {result.text}]"
+
+
+class Round:
+    """``step`` has the calls, and gets their results, in their order."""
+
+    def __init__(
+        self,
+        step: Step,
+        toolbox: Toolbox,
+        *,
+        tell: Callable[[PipelineEvent], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        on_late: OnLate,
+    ) -> None:
+        self._step = step
+        self._toolbox = toolbox
+        self._tell = tell
+        self._spawn = spawn
+        self._on_late = on_late
+        self._results: list[str | None] = [None] * len(step.calls)
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self.left = False
+
+    async def run(self, decided: Callable[[], Awaitable[None]]) -> bool:
+        """``decided`` is waited for before each call. True if the call is to end. Cancelled, it leaves."""
+        try:
+            for at, call in enumerate(self._step.calls):
+                if self._toolbox.is_sequential(call.name):
+                    await self._wait()
+                await decided()
+                if self.left:
+                    return False
+                self._tell(ToolCalled(call.name, call.arguments))
+                if self._toolbox.is_instant(call.name):
+                    result = self._toolbox.call(call)
+                    self._returned(at, result.text)
+                    if result.hang_up:
+                        return True
+                else:
+                    self._running[at] = self._spawn(self._run(at, call))
+            await self._wait()
+        finally:
+            self.leave()
+        return False
+
+    def leave(self, *, keep: bool = False) -> None:
+        """Nobody waits for it any more. ``keep``: what runs goes on, whatever it is."""
+        if self.left:
+            return
+        self.left = True
+        for at, task in self._running.items():
+            if keep or self._toolbox.goes_on(self._step.calls[at].name):
+                self._set(at, STILL_RUNNING)
+            else:
+                task.cancel()
+                self._returned(at, Outcome(error=UNKNOWN_OUTCOME).text(redact=False))
+
+    @property
+    def texts(self) -> list[str]:
+        """What is said of each call, once it was left: of those that had not begun, too."""
+        return [text if text is not None else NOT_DONE for text in self._results]
+
+    async def _wait(self) -> None:
+        while self._running:
+            await asyncio.wait(list(self._running.values()), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _run(self, at: int, call: ToolCall) -> None:
+        try:
+            result = await self._toolbox.run(call)
+        finally:
+            del self._running[at]
+        if self.left:
+            self._tell(ToolReturned(call.name, call.arguments, result.text))
+            self._on_late(call, result)
+        else:
+            self._returned(at, result.text)
+
+    def _returned(self, at: int, text: str) -> None:
+        call = self._step.calls[at]
+        self._tell(ToolReturned(call.name, call.arguments, text))
+        self._set(at, text)
+
+    def _set(self, at: int, text: str) -> None:
+        self._results[at] = text
+        self._step.results[:] = [
+            Message("tool", text, tool_call_id=call.id, name=call.name)
+            for call, text in zip(self._step.calls, self._results, strict=True)
+            if text is not None
+        ]

@@ -1,0 +1,151 @@
+"""Functions that take their time, in a cascade: the action happens when it should, once, and the model is told each
+result once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Wait
+from pipelines.parts import Message, ToolCall
+from pipelines.tools.results import STILL_RUNNING, UNKNOWN_OUTCOME
+from tests.calls.office import Office
+from tests.clock import run_virtual
+from tests.simulators.codeword import heard_words, speak
+from tests.simulators.replies import Answer, ReplyModel
+from tests.simulators.services import Services, function
+
+ASK = "please book it"
+BREAK_IN = "wait stop one moment please"
+
+
+def asks(*calls: str) -> Callable[[Sequence[Message]], Sequence[Answer]]:
+    """Calls the functions when the caller first asks, and then tells what it was told last."""
+
+    def script(messages: Sequence[Message]) -> Sequence[Answer]:
+        if not any(message.role == "tool" for message in messages) and messages[-1].content == ASK:
+            return [ToolCall(f"c{n}", name, {}) for n, name in enumerate(calls)]
+        results = [message.content for message in messages if message.role == "tool"]
+        return [" and ".join(results) if messages[-1].role == "tool" else f"heard {messages[-1].content}"]
+
+    return script
+
+
+def office(services: Services, *functions: dict[str, Any], **options: Any) -> Office:
+    names = [str(one["name"]) for one in functions]
+    agent = {"functions": list(functions), "options": {"greeting": "Hello.", "idle": {"timeout": None}, **options}}
+    return Office(agent, ReplyModel(asks(*names)), http=services)
+
+
+def results(office: Office) -> list[str]:
+    """All that the model was told of functions at last, each by its own message."""
+    return [message.content for message in office.model.told[-1] if message.role == "tool"]
+
+
+def test_two_at_once_each_told_once() -> None:
+    async def main() -> None:
+        services = Services({"red": 1.0, "blue": 1.0})
+        async with office(services, function("red"), function("blue")) as here:
+            report = await here.call(
+                AwaitAgentSilence(), Speak(speak(ASK)), AwaitAgentSilence(), AwaitAgentSilence(), HangUp()
+            )
+            assert {host for host, _ in services.asked} == {"red", "blue"}
+            assert services.asked[0][1] == services.asked[1][1]
+            assert sorted(services.done) == ["blue", "red"]
+            assert results(here) == ["done by red", "done by blue"]
+            assert len(here.said("function_results")) == 2
+            assert heard_words(report.heard)[-7:] == ["done", "by", "red", "and", "done", "by", "blue"]
+            assert len(set(services.keys)) == 2
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"sequential": True},
+        {"input_schema": {"properties": {"x": {"source": "metadata", "from": "toolsCalls.red.result"}}}},
+    ],
+    ids=["says so", "takes what the first returned"],
+)
+def test_one_after_the_other(second: dict[str, Any]) -> None:
+    async def main() -> None:
+        services = Services({"red": 1.0})
+        async with office(services, function("red"), function("blue", **second)) as here:
+            await here.call(AwaitAgentSilence(), Speak(speak(ASK)), AwaitAgentSilence(), AwaitAgentSilence(), HangUp())
+            assert services.asked[1][1] - services.asked[0][1] == pytest.approx(1.0)
+            assert results(here) == ["done by red", "done by blue"]
+
+    run_virtual(main())
+
+
+def test_a_slow_one_has_a_filler_and_a_failing_one_is_told_of() -> None:
+    async def main() -> None:
+        services = Services({"red": 4.0}, {"blue": None})
+        fillers = {"phrases": ["looking"], "delay": 1.0}
+        async with office(services, function("red"), function("blue"), fillers=fillers) as here:
+            report = await here.call(AwaitAgentSilence(), Speak(speak(ASK)), Wait(8.0), AwaitAgentSilence(), HangUp())
+            assert "looking" in heard_words(report.heard)
+            assert results(here) == ["done by red", '{"error": "the service could not be reached"}']
+
+    run_virtual(main())
+
+
+def test_interrupted_while_it_runs() -> None:
+    async def main() -> None:
+        services = Services({"red": 6.0})
+        async with office(services, function("red"), fillers={"phrases": ["looking " * 20], "delay": 0.5}) as here:
+            await here.call(
+                AwaitAgentSilence(), Speak(speak(ASK)), Wait(2.0), Speak(speak(BREAK_IN)), Wait(9.0), HangUp()
+            )
+            assert (services.done, services.stopped) == ([], ["red"])
+            [told] = results(here)
+            assert UNKNOWN_OUTCOME in told
+            assert here.model.told[-1][-1].content == BREAK_IN
+
+    run_virtual(main())
+
+
+def test_one_that_goes_on_is_done_once_and_told_once() -> None:
+    async def main() -> None:
+        services = Services({"red": 6.0})
+        red = function("red", survivesInterruption=True)
+        async with office(services, red, fillers={"phrases": ["looking " * 20], "delay": 0.5}) as here:
+            await here.call(
+                AwaitAgentSilence(), Speak(speak(ASK)), Wait(2.0), Speak(speak(BREAK_IN)), Wait(9.0), HangUp()
+            )
+            assert (services.done, services.stopped) == (["red"], [])
+            assert results(here) == [STILL_RUNNING]
+            told = [m.content for m in here.model.told[-1] if m.role == "user" and "has returned" in m.content]
+            assert told == ["[The tool red has returned: done by red]"]
+            assert sum("has returned" in text for text in here.said("agent")) == 1
+            assert len(here.said("function_results")) == 1  # when it returned
+
+    run_virtual(main())
+
+
+def test_interrupted_after_it_ran() -> None:
+    async def main() -> None:
+        services = Services({"red": 0.2}, {"red": "booked " * 30})
+        async with office(services, function("red")) as here:
+            await here.call(
+                AwaitAgentSilence(), Speak(speak(ASK)), Wait(4.0), Speak(speak(BREAK_IN)), Wait(4.0), HangUp()
+            )
+            assert services.done == ["red"]
+            assert results(here) == ["booked " * 30]
+            assert here.model.told[-1][-1].content == BREAK_IN
+
+    run_virtual(main())
+
+
+def test_a_caller_who_hangs_up_leaves_nothing_running() -> None:
+    async def main() -> None:
+        services = Services({"red": 60.0})
+        async with office(services, function("red", timeout=60, survivesInterruption=True)) as here:
+            await here.call(AwaitAgentSilence(), Speak(speak(ASK)), Wait(2.0), HangUp())
+            assert (services.done, services.stopped) == ([], ["red"])
+            assert here.ending() == "caller"
+
+    run_virtual(main())
