@@ -16,6 +16,7 @@ from gateway.caretaker import Caretaker
 from gateway.elsewhere import Elsewhere
 from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
+from gateway.forgetting import Forgetting
 from gateway.keys import APPLICATIONS, FEEDS, LEASES, PROGRESS, PROVISIONER, SETTINGS, STORE, SWITCHBOARD
 from gateway.leases import Leases
 from gateway.outside import Outside
@@ -49,11 +50,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
     app.add_routes(playground.routes())
 
     async def running(app: web.Application) -> AsyncIterator[None]:
-        store = await Store.open(
-            settings.database,
-            data_dir=settings.data_dir,
-            credentials_key=settings.credentials_key.get_secret_value() if settings.credentials_key else None,
-        )
+        store = await Store.open(settings.database, data_dir=settings.data_dir, **settings.credentials)
         providers = factory or await ProviderFactory.open(settings)
         elsewhere = Elsewhere(store, app[PROGRESS])
         recorder = Recorder(store, is_watched=elsewhere.is_watched)
@@ -63,9 +60,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         app[PROVISIONER] = provisioner
         outside = Outside(private=settings.private_addresses)
         hooks = CallHooks(outside)
-        beside = [
-            asyncio.create_task(part.run(), name=type(part).__name__) for part in (recorder, admission, elsewhere)
-        ]
+        working = (recorder, admission, elsewhere, Forgetting(store, settings.retention_days))
+        beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in working]
         try:
             await caretaker.start()
             beside.append(asyncio.create_task(caretaker.run(), name="Caretaker"))

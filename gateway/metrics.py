@@ -68,6 +68,7 @@ applications_reconnected = Counter(
 application_errors = Counter("trunkline_application_errors", "What Jambonz says it could not do, on those sockets.")
 legs_refused = Counter("trunkline_legs_refused", "Media sockets refused.", ["reason"])
 events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
+calls_deleted = Counter("trunkline_calls_deleted", "Calls that were kept for long enough.")
 call_hooks = Counter("trunkline_call_hooks", "Webhooks at the start and end of calls.", ["hook", "outcome"])
 watchers_closed = Counter("trunkline_watchers_closed", "Progress sockets that we closed, by why.", ["reason"])
 reaped = Counter("trunkline_reaped", "Freed because a lease was over, or nobody had it, by what.", ["what"])

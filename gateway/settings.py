@@ -144,6 +144,7 @@ class Settings(BaseSettings):
     max_calls: Optional[Annotated[int, Field(ge=1, le=100_000)]] = Field(None, alias="TRUNKLINE_MAX_CALLS")
     requests_per_second: float = Field(50, alias="TRUNKLINE_REQUESTS_PER_SECOND", ge=0, le=100_000)
     drain_seconds: float = Field(600, alias="TRUNKLINE_DRAIN_SECONDS", ge=0, le=86_400)
+    retention_days: float = Field(0, alias="TRUNKLINE_RETENTION_DAYS", ge=0, le=36_500)
     data_dir: Path = Field(Path("var"), alias="TRUNKLINE_DATA_DIR")
     private_addresses: bool = Field(False, alias="TRUNKLINE_PRIVATE_ADDRESSES")
     insecure: bool = Field(False, alias="TRUNKLINE_INSECURE")
@@ -164,6 +165,7 @@ class Settings(BaseSettings):
     database_url: Optional[Annotated[str, AfterValidator(_database)]] = None
     authenticate_users: bool = True
     credentials_key: Secret = None
+    credentials_key_other: Secret = None
     loglevel: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
     logformat: Annotated[Literal["auto", "console", "json"], BeforeValidator(str.lower)] = "auto"
     prometheus_multiproc_dir: Optional[Path] = None
@@ -234,6 +236,12 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Where the store is: DATABASE_URL, or a file in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir / 'trunkline.sqlite3'}"
+
+    @property
+    def credentials(self) -> dict[str, str | None]:
+        """What :meth:`store.Store.open` is to encrypt with."""
+        given = {"credentials_key": self.credentials_key, "other_key": self.credentials_key_other}
+        return {name: key.get_secret_value() if key is not None else None for name, key in given.items()}
 
     @property
     def calls_at_once(self) -> int:

@@ -21,7 +21,9 @@ from store.places import Places
 from store.processes import Processes
 from store.provisioning import Provisioning
 from store.registrations import Registrations
+from store.retention import Retention
 from store.rows import Owner
+from store.sealed import SealedRows
 from store.trunks import Trunks
 from store.vault import Vault, load_or_make_key
 from store.wakeups import Wakeups
@@ -44,20 +46,28 @@ class Store:
         self.calls = Calls(database, node)
         self.listener_events = ListenerEvents(database)
         self.wakeups = None if database.file is not None else Wakeups(database, node)
+        self.retention = Retention(database)
+        self.sealed = SealedRows(database, vault)
         self.places = Places(database, node)
         self.processes = Processes(database, self.places, node)
 
     @classmethod
     async def open(
-        cls, url: str, *, data_dir: Path, credentials_key: str | None = None, node: str | None = None
+        cls,
+        url: str,
+        *,
+        data_dir: Path,
+        credentials_key: str | None = None,
+        other_key: str | None = None,
+        node: str | None = None,
     ) -> Store:
         """Connect, and bring the tables up to date.
 
         ``url`` is ``sqlite:///path`` or ``postgresql://…``. Secrets are encrypted with ``credentials_key``; without
-        one, with a key that is kept in ``data_dir``. ``node`` names this process among those on the same database,
-        as no process was named before.
+        one, with a key that is kept in ``data_dir``. ``other_key`` opens what was sealed with it. ``node`` names this
+        process among those on the same database, as no process was named before.
         """
-        database, vault = await asyncio.to_thread(_prepare, url, data_dir, credentials_key)
+        database, vault = await asyncio.to_thread(_prepare, url, data_dir, credentials_key, other_key)
         store = cls(database, vault, node or f"{socket.gethostname()}/{secrets.token_hex(8)}")
         try:
             await migrate(database)
@@ -88,9 +98,9 @@ class Store:
         await self._database.close()
 
 
-def _prepare(url: str, data_dir: Path, credentials_key: str | None) -> tuple[Database, Vault]:
+def _prepare(url: str, data_dir: Path, credentials_key: str | None, other_key: str | None) -> tuple[Database, Vault]:
     """What touches the disk; not for the event loop."""
     database = Database(url)
     if database.file is not None:
         Path(database.file).parent.mkdir(parents=True, exist_ok=True)
-    return database, Vault(credentials_key or load_or_make_key(data_dir))
+    return database, Vault(credentials_key or load_or_make_key(data_dir), *([other_key] if other_key else []))

@@ -22,27 +22,38 @@ KEY_FILE = "credentials.key"
 
 
 class Vault:
-    """Seals and opens texts with one key. A few microseconds each: no thread is needed."""
+    """Seals texts with the first key, and opens what was sealed with any of them. A few microseconds each: no thread is
+    needed."""
 
-    def __init__(self, credentials_key: str) -> None:
-        self._cipher = AESGCM(hashlib.sha256(credentials_key.encode()).digest())
+    def __init__(self, *credentials_keys: str) -> None:
+        self._ciphers = [AESGCM(hashlib.sha256(key.encode()).digest()) for key in credentials_keys]
 
     def seal(self, text: str, context: str) -> str:
         iv = secrets.token_bytes(_IV)
-        sealed = self._cipher.encrypt(iv, text.encode(), context.encode())
+        sealed = self._ciphers[0].encrypt(iv, text.encode(), context.encode())
         parts = (iv, sealed[-_TAG:], sealed[:-_TAG])
         return "enc:" + ":".join(b64encode(part).decode() for part in parts)
 
     def open(self, sealed: str, context: str) -> str:
         """Raises :class:`Unreadable` if it was sealed with another key, for another context, or was tampered with."""
-        try:
-            iv, tag, text = (b64decode(part, validate=True) for part in sealed.removeprefix("enc:").split(":"))
-            return self._cipher.decrypt(iv, text + tag, context.encode()).decode()
-        except (ValueError, InvalidTag):
-            raise Unreadable(
-                f"the secrets of {context} do not open with this CREDENTIALS_KEY; "
-                "start with the one they were saved with"
-            ) from None
+        return self._open(sealed, context)[0]
+
+    def reseal(self, sealed: str, context: str) -> str | None:
+        """The text sealed with the first key; None if it is already. Raises as :meth:`open` does."""
+        text, key = self._open(sealed, context)
+        return self.seal(text, context) if key > 0 else None
+
+    def _open(self, sealed: str, context: str) -> tuple[str, int]:
+        """The text, and which key opened it."""
+        for n, cipher in enumerate(self._ciphers):
+            try:
+                iv, tag, text = (b64decode(part, validate=True) for part in sealed.removeprefix("enc:").split(":"))
+                return cipher.decrypt(iv, text + tag, context.encode()).decode(), n
+            except (ValueError, InvalidTag):
+                continue
+        raise Unreadable(
+            f"the secrets of {context} do not open with this CREDENTIALS_KEY; start with the one they were saved with"
+        )
 
 
 def load_or_make_key(directory: Path) -> str:

@@ -124,6 +124,15 @@ async def get_call(request: web.Request) -> web.Response:
     return web.json_response({**_view(call), **more})
 
 
+@operations.add("DELETE", "/calls/{callId}", status=204, errors=(404, 409))
+async def delete_call(request: web.Request) -> web.Response:
+    """Delete a call that is over, with its log: nothing of it is left."""
+    call_id = request.match_info["callId"]
+    if not await store_of(request).retention.delete_call(owner_of(request), call_id):
+        raise not_found("call", call_id)
+    return web.Response(status=204)
+
+
 @operations.add("GET", "/calls/{callId}/logs", answer=list[LogEntry], errors=(404,))
 async def get_call_log(request: web.Request) -> web.Response:
     """Read what happened in a call, in order."""

@@ -20,6 +20,7 @@ _COMMANDS = {
     "listeners": "List, keep and end what agents listen on.",
     "calls": "List calls and read them back.",
     "keys": "Make, list, replace and delete API keys.",
+    "reseal": "Encrypt all secrets with the new CREDENTIALS_KEY.",
     "limits": "Show and set how many calls at once there may be.",
 }
 

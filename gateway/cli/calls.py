@@ -61,3 +61,12 @@ def log(service: Service, call_id: str, everything: bool) -> None:
             data = entry["data"]
             shown = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
             click.echo(f"{entry['createdAt']}  {entry['type']:<16}  {shown}")
+
+
+@calls.command()
+@click.argument("call_id")
+@service_flags
+def delete(service: Service, call_id: str) -> None:
+    """Delete a call that is over, with its log: nothing of it is left."""
+    service.run(lambda api: api.delete(f"/api/calls/{call_id}"))
+    service.done(f"{call_id} is deleted")

@@ -20,8 +20,7 @@ def in_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
     """What ``work`` returns; a database that cannot be reached is told, and ends the command."""
 
     async def inside() -> T:
-        secret = settings.credentials_key.get_secret_value() if settings.credentials_key else None
-        store = await Store.open(settings.database, data_dir=settings.data_dir, credentials_key=secret)
+        store = await Store.open(settings.database, data_dir=settings.data_dir, **settings.credentials)
         try:
             return await work(store)
         finally:

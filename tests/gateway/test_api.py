@@ -243,3 +243,17 @@ async def test_the_key_of_the_settings_replaces_its_former_value(tmp_path: Path)
         await ensure_admin_key(api.store, Settings())
         await api("GET", "/agents", key="b" * 16, status=401)
         await api("GET", "/agents", key=KEY)
+
+
+async def test_a_call_is_deleted(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        call = await api.store.calls.start(
+            NewCall(api.owner, "agent", None, "scripted/echo", "jambonz", "1", "2"), started_at=datetime.now(UTC)
+        )
+        await api("DELETE", f"/calls/{call.id}", status=409)
+        await api.store.calls.end(call.id, "ended normally", "caller", datetime.now(UTC), 1)
+        await api("DELETE", f"/calls/{call.id}", key=OTHER_KEY, status=404)
+        await api("DELETE", f"/calls/{call.id}", status=204)
+        for path in (f"/calls/{call.id}", f"/calls/{call.id}/logs"):
+            await api("GET", path, status=404)
+        await api("DELETE", f"/calls/{call.id}", status=404)

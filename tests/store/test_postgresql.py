@@ -37,6 +37,7 @@ from tests.store import (
     test_places,
     test_processes,
     test_provisioning,
+    test_retention,
     test_store,
 )
 from tests.store.killed import KILLS, WORKERS
@@ -55,6 +56,7 @@ SHARED = (
     test_places,
     test_processes,
     test_provisioning,
+    test_retention,
     test_store,
 )
 OF_SQLITE = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from gateway.cli import trunkline
+from pipelines.agent import AgentDefinition
 from store import DEFAULT_OWNER, Owner, Store
 
 
@@ -67,3 +68,29 @@ def test_keys_are_listed_replaced_and_deleted(tmp_path: Path) -> None:
     assert owner_of(new, tmp_path) is None
     assert "There is no key" in keys("delete", fresh, status=1)
     assert "There is no key" in keys("rotate", fresh, status=1)
+
+
+def test_secrets_are_encrypted_with_another_key(tmp_path: Path) -> None:
+    def reseal(*keys: str) -> tuple[int, str]:
+        flags = [
+            word for pair in zip(("--credentials-key", "--credentials-key-other"), keys, strict=False) for word in pair
+        ]
+        result = CliRunner().invoke(trunkline, ["reseal", "--data-dir", str(tmp_path), *flags])
+        return result.exit_code, result.output
+
+    async def fill() -> None:
+        url = f"sqlite:///{tmp_path}/trunkline.sqlite3"
+        store = await Store.open(url, data_dir=tmp_path, credentials_key="old-key")
+        try:
+            keys = [{"name": "crm", "in": "bearer", "value": "a secret"}]
+            definition = {"modelName": "scripted/echo", "prompt": "x", "keys": keys}
+            await store.agents.create(DEFAULT_OWNER, AgentDefinition.model_validate(definition))
+        finally:
+            await store.close()
+
+    asyncio.run(fill())
+    status, output = reseal("new-key")
+    assert status == 1
+    assert "open with neither key" in output
+    assert reseal("new-key", "old-key") == (0, "1 encrypted anew, 0 were already\n")
+    assert reseal("new-key") == (0, "0 encrypted anew, 1 were already\n")

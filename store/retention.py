@@ -1,0 +1,69 @@
+"""Calls that are deleted, with all that is known of them: one on demand, or those that are over for too long."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from store.database import Database
+from store.errors import InUse
+from store.rows import Owner, clock
+from store.tables import call_events, calls, listener_positions, listeners, organisations
+
+AT_ONCE = 50
+"""Calls of one transaction: writers of calls under way wait for it."""
+
+
+class Retention:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def delete_call(self, owner: Owner, call_id: str) -> bool:
+        """Its log and what it used go with it. False if there is none; raises :class:`InUse` while it is under way."""
+        mine = (calls.c.id == call_id, calls.c.organisation_id == owner.organisation_id)
+        async with self._database.write() as connection:
+            row = (await connection.execute(sa.select(calls.c.ended_at).where(*mine).with_for_update())).one_or_none()
+            if row is None:
+                return False
+            if row.ended_at is None:
+                raise InUse(f"The call {call_id} is under way")
+            await connection.execute(sa.delete(calls).where(*mine))
+        return True
+
+    async def delete_old(self, age: timedelta) -> int:
+        """Some of the calls that began longer than ``age`` ago and are over; returns how many, 0 if there are no more.
+        Any number of processes may do it at once."""
+        async with self._database.write() as connection:
+            before = await clock(connection) - age
+            deleted = 0
+            # By organisation, for the index of their calls goes by that.
+            for organisation in (await connection.scalars(sa.select(organisations.c.id))).all():
+                old = (
+                    sa.select(calls.c.id)
+                    .where(calls.c.organisation_id == organisation, calls.c.started_at < before)
+                    .where(calls.c.ended_at.is_not(None))
+                    .order_by(calls.c.started_at)
+                    .limit(AT_ONCE - deleted)
+                    .with_for_update(skip_locked=True)
+                )
+                ids = (await connection.scalars(old)).all()
+                if ids:
+                    await connection.execute(sa.delete(calls).where(calls.c.id.in_(ids)))
+                    deleted += len(ids)
+                if deleted >= AT_ONCE:
+                    break
+        return deleted
+
+    async def forget_positions(self) -> int:
+        """Of listeners that are gone, as their last events are. Returns how many."""
+        one = listener_positions.c.listener_id
+        async with self._database.write() as connection:
+            gone = await connection.execute(
+                sa.delete(listener_positions).where(
+                    ~sa.select(listeners.c.id).where(listeners.c.id == one).exists(),
+                    ~sa.select(call_events.c.seq).where(call_events.c.listener_id == one).exists(),
+                    ~sa.select(calls.c.id).where(calls.c.listener_id == one).exists(),
+                )
+            )
+        return gone.rowcount
