@@ -29,6 +29,8 @@ RETRY_SECONDS = 30.0
 
 LARGEST_ANSWER = 512 * 1024
 
+CANNOT_FETCH = (aiohttp.ClientError, TimeoutError, ValueError, RecursionError)
+
 
 class IssuerAway(Exception):
     """Whether the token is good cannot be told just now; the message is for whoever sent it."""
@@ -100,39 +102,43 @@ class Issuers:
 
     async def _ask(self, issuer: str, known: _Known) -> None:
         try:
+            if self._session is None:
+                self._session = aiohttp.ClientSession()
             async with asyncio.timeout(FETCH_SECONDS):
-                keys = await self._fetch(issuer)
-        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
+                keys = await published_keys(self._session, issuer)
+        except CANNOT_FETCH as error:
             log.warning("cannot fetch the keys of an issuer", issuer=issuer, error=str(error) or "no answer in time")
         else:
             known.keys, known.fetched_at = keys, self._now()
         finally:
             known.asking = None
 
-    async def _fetch(self, issuer: str) -> Sequence[SigningKey]:
-        about = await self._get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-        told, at = (about.get("issuer"), about.get("jwks_uri")) if isinstance(about, dict) else (None, None)
-        if told != issuer:
-            raise ValueError("its configuration is of another issuer")
-        if not isinstance(at, str) or URL(at).scheme not in {"https", URL(issuer).scheme}:
-            raise ValueError("its configuration does not say by https where its keys are")
-        return signing_keys(await self._get(at))
-
-    async def _get(self, url: str) -> object:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        async with self._session.get(url, allow_redirects=False) as answer:
-            if answer.status != 200:
-                raise ValueError(f"{url} answered with status {answer.status}")
-            raw = bytearray()
-            async for data in answer.content.iter_any():
-                raw += data
-                if len(raw) > LARGEST_ANSWER:
-                    raise ValueError(f"{url} answered with more than {LARGEST_ANSWER} bytes")
-        return json.loads(bytes(raw))
-
     def _is(self, known: _Known, younger_than: float) -> bool:
         return known.fetched_at is not None and self._now() - known.fetched_at < younger_than
 
     def _now(self) -> float:
         return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+
+
+async def published_keys(http: aiohttp.ClientSession, issuer: str) -> Sequence[SigningKey]:
+    """By its configuration (OpenID Connect Discovery 1.0, section 4). Raises what is in :data:`CANNOT_FETCH`; takes as
+    long as it takes."""
+    about = await _get(http, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    told, at = (about.get("issuer"), about.get("jwks_uri")) if isinstance(about, dict) else (None, None)
+    if told != issuer:
+        raise ValueError("its configuration is of another issuer")
+    if not isinstance(at, str) or URL(at).scheme not in {"https", URL(issuer).scheme}:
+        raise ValueError("its configuration does not say by https where its keys are")
+    return signing_keys(await _get(http, at))
+
+
+async def _get(http: aiohttp.ClientSession, url: str) -> object:
+    async with http.get(url, allow_redirects=False) as answer:
+        if answer.status != 200:
+            raise ValueError(f"{url} answered with status {answer.status}")
+        raw = bytearray()
+        async for data in answer.content.iter_any():
+            raw += data
+            if len(raw) > LARGEST_ANSWER:
+                raise ValueError(f"{url} answered with more than {LARGEST_ANSWER} bytes")
+    return json.loads(bytes(raw))

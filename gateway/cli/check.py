@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.cli.probes import LIMITED, PROBES
 from gateway.factory import provider_environment
+from gateway.issuers import CANNOT_FETCH, published_keys
 from gateway.settings import PROVIDERS, Provider, Settings
 from pipelines.parts import ProviderError
 from pipelines.providers.compatible import bearer
@@ -51,8 +52,8 @@ class Finding:
 @click.command(short_help="Tell what is configured and reachable.")
 @setting_flags
 def check(**flags: Any) -> None:
-    """Tell what is configured and reachable: settings, database, Jambonz, offline speech, providers. The exit status is
-    1 if anything is missing that is needed.
+    """Tell what is configured and reachable: settings, database, Jambonz, issuers of tokens, offline speech, providers.
+    The exit status is 1 if anything is missing that is needed.
     """
     settings = settings_or_exit(flags)
     sys.exit(1 if asyncio.run(_check(settings)) else 0)
@@ -74,6 +75,8 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield await _database(settings)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE)) as http:
         yield await _jambonz(settings, http)
+        for issuer in settings.oidc_issuers:
+            yield await _issuer(issuer, http)
         environment = provider_environment(settings)
         registry = Registry(environment)
         yield _speech(registry)
@@ -102,6 +105,15 @@ async def _database(settings: Settings) -> Finding:
     finally:
         await database.close()
     return Finding("ok", "database", f"{shown} answers")
+
+
+async def _issuer(issuer: str, http: aiohttp.ClientSession) -> Finding:
+    try:
+        async with asyncio.timeout(DEADLINE):
+            keys = await published_keys(http, issuer)
+    except CANNOT_FETCH as error:
+        return Finding("no", "issuer", f"{issuer}: {str(error) or 'no answer in time'}")
+    return Finding("ok", "issuer", f"{issuer} publishes {len(keys)} key{'s' if len(keys) != 1 else ''}")
 
 
 async def _jambonz(settings: Settings, http: aiohttp.ClientSession) -> Finding:

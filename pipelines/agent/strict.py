@@ -6,6 +6,7 @@ JSON is camelCase; snake_case is accepted too, at every level. What was sent is 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -111,7 +112,7 @@ class Problem:
 
 def problems(error: ValidationError) -> list[Problem]:
     """What a validation error says, as sentences without the values that were sent: those may be secrets."""
-    return [Problem(_path(e["loc"]), _plain(e)) for e in error.errors(include_url=False, include_input=False)]
+    return [Problem(_path(e["loc"]), _plain(e)) for e in error.errors(include_url=False)]
 
 
 def sentence(found: list[Problem]) -> str:
@@ -193,10 +194,18 @@ def _plain(error: ErrorDetails) -> str:
         return _WORDS[kind]
     if kind == "value_error":
         return f"is wrong: {message.removeprefix('Value error, ')}"
+    if kind == "literal_error":
+        return _one_of(str(error.get("ctx", {}).get("expected", "")), error["input"])
     for start, instead in (("Input should ", "has to "), ("String should ", "has to "), ("List should ", "has to ")):
         if message.startswith(start):
             return instead + message.removeprefix(start)
     return message
+
+
+def _one_of(expected: str, given: object) -> str:
+    """``expected`` as pydantic lists it: 'udp', 'tcp' or 'tls'."""
+    meant = nearest(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else None
+    return f"has to be {expected}" + (f"; did you mean {meant}?" if meant else "")
 
 
 def _as_custom(error: ErrorDetails) -> PydanticCustomError:

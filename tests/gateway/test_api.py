@@ -14,12 +14,14 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from gateway.api import OPERATIONS, operations
+from gateway.app import create_app
 from gateway.auth import ensure_admin_key
 from gateway.keys import STORE
 from gateway.scopes import SCOPES
 from gateway.settings import Settings
 from store import CallEvent, NewCall, Store
 from tests.gateway.api_service import AGENT, DOCUMENT, KEY, OTHER_KEY, Api, serving
+from tests.simulators.issuer import AUDIENCE, SigningPair, serve_issuer
 
 VALID_BODIES: dict[str, Any] = {
     "create_agent": AGENT,
@@ -60,16 +62,41 @@ async def furnish(api: Api) -> dict[str, str]:
 
 
 async def test_no_route_answers_without_a_key(tmp_path: Path) -> None:
-    """Nor with one that has expired."""
-    async with serving(tmp_path) as api:
+    """Nor with one that has expired, or is of a browser session, nor with a token that is not good."""
+    async with serve_issuer() as issuer, serving(tmp_path, oidc_issuers=issuer.url, oidc_audience=AUDIENCE) as api:
+        bad_tokens = [issuer.token(exp=1), issuer.token(aud="x"), issuer.token(SigningPair("first"))]
         ids = await furnish(api)
+        room = await api.store.listeners.room(ids["listenerId"])
+        assert room is not None
+        room_key = room.key
         await api.store.accounts.add_key(api.owner, "old", EXPIRED, datetime.now(UTC) - timedelta(seconds=1))
         for operation in OPERATIONS:
             path = operation.path.format(**ids)
-            for key in (None, "unknown", "", f"{KEY}x", EXPIRED):
+            for key in (None, "unknown", "", f"{KEY}x", EXPIRED, room_key, *bad_tokens):
+                if key == room_key and operation.room:
+                    continue  # it is what that one is for: see test_rooms
                 body = VALID_BODIES.get(operation.id)
                 error = await api(operation.method, path, body, status=401, key=key)
                 assert error["code"] == "UNAUTHORIZED", operation.id
+
+
+PUBLIC = {
+    ("GET", "/api/openapi.json"), ("GET", "/api/api-docs"), ("GET", "/api/docs"),  # the document and its page
+    ("POST", "/api/hooks/ultravox"),  # by its signature
+    ("*", "/api/agent-db"), ("*", "/api/agent-db/{tail}"),  # 501
+}  # fmt: skip
+
+
+def test_every_route_of_the_api_is_an_operation_or_known_to_be_for_anybody() -> None:
+    """So that those who ask every operation for its key ask every route."""
+    routed = {
+        (route.method, route.resource.canonical)
+        for route in create_app(Settings()).router.routes()
+        if route.resource is not None and route.resource.canonical.startswith("/api") and route.method != "HEAD"
+    }
+    asked = {(operation.method, f"/api{operation.path}") for operation in OPERATIONS}
+    preflights = {("OPTIONS", f"/api{operation.path}") for operation in OPERATIONS if operation.any_origin}
+    assert routed == asked | preflights | PUBLIC
 
 
 async def test_every_route_asks_for_its_scope(tmp_path: Path) -> None:
@@ -144,6 +171,14 @@ async def raw(api: Api, method: str, path: str, **request: Any) -> tuple[int, An
         ("GET", "/api/agents?limt=3", None, 400, "VALIDATION_ERROR", "Limt is not known; did you mean limit?"),
         ("GET", "/api/agents?limit=0", None, 400, "VALIDATION_ERROR", "Limit has to be greater than or equal to 1"),
         ("GET", "/api/agents?limit=1&limit=2", None, 400, "VALIDATION_ERROR", "Limit has to be a whole number"),
+        (
+            "GET",
+            "/api/agents?searchField=nmae",
+            None,
+            400,
+            "VALIDATION_ERROR",
+            "SearchField has to be 'all', 'name' or ",
+        ),
         (
             "GET",
             "/api/calls?startDate=0",
@@ -257,3 +292,19 @@ async def test_a_call_is_deleted(tmp_path: Path) -> None:
         for path in (f"/calls/{call.id}", f"/calls/{call.id}/logs"):
             await api("GET", path, status=404)
         await api("DELETE", f"/calls/{call.id}", status=404)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/phone-endpoints?handler=jambons", "; did you mean jambonz?"),
+        ("/phone-endpoints?type=e164", "; did you mean e164-ddi?"),
+        ("/agents?searchField=nmae", "; did you mean name?"),
+        ("/agents?searchField=qqqq", "'all', 'name' or 'model'"),
+    ],
+)
+async def test_the_nearest_right_value_is_told(tmp_path: Path, path: str, meant: str) -> None:
+    async with serving(tmp_path) as api:
+        status, error = await raw(api, "GET", f"/api{path}")
+        assert status == 400
+        assert error["error"].endswith(meant)

@@ -21,6 +21,7 @@ from gateway.settings import PROVIDERS, load
 from store import Store
 from tests.simulators.google_sessions import Fault
 from tests.simulators.google_speech import serve_google
+from tests.simulators.issuer import AUDIENCE, serve_issuer
 
 SECRET = "s3cr3t-key-of-a-vendor"
 
@@ -264,3 +265,12 @@ def test_the_exit_status_tells_whether_something_needed_is_missing(tmp_path: Pat
     bad = CliRunner().invoke(trunkline, [*flags, "--jambonz-server", "http://127.0.0.1:1", "--jambonz-api-key", SECRET])
     assert bad.exit_code == 1
     assert SECRET not in bad.output
+
+
+async def test_the_issuers_of_tokens_are_asked_for_their_keys(tmp_path: Path) -> None:
+    async with serve_issuer() as issuer:
+        settings = {"oidc_issuers": issuer.url, "oidc_audience": AUDIENCE}
+        assert (await found(tmp_path, **settings))["issuer"] == Finding("ok", "issuer", f"{issuer.url} publishes 1 key")
+        issuer.claims_to_be = "https://login.example.com"
+        away = (await found(tmp_path, **settings))["issuer"]
+        assert (away.mark, away.text) == ("no", f"{issuer.url}: its configuration is of another issuer")
