@@ -15,6 +15,7 @@ AGENT, LISTENER, CALL = (
     "bb0f53a9-2a43-4c5c-8f47-0c3e3f5d3a55",
 )
 KEY, TRUNK = "2f0c7a52-5d0e-4f2c-9b7c-6c2f4c0f8d11", "0f7c1a34-93f4-4c58-8d2e-b1f0a7c1d9e2"
+REGISTRATION = "6a3c2f10-1b7e-4d8e-a9c4-5e2d1f0b7a66"
 ORGANISATION, USER = "5b6e7f88-0a3c-4b59-9a53-0a8a4c8d6c70", "c3a8f0de-54f1-4a3e-8f0b-2b6a1f7f9e10"
 NUMBER, CALLER = "442079460000", "447700900123"
 MADE, CHANGED = "2026-11-20T09:00:00.000Z", "2026-11-20T09:05:00.000Z"
@@ -37,9 +38,9 @@ PARAMETERS: Mapping[str, Any] = {
     "handler": "jambonz",
     "type": "e164-ddi",
     "originate": False,
-    "trunkId": [TRUNK],
+    "trunkId": TRUNK,
 }
-"""Of paths and queries, by name."""
+"""Of paths and queries, by name; of lists, one of them."""
 
 _OPTIONS = {
     "greeting": "Good morning, this is the front desk.",
@@ -118,6 +119,7 @@ _ENDPOINT = {
     "agentName": "Reception",
     "createdAt": MADE,
 }
+_TRUNK = {"id": TRUNK, "name": "Carrier", "handler": "jambonz", "outbound": True, "flags": {"canRefer": True}}
 _KEY = {"id": KEY, "name": "dashboard", "scopes": ["calls:read"], "expiresAt": None}
 
 BODIES: Mapping[str, Any] = {
@@ -128,6 +130,8 @@ BODIES: Mapping[str, Any] = {
     "join_room": {"options": {"metadata": {"cart": 7}}},
     "create_phone_endpoint": {"type": "e164-ddi", "number": "+44 20 7946 0000", "name": "Office"},
     "update_phone_endpoint": {"name": "Front desk"},
+    "create_trunk": {"name": "Carrier", "outbound": True, "flags": {"canRefer": True}},
+    "update_trunk": {"outbound": True},
     "create_key": {"name": "dashboard", "scopes": ["calls:read"]},
     "rotate_key": {"overlap": 3600},
 }
@@ -198,12 +202,13 @@ ANSWERS: Mapping[str, Any] = {
     "update_phone_endpoint": {"success": True, "message": f"The number {NUMBER} was changed"},
     "delete_phone_endpoint": {"success": True, "message": f"The number {NUMBER} was deleted"},
     "list_phone_numbers": [{"number": NUMBER, "handler": "jambonz", "outbound": False}],
-    "list_trunks": {
-        "items": [
-            {"id": TRUNK, "name": "Carrier", "handler": "jambonz", "outbound": True, "flags": {"canRefer": True}}
-        ],
-        "nextOffset": None,
-    },
+    "activate_phone_endpoint": {"success": True, "id": REGISTRATION, "status": "active", "state": "registering"},
+    "disable_phone_endpoint": {"success": True, "id": REGISTRATION, "status": "disabled", "state": "initial"},
+    "list_trunks": {"items": [_TRUNK], "nextOffset": None},
+    "create_trunk": _TRUNK,
+    "get_trunk": _TRUNK,
+    "update_trunk": _TRUNK,
+    "delete_trunk": {"success": True, "message": "The trunk was deleted"},
     "list_models": {
         "jambonz:anthropic/claude-haiku-5-5": {
             "description": "Claude Haiku 5.5: small and fast",

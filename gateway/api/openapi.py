@@ -110,7 +110,7 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     if operation.body:
         suffix = "Changes" if operation.partial else ""
         bodies = [{"$ref": REFERENCE.format(model=model.__name__ + suffix)} for model in operation.body]
-        schema = bodies[0] if len(bodies) == 1 else {"oneOf": bodies}
+        schema = bodies[0] if len(bodies) == 1 else {"anyOf": bodies}
         content = {"schema": schema}
         if operation.id in examples.BODIES:
             content["example"] = examples.BODIES[operation.id]
@@ -127,7 +127,10 @@ def _query(model: Any) -> list[dict[str, Any]]:
 
 def _parameter(name: str, place: str, schema: Any, *, required: bool) -> dict[str, Any]:
     made = {"name": name, "in": place, "required": required, "schema": schema}
-    return {**made, "example": examples.PARAMETERS[name]} if name in examples.PARAMETERS else made
+    if name not in examples.PARAMETERS:
+        return made
+    example = examples.PARAMETERS[name]
+    return {**made, "example": [example] if schema.get("type") == "array" else example}
 
 
 def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
