@@ -342,7 +342,8 @@ class Playout:
     def _ran_dry(self, now: float) -> None:
         """By the clock the far end has played all it was sent: pacing starts anew, and it may be an underrun."""
         sent_since = self._last_speech > self._pace_wire  # else it just begins, or goes on after a pause
-        if self._starved_since is None and sent_since and self._queue and self._queue[0].sent > 0:
+        began = self._far_end.playable > self._pace_wire  # else its first lump is not full, and there was no sound yet
+        if self._starved_since is None and sent_since and began and self._queue and self._queue[0].sent > 0:
             late = now - self._pace_time - (self._last_speech - self._pace_wire) * FRAME_SECONDS
             segment = self._queue[0]
             if segment.sent < segment.frames:

@@ -115,6 +115,8 @@ class Answer:
     """The model will add nothing."""
     cut: bool = False
     """It was interrupted: what comes late of it is dropped."""
+    talked_over: bool = False
+    """It may be whole, and the caller spoke when it ended: nobody says that it was interrupted, or that it was not."""
     broken_off: bool = False
     """What it was to say is said by another one; its words are what was said."""
     place: int | None = None

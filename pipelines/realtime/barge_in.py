@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pipelines.agent.options import Interruption
 from pipelines.events import BargedIn, PipelineHost
+from pipelines.realtime.answers import Answer
 from pipelines.realtime.ending import Ending
 from pipelines.realtime.speaking import Speaking
 from pipelines.realtime.voice import CallerVoice
+
+YIELD_SECONDS = 0.5
+"""A model that is silent so soon after the caller's last word over it may have fallen silent because of him."""
 
 
 class BargeIn:
@@ -71,3 +75,12 @@ class BargeIn:
             onset = caller.onset if caller.speaking else None  # the model may hear the caller first
             self._host.on_event(BargedIn(True, max(0.0, now - onset) if onset is not None else None))
         return True
+
+    def judge(self, utterance: Answer) -> None:
+        """A model that falls silent by itself has been interrupted, if the caller spoke over what it said."""
+        caller, silent = self._caller, self._speaking.silent_from
+        if self._ending.begun or not self.is_long_enough or utterance.began is None:
+            return
+        if utterance.began < caller.onset < silent < caller.last_voice + YIELD_SECONDS:
+            utterance.talked_over = True
+            self._host.on_event(BargedIn(True, silent - caller.onset))

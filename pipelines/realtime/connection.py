@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -21,6 +22,7 @@ from pipelines.realtime.model import (
     SessionOver,
     SessionReady,
     Setup,
+    Used,
 )
 from pipelines.sockets import opening_fault, trusted
 
@@ -28,6 +30,9 @@ CONNECT_SECONDS = 3.0
 """From dialling to a session that is set up."""
 
 CLOSE_SECONDS = 1.0
+
+LAST_WORD_SECONDS = 3.0
+"""A vendor that is told of the end may take so long to say what was used."""
 
 MOST_BYTES = 16 * 1024 * 1024
 """The largest message: more is no answer, but a mistake."""
@@ -58,6 +63,7 @@ class RealtimeConnection:
         self._transport: WSTransport | None = None
         self._address: Address | None = None
         self._loop = asyncio.get_running_loop()
+        self._last_word: asyncio.Event | None = None  # it is told of the end, and may say something yet
         self._ready: asyncio.Future[SessionReady] = self._loop.create_future()
         self._partial = bytearray()
         self._partial_is_text = False
@@ -164,7 +170,9 @@ class RealtimeConnection:
         for event in events:
             if isinstance(event, SessionReady) and not self._ready.done():
                 self._ready.set_result(event)
-            if self._listener is not None:
+            if isinstance(event, SessionOver) and self._last_word is not None:
+                self._last_word.set()
+            elif self._listener is not None and (self._last_word is None or isinstance(event, Used)):
                 try:
                     self._listener.on_model_event(self, event)
                 except Exception as error:  # noqa: BLE001 - whatever it was, it ends this call and no other
@@ -178,7 +186,9 @@ class RealtimeConnection:
             self._ready.set_exception(ConnectionError(reason))
             self._ready.exception()  # it may be that nobody waits for it any more
         self._abort()
-        if listener is not None:
+        if self._last_word is not None:
+            self._last_word.set()
+        elif listener is not None:
             listener.on_model_lost(self, reason)
 
     def _abort(self) -> None:
@@ -188,17 +198,23 @@ class RealtimeConnection:
     # The end
 
     async def close(self, model: RealtimeModel) -> SessionOver | None:
-        """End the session, in bounded time. Returns what the vendor says of why it ended, where it can be asked."""
-        self._listener = None
+        """End the session, in bounded time. All that is told of it from here on is what was used. Returns what the
+        vendor says of why it ended, where it can be asked."""
+        self._last_word = asyncio.Event()
         transport = self._transport
         if transport is not None and not transport.is_disconnected:
             self.send(self.protocol.closing())
+            if model.capabilities.tells_last_usage:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_WORD_SECONDS):
+                        await self._last_word.wait()
             transport.send_close(WSCloseCode.OK)
             try:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await transport.wait_disconnected()
             except TimeoutError:
                 self._abort()
+        self._listener = None
         return await model.hang_up(self._address) if self._address is not None else None
 
 

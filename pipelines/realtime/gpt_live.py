@@ -86,7 +86,7 @@ class GptLiveModel:
         wideband: bool = False,
     ) -> None:
         sound = PCM_16K if wideband else MULAW_8K
-        self.capabilities = Capabilities(sound, sound, pacing="realtime", continuous=True)
+        self.capabilities = Capabilities(sound, sound, pacing="realtime", continuous=True, tells_last_usage=True)
         self._model = model
         self._backend = backend
         self._api_key = api_key

@@ -23,6 +23,7 @@ from pipelines.realtime.model import (
     SessionEnding,
     SessionOver,
     Setup,
+    Used,
 )
 from pipelines.realtime.pulse import Pulse
 
@@ -249,7 +250,7 @@ class Link:
                 pass
         if self._early is not None:
             self._early.append(event)
-        elif connection is self._session or self._session is None:
+        elif connection is self._session or self._session is None or isinstance(event, Used):
             self._listener.on_model_event(event)
 
     def on_model_lost(self, connection: Session, reason: str) -> None:

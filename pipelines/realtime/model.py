@@ -41,6 +41,8 @@ class Capabilities:
     """Can be made to say a given text (:meth:`RealtimeProtocol.say`)."""
     session_seconds: float | None = None
     """The longest session. Before that the call goes on in another one."""
+    tells_last_usage: bool = False
+    """Once it is told of the end it says what was used, and that its session is over (:class:`SessionOver`)."""
 
 
 @dataclass(frozen=True, slots=True)

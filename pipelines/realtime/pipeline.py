@@ -500,6 +500,9 @@ class Realtime:
         elif self._speaking.was_set_aside(event.response):
             self._attention.stop()  # it was all there was of it
 
+    def on_silent(self, utterance: Answer) -> None:
+        self._interruption.judge(utterance)
+
     def on_over(self, answer: Answer) -> None:
         if answer.ends is not None:
             self._host.end_call(answer.ends)

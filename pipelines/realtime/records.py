@@ -74,4 +74,5 @@ class Records:
         said = " ".join(text for text in texts if text)
         if said:
             self.last_said = said
-            self._host.on_event(AgentSaid(said, heard.generation, not heard.complete, heard.seconds))
+            interrupted = answer.talked_over or not heard.complete
+            self._host.on_event(AgentSaid(said, heard.generation, interrupted, heard.seconds))

@@ -48,13 +48,18 @@ class SpeakingListener(Protocol):
         """There is something to be heard of an answer of the model's."""
         ...
 
+    def on_silent(self, utterance: Answer) -> None:
+        """A model whose sound never ends has fallen silent, and does not say why."""
+        ...
+
     def on_over(self, answer: Answer) -> None:
         """Of an answer nothing more is heard."""
         ...
 
 
 class Speaking:
-    """``turn`` is the one that the next answer is for. ``sound_at``: when the latest sound of the model came."""
+    """``turn`` is the one that the next answer is for. ``sound_at``: when the latest sound of the model came.
+    ``silent_from``: when the ear has had all of an utterance, of a model whose sound never ends."""
 
     def __init__(
         self,
@@ -72,7 +77,7 @@ class Speaking:
         self.answers: dict[int, Answer] = {}
         """Those of which something is still to be heard, or to come, by their numbers."""
         self.turn: Timing | None = None
-        self.sound_at = 0.0
+        self.sound_at = self.silent_from = 0.0
         self.utterances = Utterances(can.output) if can.pacing == "realtime" else None
         self.playout: Playout | None = None
         self._agent = agent
@@ -196,6 +201,8 @@ class Speaking:
                         self._ending.goodbye_begins(now)
                         found.protected, found.ends = True, "agent"
                 found.item(name, self.playout, self._can.output).write(sound, self._can.output)
+                if utterances.sounding:
+                    self.silent_from = now + self.playout.unheard_seconds
                 if utterances.words:
                     found.items[name].add_words(utterances.take_words())
 
@@ -206,6 +213,7 @@ class Speaking:
 
     def _end_utterance(self) -> None:
         for answer in self.under_way:
+            self._listener.on_silent(answer)
             self.finish(answer)
 
     def on_words(self, response: str, item: str, text: str) -> None:

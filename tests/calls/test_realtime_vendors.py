@@ -69,6 +69,8 @@ def test_a_conversation_with_a_tool_an_interruption_and_a_goodbye(vendor: str) -
             assert report.barge_in_latencies[0] <= 0.6
             assert office.ending() == "agent"
             assert report.ended_by == "jambonz"
+            assert len(office.status("interrupted")) == 1
+            assert [was["confirmed"] for was in office.status("bargeIn")] == [True]
             assert office.status("underrun") == []
             assert office.mistakes == []
         assert office.wire.open_sessions == 0

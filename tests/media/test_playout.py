@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from media.audio import MULAW_8K, PCM_8K
 from media.playout import LEAD_FRAMES, Playout, PlayoutFinished, PlayoutUnderrun
-from tests.media.line import Line
+from tests.media.line import Line, numbered
 
 
 def test_an_utterance_is_heard_whole_and_in_order() -> None:
@@ -73,8 +73,6 @@ def test_a_longer_stall_is_caught_up_with_and_counted() -> None:
 def test_sound_that_comes_late_is_an_underrun_and_nothing_is_lost() -> None:
     line = Line()
     segment = line.segment(1, "one two three")
-    from tests.media.line import numbered
-
     segment.write(numbered(range(10)))
     line.run(0.6)
     assert line.heard_numbers() == list(range(10)), "what waits for its lump must not wait for more speech"
@@ -87,6 +85,23 @@ def test_sound_that_comes_late_is_an_underrun_and_nothing_is_lost() -> None:
     assert isinstance(underrun, PlayoutUnderrun)
     assert underrun.cause == "starved"
     assert underrun.seconds == pytest.approx(0.4, abs=0.05)
+
+
+def test_what_the_far_end_has_not_begun_to_play_is_no_gap() -> None:
+    """The first 40 ms of a stream are not played before there is more of it, and that is a little late."""
+    line = Line()
+    line.playout.bursts = False
+    segment = line.segment(1, "one two three")
+    segment.write(numbered(range(2)))
+    line.run(0.01)
+    line.stalled_until = line.now + 0.06
+    line.run(0.05)
+    segment.write(numbered(range(2, 30)))
+    segment.close()
+    line.playout.finish(1)
+    line.run(2)
+    assert line.heard_numbers() == list(range(30))
+    assert line.of(PlayoutUnderrun) == []
 
 
 @pytest.mark.parametrize("phase", [0.001, 0.007, 0.013, 0.019])

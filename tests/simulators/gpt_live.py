@@ -145,6 +145,11 @@ class GptLiveSession:
         self._over = False
         server.sessions.append(self)
 
+    @property
+    def seconds(self) -> float:
+        """Of its stream."""
+        return self._ms / 1000
+
     # What comes
 
     def receive(self, message: str | bytes, now: float) -> list[Out]:

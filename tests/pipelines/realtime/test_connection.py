@@ -29,6 +29,7 @@ from pipelines.realtime.model import (
     SessionReady,
     Setup,
     ToolOutput,
+    Used,
 )
 
 
@@ -49,6 +50,10 @@ class Plain:
                 return [SessionReady(60.0)], []
             case "ask":
                 return [], ["reply"]
+            case "used":
+                return [Used({"seconds": 3.0})], []
+            case "over":
+                return [SessionOver("it was closed")], []
             case _:
                 return [NotUnderstood(message[:20])], []
 
@@ -172,6 +177,43 @@ async def test_a_session_from_its_beginning_to_its_end() -> None:
     assert notes.events == [SessionReady(60.0), AudioCame("r", "i", b"\x01\x02")]
     assert notes.lost == []
     assert sorted(map(str, got)) == sorted(map(str, [bytes(320), "say this", "reply", "bye"]))
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_what_was_used_is_told_to_the_last(tells: bool) -> None:
+    """A vendor that says so is waited for. Nothing else is heard of it any more."""
+    heard: list[object] = []
+
+    async def serve(ws: web.WebSocketResponse) -> None:
+        async for message in ws:
+            heard.append(message.data)
+            for said in ("hm", "used", *(["over"] if tells else [])):
+                await ws.send_str(said)
+
+    async with server(serve) as model:
+        model.capabilities = Capabilities(PCM_8K, PCM_8K, tells_last_usage=tells)
+        notes = Notes()
+        connection = await dial(model, notes)
+        await connection.close(model)
+    assert heard == ["bye"]
+    assert notes.lost == []
+    assert notes.events == [SessionReady(60.0), Used({"seconds": 3.0})]
+
+
+async def test_a_last_word_that_does_not_come_is_not_waited_for_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAST_WORD_SECONDS", 0.05)
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.05)
+    over = asyncio.Event()
+
+    async def serve(ws: web.WebSocketResponse) -> None:
+        await over.wait()
+
+    async with server(serve) as model:
+        model.capabilities = Capabilities(PCM_8K, PCM_8K, tells_last_usage=True)
+        connection = await dial(model, Notes())
+        async with asyncio.timeout(2):
+            await connection.close(model)
+        over.set()
 
 
 @pytest.mark.parametrize(
