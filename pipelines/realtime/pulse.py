@@ -33,7 +33,7 @@ class Pulse:
     def tick(self, now: float, heard: float, *, awaited: bool) -> Literal["ask", "lost"] | None:
         """``heard``: when the socket last said anything. ``awaited``: something of it is."""
         before, self._ticked = self._ticked, now
-        if self._asked is not None and heard > self._asked:
+        if self._asked is not None and heard >= self._asked:  # the clock may count milliseconds, and the pong be there
             self._asked = None
         if self._asked is None:
             if now - heard < (AWAITED_SECONDS if awaited else IDLE_SECONDS):

@@ -41,6 +41,13 @@ def test_one_that_says_something_all_the_time_is_never_asked() -> None:
     assert [pulse.tick(step / 20, step / 20 - 0.1, awaited=True) for step in range(1, 200)] == [None] * 199
 
 
+def test_an_answer_in_the_same_millisecond_is_one() -> None:
+    pulse = Pulse(0.0)
+    assert pulse.tick(0.6, 0.0, awaited=True) == "ask"
+    assert [pulse.tick(0.6 + step / 20, 0.6, awaited=True) for step in range(1, 12)] == [None] * 11
+    assert pulse.tick(1.21, 0.6, awaited=True) == "ask"
+
+
 def test_what_came_while_we_were_away_counts() -> None:
     """It is read after the first tick, where timers go before sockets."""
     pulse = Pulse(0.0)
