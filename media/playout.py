@@ -347,10 +347,15 @@ class Playout:
             late = now - self._pace_time - (self._last_speech - self._pace_wire) * FRAME_SECONDS
             segment = self._queue[0]
             if segment.sent < segment.frames:
-                self._events.append(PlayoutUnderrun(segment.generation, "stalled", late))
+                if self._is_silent(now):
+                    self._events.append(PlayoutUnderrun(segment.generation, "stalled", late))
             elif not segment.closed:
                 self._starved_since = now - late
         self._restart(now)
+
+    def _is_silent(self, now: float) -> bool:
+        """The ear has had all of the speech that it could have had: what the far end had before comes first."""
+        return self._far_end.position(now) >= min(self._last_speech, self._far_end.playable)
 
     def _restart(self, now: float) -> None:
         self._since_mark = MARK_FRAMES
@@ -361,7 +366,8 @@ class Playout:
     def _send_frames(self, segment: Segment, count: int, now: float) -> int:
         """Send the next frames of a segment, no more than ``count``; returns how many."""
         if self._starved_since is not None:
-            self._events.append(PlayoutUnderrun(segment.generation, "starved", now - self._starved_since))
+            if self._is_silent(now):
+                self._events.append(PlayoutUnderrun(segment.generation, "starved", now - self._starved_since))
             self._starved_since = None
         if self._since_mark >= MARK_FRAMES:
             self._send_mark(now)

@@ -104,6 +104,27 @@ def test_what_the_far_end_has_not_begun_to_play_is_no_gap() -> None:
     assert line.of(PlayoutUnderrun) == []
 
 
+@pytest.mark.parametrize("before", range(1, 9))
+def test_what_the_far_end_has_yet_to_play_is_no_gap(before: int) -> None:
+    """Silence of the utterance before, which waited for its lump to fill, is played with the first of the next one."""
+    line = Line()
+    line.playout.bursts = False
+    line.say(1, range(before))
+    line.run(2)
+    segment = line.segment(2, "one two three")
+    segment.write(numbered(range(50, 51)))
+    line.run(0.025)
+    line.stalled_until = line.now + 0.02
+    for at in range(51, 80, 2):
+        line.run(0.04)
+        segment.write(numbered(range(at, at + 2)))
+    segment.close()
+    line.playout.finish(2)
+    line.run(2)
+    assert line.heard_numbers() == [*range(before), *range(50, 81)]
+    assert line.of(PlayoutUnderrun) == []
+
+
 @pytest.mark.parametrize("phase", [0.001, 0.007, 0.013, 0.019])
 @pytest.mark.parametrize("after", [0.011, 0.3, 0.31, 0.333, 1.0, 1.987])
 def test_clearing_is_silent_at_once_and_the_ledger_knows_what_was_heard(phase: float, after: float) -> None:
