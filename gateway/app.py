@@ -30,6 +30,7 @@ from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.switchboard import Switchboard
 from gateway.ticker import Ticker
 from jambonz.rest import RestApi
+from pipelines.tools.addresses import Guard, parse_networks
 from store import Store
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         caretaker = Caretaker(store, admission, leases)
         provisioner, jambonz = _provisioning(settings, store)
         app[PROVISIONER] = provisioner
-        outside = Outside(private=settings.private_addresses)
+        outside = Outside(Guard(parse_networks(settings.tool_networks or "")))
         hooks = CallHooks(outside)
         working = (recorder, admission, elsewhere, Forgetting(store, settings.retention_days))
         beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in working]

@@ -146,7 +146,6 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(600, alias="TRUNKLINE_DRAIN_SECONDS", ge=0, le=86_400)
     retention_days: float = Field(0, alias="TRUNKLINE_RETENTION_DAYS", ge=0, le=36_500)
     data_dir: Path = Field(Path("var"), alias="TRUNKLINE_DATA_DIR")
-    private_addresses: bool = Field(False, alias="TRUNKLINE_PRIVATE_ADDRESSES")
     insecure: bool = Field(False, alias="TRUNKLINE_INSECURE")
     admin_key: Secret = Field(None, alias="TRUNKLINE_ADMIN_KEY")
     oidc_issuers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_issuers)] = Field(
