@@ -78,6 +78,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent, hooks),
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
+                api=jambonz,
             )
             beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
             yield

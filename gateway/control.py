@@ -1,15 +1,18 @@
-"""What can be done to a call at any moment, whatever its verb. By the call's application socket: the commands that
-webhooks lack."""
+"""What can be done to a call at any moment, whatever its verb: by commands on the call's application socket, or, where
+it came by webhooks, by Jambonz's REST API."""
 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+from urllib.parse import quote
 
 from jambonz import commands
 from jambonz.application import MessageTooLarge, encode
 from jambonz.commands import Command, RecordAction
+from jambonz.rest import Api, Refused, Unavailable
 from jambonz.verbs import Verb, VerbError
 
 RECONNECT_SECONDS = 5.0
@@ -61,27 +64,8 @@ class Line(Protocol):
         ...
 
 
-class SocketControl:
-    """:class:`CallControl` by the call's application socket; of one call, whose sockets may follow each other."""
-
-    def __init__(self) -> None:
-        self._line: Line | None = None
-        self._connected = asyncio.Event()
-        """Or it is over, and no socket comes any more."""
-
-    def connect(self, line: Line) -> None:
-        """This is the call's socket from now on."""
-        self._line = line
-        self._connected.set()
-
-    def disconnect(self, line: Line, *, over: bool) -> bool:
-        """``line`` is closed; with ``over``, for good. Whether it was the call's."""
-        if self._line is not line:
-            return False
-        self._line = None
-        if not over:
-            self._connected.clear()
-        return True
+class _ByCommands(ABC):
+    """:class:`CallControl`, whatever carries the commands."""
 
     async def redirect(self, verbs: Sequence[Verb]) -> None:
         await self._give(lambda: commands.redirect(verbs))
@@ -114,16 +98,43 @@ class SocketControl:
     async def hang_up(self) -> None:
         await self._give(commands.hang_up)
 
-    async def notify_of_verbs(self, wanted: bool = True) -> None:
-        """Whether the call's log is to tell when a verb begins and ends. Sockets only."""
-        await self._give(lambda: commands.notify_of_verbs(wanted))
-
     async def _give(self, build: Callable[[], Command]) -> None:
         try:
             command = build()
         except VerbError as error:
             raise ControlFailed(str(error)) from None
         await self._send(command)
+
+    @abstractmethod
+    async def _send(self, command: Command) -> None:
+        """Raises :class:`ControlFailed`."""
+
+
+class SocketControl(_ByCommands):
+    """:class:`CallControl` by the call's application socket; of one call, whose sockets may follow each other."""
+
+    def __init__(self) -> None:
+        self._line: Line | None = None
+        self._connected = asyncio.Event()
+        """Or it is over, and no socket comes any more."""
+
+    def connect(self, line: Line) -> None:
+        """This is the call's socket from now on."""
+        self._line = line
+        self._connected.set()
+
+    def disconnect(self, line: Line, *, over: bool) -> bool:
+        """``line`` is closed; with ``over``, for good. Whether it was the call's."""
+        if self._line is not line:
+            return False
+        self._line = None
+        if not over:
+            self._connected.clear()
+        return True
+
+    async def notify_of_verbs(self, wanted: bool = True) -> None:
+        """Whether the call's log is to tell when a verb begins and ends. Sockets only."""
+        await self._give(lambda: commands.notify_of_verbs(wanted))
 
     async def _send(self, command: Command) -> None:
         what = command["command"]
@@ -138,3 +149,26 @@ class SocketControl:
             raise ControlFailed(str(error)) from None
         except (ConnectionError, TimeoutError):
             raise ControlFailed(f"{what} could not be given: the call's socket is lost") from None
+
+
+class RestControl(_ByCommands):
+    """:class:`CallControl` by Jambonz's REST API. Other verbs are not sent, but fetched: from ``redirect_url``, where
+    Jambonz gets what :attr:`redirected` is."""
+
+    def __init__(self, api: Api, account_sid: str, call_sid: str, redirect_url: str) -> None:
+        self.redirected: Sequence[Verb] | None = None
+        self._api = api
+        self._path = f"/Accounts/{quote(account_sid, safe='')}/Calls/{quote(call_sid, safe='')}"
+        self._redirect_url = redirect_url
+
+    async def _send(self, command: Command) -> None:
+        what, body = command["command"], command["data"]
+        if what == "redirect":
+            self.redirected = body
+            body = {"call_hook": {"url": self._redirect_url, "method": "POST"}}
+        elif what == "record":
+            body = {"record": body}
+        try:
+            await self._api.request("PUT", self._path, body)
+        except (Refused, Unavailable) as error:
+            raise ControlFailed(f"{what} could not be given: {error}") from None

@@ -27,6 +27,7 @@ def jambonz_routes() -> list[web.RouteDef]:
         web.post("/jambonz/call", call_hook),
         web.post("/jambonz/status", status_hook),
         web.post("/jambonz/next/{call_id}", next_hook),
+        web.post("/jambonz/redirect/{call_id}", redirect_hook),
         web.get("/jambonz/listen/{token}", listen_socket),
         web.get("/jambonz/application", application_socket),
     ]
@@ -55,6 +56,11 @@ async def status_hook(request: web.Request) -> web.Response:
 async def next_hook(request: web.Request) -> web.Response:
     call_id = request.match_info["call_id"]
     return _respond(request.app[SWITCHBOARD].on_next(call_id, await _body(request), _signature(request)))
+
+
+async def redirect_hook(request: web.Request) -> web.Response:
+    call_id = request.match_info["call_id"]
+    return _respond(request.app[SWITCHBOARD].on_redirect(call_id, await _body(request), _signature(request)))
 
 
 async def listen_socket(request: web.Request) -> web.StreamResponse:

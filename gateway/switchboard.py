@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from gateway import metrics
 from gateway.admission import Admission
-from gateway.control import CallControl
+from gateway.control import CallControl, RestControl
 from gateway.known import KnownListeners
 from gateway.putting_through import PuttingThrough
 from gateway.session import CallSession
@@ -26,6 +26,7 @@ from gateway.webhooks import HookReader, Reply
 from jambonz import verbs
 from jambonz.hooks import ActionHook, CallHook, StatusHook
 from jambonz.provisioning.wanted import registration_of
+from jambonz.rest import Api
 from jambonz.signature import MAX_AGE, MAX_AHEAD
 from jambonz.verbs import Verb, VerbError
 from store import Store
@@ -57,7 +58,8 @@ class NoPlace(Exception):
 
 
 class Switchboard:
-    """``secrets`` verify webhooks (several while one is being replaced); without any, webhooks are not verified."""
+    """``secrets`` verify webhooks (several while one is being replaced); without any, webhooks are not verified.
+    ``api`` is Jambonz's, where there is one: by it calls that came by webhooks are commanded."""
 
     def __init__(
         self,
@@ -67,12 +69,14 @@ class Switchboard:
         *,
         max_calls: int,
         secrets: Sequence[str] = (),
+        api: Api | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._admission = admission
         self._around = around
         self._max_calls = max_calls
+        self._api = api
         self._reader = HookReader(secrets, wall_clock)
         self._known = KnownListeners()
         self._calls: dict[str, CallSession] = {}
@@ -123,7 +127,7 @@ class Switchboard:
             if isinstance(found, Reply):
                 return found
             call = CallSession(hook, found, self._around)
-            call.control = control
+            call.control = control or self._by_rest(hook, call, base_url)
             # A path is a hook of the application itself: with a socket it comes by that.
             call.next_url = ("" if control is not None else base_url) + next_path(call.id)
             try:
@@ -195,6 +199,20 @@ class Switchboard:
     def _no_store(self, hook: CallHook, what: str, error: Exception) -> Reply:
         log.error(what, call_sid=hook.call_sid, error=_words(error))
         return self._decline(hook, 480, "Temporarily Unavailable", "store")
+
+    def _by_rest(self, hook: CallHook, call: CallSession, base_url: str) -> CallControl | None:
+        if self._api is None or not hook.account_sid:
+            return None
+        return RestControl(self._api, hook.account_sid, hook.call_sid, f"{base_url}/jambonz/redirect/{call.id}")
+
+    def on_redirect(self, call_id: str, body: bytes, signature: str | None) -> Reply:
+        """Jambonz comes for the verbs of a redirect that we asked for. Without any, the call goes on as it was."""
+        hook = self._reader.read("redirect", ActionHook, body, signature)
+        if isinstance(hook, Reply):
+            return hook
+        call = self._calls.get(call_id)
+        control = call.control if call is not None else None
+        return Reply(200, control.redirected if isinstance(control, RestControl) else None)
 
     def on_status(self, body: bytes, signature: str | None) -> Reply:
         hook = self._reader.read("status", StatusHook, body, signature)

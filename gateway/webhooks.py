@@ -15,7 +15,7 @@ from jambonz.verbs import Verb
 
 log = structlog.get_logger(__name__)
 
-HookName = Literal["call", "status", "next"]
+HookName = Literal["call", "status", "next", "redirect"]
 HookT = TypeVar("HookT", bound=Hook)
 
 

@@ -21,6 +21,7 @@ from gateway.switchboard import Switchboard
 from gateway.ticker import Ticker
 from jambonz.application import ApplicationRefused
 from jambonz.listen import CLEAR, DISCONNECT, ListenProtocol, ListenRefused, mark, safe_samples
+from jambonz.rest import Api
 from jambonz.signature import SIGNATURE_HEADER
 from jambonz.simulator.caller import Caller, Step
 from jambonz.simulator.feature_server import SimulatedJambonz
@@ -267,6 +268,8 @@ class Office:
         self.replies: list[tuple[str, int, Any]] = []
         self.stuck: list[str] = []
         self.applications: list[MemoryApplication] = []
+        self.api: Api | None = None
+        """Jambonz's REST API, where a test has one."""
         self._max_calls = max_calls
         self._hooks = hooks
         self.means = Means(call_id="the-call", tenant=owner.organisation_id, http=http)
@@ -287,6 +290,7 @@ class Office:
             ),
             max_calls=self._max_calls,
             secrets=[SECRET],
+            api=self.api,
             wall_clock=self._wall_clock,
         )
         return self
@@ -376,6 +380,8 @@ class Office:
                 reply = await self.switchboard.on_call(body, signature, BASE)
             case "status":
                 reply = self.switchboard.on_status(body, signature)
+            case "redirect":
+                reply = self.switchboard.on_redirect(path.rsplit("/", 1)[1], body, signature)
             case _:
                 reply = self.switchboard.on_next(path.rsplit("/", 1)[1], body, signature)
         self.replies.append((path, reply.status, reply.verbs))

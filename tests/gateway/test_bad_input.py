@@ -171,7 +171,7 @@ async def test_a_body_that_was_changed_under_its_signature(service: Service) -> 
         assert (await service.post("/jambonz/call", changed, signature=signature))[0] == 403
 
 
-@pytest.mark.parametrize("path", ["/jambonz/call", "/jambonz/status", "/jambonz/next/x"])
+@pytest.mark.parametrize("path", ["/jambonz/call", "/jambonz/status", "/jambonz/next/x", "/jambonz/redirect/x"])
 async def test_hooks_are_posted(service: Service, path: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         async with service.http.request(method, service.url + path) as answer:
@@ -191,7 +191,7 @@ async def test_a_hook_that_comes_twice(service: Service) -> None:
 async def test_hooks_in_the_wrong_order(service: Service) -> None:
     """The end, what is next, and the beginning; then it is played again."""
     hook = call_hook()
-    for path in ("/jambonz/status", "/jambonz/next/x"):
+    for path in ("/jambonz/status", "/jambonz/next/x", "/jambonz/redirect/x"):
         assert (await service.post(path, {**hook, "call_status": "completed"}))[0] in (200, 204)
     assert "listen" in (await service.post("/jambonz/call", hook))[1]
     await service.hang_up(hook["call_sid"])
