@@ -178,7 +178,8 @@ def test_every_trap_is_told_with_its_proof() -> None:
 
 
 def test_paths_that_are_shown_are_served() -> None:
-    served = {f"/api{operation.path}" for operation in OPERATIONS} | {"/api/openapi.json", "/api/docs", "/api/agent-db", "/"}
+    served = {f"/api{operation.path}" for operation in OPERATIONS}
+    served |= {"/api/openapi.json", "/api/docs", "/api/agent-db", "/"}
     served |= {str(route.path) for route in (*jambonz_routes(), *service_routes())}
     patterns = [re.sub(r"\{\w+\}", r"(?:\\{\\w+\\}|\\$\\w+|[A-Z]+_ID)", path) for path in served]
     for page, text in PAGES.items():
