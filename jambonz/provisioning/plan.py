@@ -98,6 +98,8 @@ def _application(wanted: Wanted, known: there.Application | None) -> Iterator[St
     if known is None:
         yield CreateApplication(want)
         return
+    if known.call is not None and known.call.url == want.socket_url:
+        return
     for hook, url in ((known.call, want.call_url), (known.status, want.status_url)):
         if hook is None or (hook.url, hook.method) != (url, "POST"):
             yield UpdateApplication(known.sid, want, known.call, known.status, known.messaging)
@@ -186,15 +188,15 @@ def _released(digits: str, rows: Sequence[there.Number], application: there.Appl
 
 
 def _twice(rows: Sequence[there.Number], application: there.Application | None) -> list[there.Number]:
-    """Rows of one number and carrier beyond the first, if they are ours or nobody's: requests of ours that were done
-    after their answers were given up. The one that stays is one that is ours, if any is."""
+    """Rows of one number and carrier beyond the first: all of them ought to be ours, and one is enough. Mostly requests
+    of ours that were done after their answers were given up. The one that stays is one that is ours, if any is, and
+    else one that is somebody's."""
     alike: dict[str | None, list[there.Number]] = defaultdict(list)
     for row in rows:
-        if row.application_sid is None or _points_to(row.application_sid, application):
-            alike[row.carrier_sid].append(row)
+        alike[row.carrier_sid].append(row)
     beyond = []
     for group in alike.values():
-        group.sort(key=lambda row: (row.application_sid is None, row.sid))
+        group.sort(key=lambda row: (not _points_to(row.application_sid, application), not row.application_sid, row.sid))
         beyond += group[1:]
     return beyond
 

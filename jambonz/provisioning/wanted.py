@@ -20,12 +20,16 @@ class Application:
     name: str
     call_url: str
     status_url: str
+    socket_url: str
+    """Of Jambonz's WebSocket API: who has set it in place of the webhooks, with its password, has it so."""
 
     @classmethod
     def at(cls, public_url: str) -> Application:
         base = public_url.rstrip("/")
         where = base.partition("://")[2]
-        return cls(f"Trunkline {where}"[:_LONGEST_NAME], f"{base}/jambonz/call", f"{base}/jambonz/status")
+        return cls(
+            f"Trunkline {where}"[:_LONGEST_NAME], f"{base}/jambonz/call", f"{base}/jambonz/status", _socket(base)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,10 @@ class Registration:
         """Of its carrier's gateway: where it registers. Where calls come from, Jambonz takes from the registration."""
         port = {} if self.port is None else {"port": self.port}
         return {"ipv4": self.host, "netmask": 32, "inbound": 0, "outbound": 1, "protocol": self.transport, **port}
+
+
+def _socket(base: str) -> str:
+    return f"ws{base.removeprefix('http')}/jambonz/application"
 
 
 def registration_of(carrier: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from gateway.settings import Settings
 from jambonz.simulator.rest_api import ApiServer
 from store import DEFAULT_OWNER, Store
 from tests.clock import run_virtual
-from tests.simulators.jambonz_wire import Killed, Wire
+from tests.gateway.service import KEY, serving
+from tests.simulators.jambonz_wire import Killed, Wire, jambonz_on_loopback
 from tests.store.opened import opened
 
 PLACE = Place("https://jambonz", "key", None, "https://calls.example.com")
@@ -283,6 +284,45 @@ def test_no_repr_has_the_key() -> None:
     place = place_of(Settings(jambonz_server="j.example.com", jambonz_api_key="hidden", public_url="https://us"))
     assert isinstance(place, Place)
     assert "hidden" not in repr(place)
+
+
+async def test_the_service_does_it_by_itself_when_something_changes(tmp_path: Path, server: ApiServer) -> None:
+    """The whole of it, over HTTP: at the start, and after each change; Jambonz need not be there."""
+
+    async def becomes(row: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(5):
+            while not await row():  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.02)
+
+    async with jambonz_on_loopback(server) as url:
+        settings: dict[str, Any] = {
+            "jambonz_server": url,
+            "jambonz_api_key": "key",
+            "public_url": "https://calls.example.com",
+        }
+        async with serving(tmp_path, **settings) as service:
+            store = service.store
+            headers = {"Authorization": f"Bearer {KEY}"}
+
+            async def provisioned_of(number: str) -> bool:
+                found = await store.numbers.get(DEFAULT_OWNER, number)
+                return found is not None and found.provisioned
+
+            await becomes(lambda: asyncio.sleep(0, len(server.applications) == 1))
+            body = {"type": "e164-ddi", "number": "+442079460000"}
+            async with service.http.post(f"{service.url}/api/phone-endpoints", json=body, headers=headers) as answer:
+                assert answer.status == 201
+            await becomes(lambda: provisioned_of("442079460000"))
+            assert "442079460000" in {row["number"] for row in server.phone_numbers.values()}
+            path = f"{service.url}/api/phone-endpoints/442079460000"
+            async with service.http.delete(path, headers=headers) as answer:
+                assert answer.status == 200
+
+            async def released() -> bool:
+                rows = [row for row in server.phone_numbers.values() if row["number"] == "442079460000"]
+                return all(row["application_sid"] is None for row in rows)
+
+            await becomes(released)
 
 
 # When

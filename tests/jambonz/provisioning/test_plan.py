@@ -211,6 +211,32 @@ def test_a_hook_that_is_not_ours_is_left_alone(forgetful: bool) -> None:
     assert application(server)["messaging_hook"]["url"] == "https://sms"
 
 
+def test_who_has_set_the_socket_in_place_of_the_webhook_keeps_it() -> None:
+    server = fresh()
+    at_once(run(Wire(server), WANTED))
+    ours = application(server)
+    hook = {"url": "wss://calls.example.com/jambonz/application", "method": "GET", "username": "jambonz"}
+    ours["call_hook"] |= hook
+    wire = Wire(server)
+    at_once(run(wire, WANTED))
+    assert wire.changes == []
+    assert provisioned(WANTED, at_once(look(wire, WANTED, None, always))) == {"441", "442"}
+    ours["call_hook"]["url"] = "wss://elsewhere/jambonz/application"
+    at_once(run(wire, WANTED))
+    assert application(server)["call_hook"]["url"] == APPLICATION.call_url
+
+
+def test_a_number_that_another_application_has_twice_is_ours_once() -> None:
+    server = fresh()
+    hooks = {"call_hook": {"url": "https://other/call"}, "call_status_hook": {"url": "https://other/status"}}
+    other = post(server, "Applications", name="Other", **hooks)
+    for bound in (other, None, other):
+        post(server, "PhoneNumbers", number="441", application_sid=bound)
+    at_once(run(Wire(server), WANTED))
+    settled(server, WANTED)
+    assert [row["number"] for row in server.phone_numbers.values()] == ["441", "442"]
+
+
 def test_a_number_that_is_not_wanted_any_more_is_unbound_and_not_deleted() -> None:
     server = fresh()
     at_once(run(Wire(server), WANTED))
