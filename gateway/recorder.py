@@ -30,6 +30,12 @@ HURRY_SECONDS = 0.005
 MAX_SPOOLED = 10_000
 """Events of one process that wait for a database that is away, and calls; past it the newest are lost, and counted."""
 
+MOST_LOGS = 200
+"""Invocation logs that wait, of up to half a megabyte each."""
+
+SUBSYSTEM = "gateway"
+"""Whose invocation logs these are."""
+
 MOST_AT_ONCE = 1000
 """Events of one transaction, so that none takes long, however much waits."""
 
@@ -48,6 +54,7 @@ class Recorder:
         """Whose the calls in ``_waiting`` are."""
         self._starts: dict[str, tuple[NewCall, datetime]] = {}
         self._ends: dict[str, tuple[str, str, datetime, int, Sequence[UsageReported]]] = {}
+        self._lines: dict[str, str] = {}
         self._count = 0
         self._work = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -90,6 +97,14 @@ class Recorder:
     ) -> None:
         """``usage``: the sums, one for each part and provider."""
         self._ends[call_id] = (status, reason, at, milliseconds, usage)
+        self._wake()
+
+    def keep_lines(self, call_id: str, lines: str) -> None:
+        """What the service logged of a call that is over."""
+        if len(self._lines) >= MOST_LOGS:
+            metrics.events_lost.inc()
+            return
+        self._lines[call_id] = lines
         self._wake()
 
     async def run(self) -> None:
@@ -140,7 +155,11 @@ class Recorder:
             if call_id not in self._waiting and call_id not in self._starts:
                 await self._store_or_refuse(call_id, self._store.calls.end(call_id, *ending))
                 del self._ends[call_id]
-        if not self._starts and not self._waiting and not self._ends:
+        for call_id, lines in list(self._lines.items()):
+            if call_id not in self._starts:
+                await self._store_or_refuse(call_id, self._store.invocation_logs.put(call_id, SUBSYSTEM, lines))
+                del self._lines[call_id]
+        if not self._starts and not self._waiting and not self._ends and not self._lines:
             self._idle.set()
 
     def _next_batch(self) -> dict[str, Sequence[CallEvent]]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import structlog
 
-from gateway import metrics
+from gateway import lines, metrics
 from gateway.call_log import CallLog
 from gateway.control import CallControl
 from gateway.putting_through import NEWS_SECONDS, PuttingThrough
@@ -116,6 +116,8 @@ class CallSession:
         started = datetime.now(UTC)
         self._around.recorder.start_call(self.record, started)
         record = self.record
+        if self.listener.options.stream_log:
+            lines.keep(self.id)
         self._note_call()
         if self._hooks is not None:
             self._hooks.started(started)
@@ -146,6 +148,8 @@ class CallSession:
             if self._hooks is not None:
                 self._hooks.ended(ended, reason, seconds, self._told.transcript)
             self.log.info("call over", reason=reason, seconds=round(seconds, 1))
+            if (logged := lines.take(self.id)) is not None:
+                self._around.recorder.keep_lines(self.id, logged)
 
     def refuse(self, scope: Scope, sentence: str) -> None:
         """Instead of :meth:`run`: there is no place for the call. Its record says so, and whoever watches hears of

@@ -13,6 +13,7 @@ from store.agents import Agents
 from store.calls import Calls
 from store.database import Database
 from store.events import ListenerEvents
+from store.invocations import InvocationLogs
 from store.leases import Leases
 from store.listeners import ListenerForCall, Listeners
 from store.migrate import migrate
@@ -46,6 +47,7 @@ class Store:
         self.calls = Calls(database, node)
         self.listener_events = ListenerEvents(database)
         self.wakeups = None if database.file is not None else Wakeups(database, node)
+        self.invocation_logs = InvocationLogs(database)
         self.retention = Retention(database)
         self.sealed = SealedRows(database, vault)
         self.places = Places(database, node)

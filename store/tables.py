@@ -308,3 +308,14 @@ call_usage = sa.Table(
     sa.Column("unit", sa.Text, primary_key=True),
     sa.Column("amount", sa.Double, nullable=False),
 )
+
+# What the service logged of a call, compressed, where its listener wants that.
+invocation_logs = sa.Table(
+    "invocation_logs",
+    metadata,
+    sa.Column("call_id", sa.Text, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("subsystem", sa.Text, primary_key=True),
+    sa.Column("log", sa.LargeBinary, nullable=False),
+    _created(),
+    sa.Column("updated_at", Utc, nullable=False),
+)

@@ -77,6 +77,18 @@ class LogEntry(TypedDict):
     createdAt: str | None
 
 
+class InvocationLogView(TypedDict):
+    """``log`` is what was logged: a JSON object a line."""
+
+    callId: str
+    organisationId: str
+    userId: str | None
+    subsystem: str
+    createdAt: str | None
+    updatedAt: str | None
+    log: str
+
+
 class AgentCallsQuery(Window):
     start_date: Moment | None = None
     end_date: Moment | None = None
@@ -153,6 +165,28 @@ async def get_call_log(request: web.Request) -> web.Response:
         for event in events
     ]
     return web.json_response(log)
+
+
+@operations.add("GET", "/calls/{callId}/invocation-log", answer=list[InvocationLogView], errors=(404,))
+async def get_invocation_log(request: web.Request) -> web.Response:
+    """Read what the service logged of a call whose listener has streamLog."""
+    call_id = request.match_info["callId"]
+    found = await store_of(request).invocation_logs.of_call(owner_of(request), call_id)
+    if found is None:
+        raise not_found("call", call_id)
+    shown: list[InvocationLogView] = [
+        {
+            "callId": call_id,
+            "organisationId": one.owner.organisation_id,
+            "userId": one.owner.user_id,
+            "subsystem": one.subsystem,
+            "createdAt": iso(one.created_at),
+            "updatedAt": iso(one.updated_at),
+            "log": one.text,
+        }
+        for one in found
+    ]
+    return web.json_response(shown)
 
 
 def agent_call_view(call: Call) -> AgentCallView:

@@ -196,6 +196,17 @@ ANSWERS: Mapping[str, Any] = {
             "createdAt": "2026-11-20T15:54:57.040Z",
         }
     ],
+    "get_invocation_log": [
+        {
+            "callId": CALL,
+            "organisationId": "00000000-0000-4000-8000-000000000001",
+            "userId": "00000000-0000-4000-8000-000000000002",
+            "subsystem": "gateway",
+            "createdAt": MADE,
+            "updatedAt": MADE,
+            "log": '{"event": "call over", "level": "info", "reason": "caller", "seconds": 34.1}\n',
+        }
+    ],
     "create_phone_endpoint": {"success": True, "number": NUMBER, "trunkId": None},
     "list_phone_endpoints": {"items": [_ENDPOINT], "nextOffset": None},
     "get_phone_endpoint": _ENDPOINT,
