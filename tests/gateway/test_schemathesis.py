@@ -29,6 +29,9 @@ from tests.simulators.issuer import AUDIENCE, SimulatedIssuer, serve_issuer
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "2"))
 PHASES = os.environ.get("SCHEMATHESIS_PHASES", "examples,fuzzing,stateful").split(",")
 
+MOST_SECONDS = 25
+"""On a machine that is busy the rest is left out, unless it is a longer run."""
+
 PEERS = ("ann", "bob")
 MARK = "what-nobody-else-may-read"
 
@@ -46,7 +49,9 @@ def configuration(directory: Path, base_url: str, issuer: SimulatedIssuer) -> Sc
     return SchemathesisConfig.from_dict(
         {
             "base-url": base_url,
+            "cache": {"enabled": False},
             "continue-on-failure": True,
+            **({"max-time": MOST_SECONDS} if EXAMPLES < 10 else {}),
             "request-timeout": 10,
             "auth": {"wfc": {"path": str(users), "peers": list(PEERS)}},
             "generation": {"max-examples": EXAMPLES, "deterministic": True, "no-shrink": EXAMPLES < 10},
