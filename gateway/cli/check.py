@@ -127,7 +127,8 @@ async def _jambonz(settings: Settings, http: aiohttp.ClientSession) -> Finding:
     failure = await _get(http, f"{base}/Accounts", bearer(key.get_secret_value()))
     if failure is not None:
         return Finding("no", "jambonz", f"{server}: {failure}")
-    return Finding("ok", "jambonz", f"{server} answers{unsigned}")
+    local = "" if settings.public_url else "; without TRUNKLINE_PUBLIC_URL it is not told of numbers"
+    return Finding("ok", "jambonz", f"{server} answers{local}{unsigned}")
 
 
 def _speech(registry: Registry) -> Finding:

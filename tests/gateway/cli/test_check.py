@@ -83,11 +83,12 @@ async def test_a_file_that_is_no_database_is_a_fault(tmp_path: Path) -> None:
 
 async def test_jambonz_is_asked_for_its_accounts(tmp_path: Path) -> None:
     async with vendor() as (url, asked):
-        finding = (await found(tmp_path, jambonz_server=url, jambonz_api_key=SECRET, jambonz_webhook_secret="w"))[
-            "jambonz"
-        ]
+        settings = {"jambonz_server": url, "jambonz_api_key": SECRET, "jambonz_webhook_secret": "w"}
+        finding = (await found(tmp_path, **settings, public_url="https://calls.example.com"))["jambonz"]
+        local = (await found(tmp_path, **settings))["jambonz"]
     assert finding == Finding("ok", "jambonz", f"{url} answers")
-    assert asked == [f"/v1/Accounts Bearer {SECRET}"]
+    assert local.text == f"{url} answers; without TRUNKLINE_PUBLIC_URL it is not told of numbers"
+    assert asked == [f"/v1/Accounts Bearer {SECRET}"] * 2
 
 
 async def test_jambonz_without_a_webhook_secret_is_warned_of(tmp_path: Path) -> None:
