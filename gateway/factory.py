@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -81,7 +80,7 @@ class ProviderFactory:
                 spawn=spawn,
                 clock=clock,
                 metadata=metadata,
-                means=replace(means, http=None),  # what takes its time is not run there yet
+                means=means,
                 elsewhere=http_tools(agent) if model.provider not in ("openai", "google") else (),
             )
         if model.handler != "jambonz":

@@ -261,6 +261,9 @@ class Cascade:
     async def close(self) -> None:
         """The leg is gone. What was heard until now enters the record; nothing goes on."""
         self._ending = True
+        for generation in self._live.values():
+            if generation.round is not None:
+                generation.round.leave()
         if self._playout is not None:
             self._on_playout(self._playout.close(self._clock()))
         if self._ears is not None:

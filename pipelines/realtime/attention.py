@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from media.playout import Playout
+from pipelines.agent.options import Fillers
 from pipelines.events import PipelineHost, WatchdogFired
 from pipelines.history import Conversation
 from pipelines.parts import ProviderFault
@@ -17,6 +18,7 @@ from pipelines.realtime.patience import Patience
 from pipelines.realtime.pulse import DOUBT_SECONDS
 from pipelines.realtime.speaking import Speaking
 from pipelines.realtime.voice import CallerVoice
+from pipelines.waiting import ESCALATE_AFTER
 
 UNANSWERED_SECONDS = 6.0
 """Voice of the caller that is older needs no answer any more."""
@@ -55,7 +57,7 @@ class Attention:
         speaking: Speaking,
         ending: Ending,
         link: Link,
-        *,
+        fillers: Fillers,
         language: str,
         clock: Callable[[], float],
     ) -> None:
@@ -72,6 +74,8 @@ class Attention:
         self._link = link
         self._words = phrases(language)
         self._clock = clock
+        self._fillers = fillers
+        self._acting = False
         self._asked: str | None = None  # the latest that the caller said
         self._unanswered: str | None = None  # the same, as long as no sound answers it
         self._untold: str | None = None  # what a session has to be told as soon as there is one
@@ -167,6 +171,12 @@ class Attention:
             self.heard_at = now
         self.heard_at = max(self.heard_at, self._caller.last_voice)
 
+    def wait_for_functions(self, now: float, *, acting: bool) -> None:
+        """While functions run nothing is to be expected of the model; the caller waits all the same."""
+        self._acting = acting
+        if acting and not self._caller.speaking and not self._ending.begun:
+            self.patience.begin(now, asked=now)
+
     def tick(self, playout: Playout, now: float, *, stuck: bool) -> None:
         """The caller waits: say so, again and again, and give the session up where nothing comes."""
         if self._untold is not None and self._link.is_open:
@@ -212,6 +222,13 @@ class Attention:
 
     def _console(self, *, stuck: bool) -> None:
         patience, words = self.patience, self._words
+        own = self._fillers.phrases
+        if patience.consoled > ESCALATE_AFTER and self._fillers.escalation:
+            own = self._fillers.escalation
+        if self._acting:
+            ours = words.one_moment if patience.consoled == 1 else words.still_here
+            self._speaking.say_ourselves(own[(patience.consoled - 1) % len(own)] if own else ours)
+            return
         self._host.on_event(WatchdogFired("audio" if patience.noticed or stuck else "transcript"))
         if not self._set_aside():
             self._speaking.say_ourselves(words.one_moment if patience.consoled == 1 else words.still_here)

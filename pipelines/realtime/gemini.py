@@ -136,6 +136,7 @@ class GeminiLiveProtocol:
         self._turn = 1
         self._heard = ""
         self._withdrawn: set[str] = set()
+        self._pending: set[str] = set()  # calls without a result
 
     # What the call wants
 
@@ -162,6 +163,7 @@ class GeminiLiveProtocol:
         return ()
 
     def results(self, outputs: Sequence[ToolOutput]) -> Sequence[Outgoing]:
+        self._pending.difference_update(output.call.id for output in outputs)
         wanted = [output for output in outputs if output.call.id not in self._withdrawn]
         if not wanted:
             return ()
@@ -212,6 +214,7 @@ class GeminiLiveProtocol:
         if calls:
             self._tools(calls, events)
         ids = tuple(str(one) for one in _list(_object(message, "toolCallCancellation"), "ids"))
+        ids = tuple(one for one in ids if one not in self._withdrawn)
         if ids:
             self._withdrawn.update(ids)
             events.append(ToolsWithdrawn(ids))
@@ -261,6 +264,10 @@ class GeminiLiveProtocol:
         if _get(content, "interrupted") is True:
             if not self._ours:
                 events.append(CallerSpeaks())
+            if self._pending:  # it takes them back, and says so in its next message
+                self._withdrawn |= self._pending
+                events.append(ToolsWithdrawn(tuple(sorted(self._pending))))
+                self._pending.clear()
             events.append(OutputCleared())
             self._ours, self._early = False, ""
             self._end(events, ResponseEnded(self._response, "cancelled"))
@@ -342,6 +349,7 @@ class GeminiLiveProtocol:
                 continue
             calls.append(ToolCall(str(_get(call, "id") or f"{self._response}-{number}"), name, _object(call, "args")))
         if calls:
+            self._pending.update(call.id for call in calls)
             events.append(ToolsAsked(self._response, tuple(calls)))
         self._end(events, ResponseEnded(self._response))
 

@@ -15,6 +15,7 @@ from media.playout import (
     Playout,
 )
 from pipelines.agent import AgentDefinition
+from pipelines.backchannels import is_backchannel
 from pipelines.digits import DigitCollector
 from pipelines.ears import VoiceDetector
 from pipelines.events import (
@@ -30,12 +31,13 @@ from pipelines.events import (
 from pipelines.history import Conversation, History, Step
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
 from pipelines.own_voice import OwnVoice
-from pipelines.parts import Message, ProviderError, ProviderFault, TextToSpeech
+from pipelines.parts import Message, ProviderError, ProviderFault, TextToSpeech, ToolCall
 from pipelines.phrasebook import phrases
 from pipelines.realtime.answers import Answer
 from pipelines.realtime.attention import Attention
 from pipelines.realtime.barge_in import BargeIn
 from pipelines.realtime.ending import Ending
+from pipelines.realtime.errands import Errand, Errands
 from pipelines.realtime.link import Link, Opener
 from pipelines.realtime.model import (
     AudioCame,
@@ -66,8 +68,9 @@ from pipelines.realtime.speaking import Speaking
 from pipelines.realtime.uplink import Uplink
 from pipelines.realtime.voice import CallerVoice, TurnGate
 from pipelines.standby import Standby
-from pipelines.tools import Toolbox
+from pipelines.tools import Toolbox, ToolResult
 from pipelines.tools.means import Means
+from pipelines.tools.round import late_words
 
 CHORES_SECONDS = 0.05
 SELDOM_SECONDS = 0.1
@@ -152,8 +155,17 @@ class Realtime:
         )
         self._interruption = BargeIn(options.turns.interruption, self._speaking, self._caller, self._ending, host)
         self._attention = Attention(
-            self, host, self._caller, self._speaking, self._ending, self._link, language=self._language, clock=clock
+            self, host, self._caller, self._speaking, self._ending, self._link, options.fillers, self._language, clock
         )
+        self._errands = Errands(
+            self._toolbox,
+            host,
+            self,
+            spawn=spawn,
+            is_undecided=lambda: self._interruption.paused_at is not None,
+            on_late=self._on_late,
+        )
+        self._late: list[str] = []  # what functions returned for which nobody waited
         self._failures = 0
         self._started_at = self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
@@ -225,6 +237,7 @@ class Realtime:
 
     async def close(self) -> None:
         self._ending.begun = True
+        self._errands.leave()
         if self._speaking.playout is not None:
             self._speaking.on_playout(self._speaking.playout.close(self._clock()))
         self._records.flush()
@@ -301,6 +314,7 @@ class Realtime:
             self.fails("it says nothing, time and again")
         self._records.tick(now)
         attention.look(playout, now)
+        attention.wait_for_functions(now, acting=bool(self._errands.under_way))
         self._link.watch(now, awaited=attention.awaits(now))
         speaking.tick(now)
         stuck = speaking.is_stuck()
@@ -362,13 +376,26 @@ class Realtime:
         self.on_quiet(now)
 
     def _barge_in(self, now: float, *, by_us: bool) -> None:
+        playout = self._speaking.playout
+        over_speech = playout is not None and (playout.paused or playout.speaking(now))
         if self._interruption.confirm(now):
             self._attention.patience.stop()
             self._speaking.interrupt(now, by_us=by_us)
+            if over_speech:  # otherwise it is known by the words whether it was one
+                self._errands.leave()
 
     def on_quiet(self, now: float) -> None:
         waits = self._attention.patience.waiting
-        if not self._speaking.answers and not self._caller.speaking and not self._ending.begun and not waits:
+        if self._speaking.answers or self._caller.speaking or self._ending.begun or waits:
+            return
+        if self._late and self._link.is_open:
+            text = " ".join(self._late)
+            self._late.clear()
+            self._on_words(text)
+            self._link.send(lambda protocol: protocol.tell(text))
+            self._attention.patience.noticed = True
+            self._attention.await_answer(now)
+        else:
             self._idle.quiet(now)
 
     def fails(self, sentence: str, kind: ProviderFault = "timeout") -> bool:
@@ -415,8 +442,8 @@ class Realtime:
                     self._host.on_event(UserSaid(text.strip()))
             case ToolsAsked():
                 self._use_tools(event, now)
-            case ToolsWithdrawn():
-                pass  # they have acted: what acts at once cannot be taken back
+            case ToolsWithdrawn(ids):
+                self._errands.leave(calls=ids)
             case Used(units):
                 self._host.on_event(UsageReported("llm", self._model.name, units))
             case RateLimited(left):
@@ -445,6 +472,12 @@ class Realtime:
         self._host.on_event(ModelNoted("fault", message if first else ""))
 
     def _on_words_of_caller(self, text: str) -> None:
+        if not is_backchannel(text, self._language):
+            self._errands.leave(before=self._caller.onset)
+        self._on_words(text)
+
+    def _on_words(self, text: str) -> None:
+        """To be answered."""
         self._records.flush()
         self.history.user(text)
         self._attention.on_words(text)
@@ -452,6 +485,7 @@ class Realtime:
     def on_link_restored(self, *, renewed: bool) -> None:
         """The call goes on in another session, which knows the conversation as the caller heard it."""
         now = self._speaking.sound_at = self._clock()
+        self._errands.forget()
         self._host.on_event(ModelNoted("renewed" if renewed else "reconnected"))
         self._attention.on_restored(now, renewed=renewed)
 
@@ -459,6 +493,7 @@ class Realtime:
         """What had come of an answer is said to its end; another session is on its way."""
         self._host.on_event(PartFailed("llm", self._model.name, "connect", f"{self._model.name}: {reason}"))
         now = self._clock()
+        self._errands.forget()
         self._attention.on_lost(now)
         self._interruption.go_on(now)  # nobody is left to say that it was an interruption
 
@@ -521,6 +556,10 @@ class Realtime:
                 return
         else:
             answer = self._utterance()  # it goes on speaking, or is silent, whatever it asks for
+        if not all(self._toolbox.is_instant(call.name) for call in asked.calls):
+            self._errands.begin(asked, answer, now)
+            self._await_results(answer, now)
+            return
         step, outputs = Step(), []
         for call in asked.calls:
             self._host.on_event(ToolCalled(call.name, call.arguments))
@@ -535,13 +574,46 @@ class Realtime:
             answer.after.append(step)
         else:
             self.history.agent([step], ())
+        if not self._ending.begun:
+            self._link.send(lambda protocol: protocol.results(outputs))
+        self._await_results(answer, now)
+
+    def _await_results(self, answer: Answer | None, now: float) -> None:
         self._attention.acted = True
+        if self._ending.begun:
+            return
+        self._attention.patience.noticed = True
+        self._attention.await_answer(now)
+        if answer is not None and answer.timing is not None and not answer.has_sound:
+            self._speaking.turn = answer.timing  # the caller has waited since then
+
+    def on_returned(self, errand: Errand, *, hang_up: bool) -> None:
+        now, outputs = self._clock(), errand.outputs
+        answer = self._enter(errand)
+        if hang_up:
+            self._hang_up(answer, now)
         if not self._ending.begun:
             self._link.send(lambda protocol: protocol.results(outputs))
             self._attention.patience.noticed = True
-            self._attention.await_answer(now)
-            if answer is not None and answer.timing is not None and not answer.has_sound:
-                self._speaking.turn = answer.timing  # the caller has waited since then
+            if not self._caller.speaking:
+                self._attention.await_answer(now)
+
+    def on_forgotten(self, errand: Errand) -> None:
+        self._enter(errand)
+
+    def _enter(self, errand: Errand) -> Answer | None:
+        """It enters the history, after what was said with it: that, if it is not over."""
+        answer = errand.answer
+        if answer is not None and answer in self._speaking.answers.values():
+            answer.after.append(errand.step)
+            return answer
+        self._records.flush()
+        self.history.agent([errand.step], ())
+        return None
+
+    def _on_late(self, call: ToolCall, result: ToolResult) -> None:
+        self._late.append(late_words(call, result))
+        self.on_quiet(self._clock())
 
     def _utterance(self) -> Answer | None:
         """What a model whose sound never ends is saying."""
@@ -614,6 +686,7 @@ class Realtime:
     def _shut(self) -> None:
         """The call is ending: nothing the caller says changes that."""
         self._ending.begun = True
+        self._errands.leave()
         self._attention.patience.stop()
         self._idle.stop()
         if self._interruption.paused_at is not None:
@@ -638,6 +711,7 @@ class Realtime:
         now = self._clock()
         self._idle.reset()
         self._speaking.interrupt(now, by_us=True)
+        self._errands.leave()
         self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
         self._on_words_of_caller(digits)
         self._link.send(lambda protocol: protocol.tell(digits))

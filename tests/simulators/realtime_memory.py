@@ -84,6 +84,8 @@ class MemoryModel:
     name: str = "memory"
     sessions: list[MemorySession] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    """What its sessions were told, and what tools returned."""
     setups: list[Setup] = field(default_factory=list)
 
     async def open(
@@ -270,6 +272,7 @@ class MemorySession:
                 self._cancel(late=0)
                 self._respond(text, ())
             case ["tell", text]:
+                self._model.commands.append(f"tell: {text}")
                 self._reply(text)
             case ["answer"]:
                 self._take_turn()
@@ -278,6 +281,7 @@ class MemorySession:
             case ["heard", name, milliseconds]:
                 self._truncate(name, milliseconds)
             case ["results", *texts]:
+                self._model.commands.append(f"results: {', '.join(texts)}")
                 words, calls = self._model.reply(" ".join(texts), [(who, str(what)) for who, what in self.history])
                 self._after(self._model.think, self._respond, words, calls)
             case _:

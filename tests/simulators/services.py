@@ -21,12 +21,14 @@ class Services:
     done: list[str] = field(default_factory=list)
     """What was answered."""
     stopped: list[str] = field(default_factory=list)
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
     keys: list[str] = field(default_factory=list)
     """Idempotency keys."""
 
     async def ask(self, request: HttpRequest, *, seconds: float, tenant: str) -> HttpAnswer:
         host = request.url.split("/")[2]
         self.asked.append((host, asyncio.get_running_loop().time()))
+        self.is_asked.set()
         self.keys.append(request.headers.get("Idempotency-Key", ""))
         try:
             await asyncio.sleep(self.seconds.get(host, 0.0))

@@ -1,0 +1,179 @@
+"""Functions that take their time, with realtime models: the action happens when it should, once, and the model is told
+each result once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
+from pipelines.parts import ToolCall
+from pipelines.tools.means import Means
+from pipelines.tools.results import STILL_RUNNING
+from tests.calls.realtime_office import RealtimeOffice
+from tests.calls.vendor_offices import AGENT, VENDORS, VendorOffice, office_of
+from tests.clock import run_virtual
+from tests.simulators.coarse import read_coarsely
+from tests.simulators.codeword import heard_words, speak
+from tests.simulators.realtime_memory import MemoryModel, Reply
+from tests.simulators.services import Services, function
+
+ASK: list[Step] = [AwaitAgentSilence(), Speak(speak("look"))]
+OVER_FILLER: list[Step] = [*ASK, Wait(4.5), Speak(speak("stop it now please")), Wait(8), HangUp()]
+"""The caller interrupts a filler that is long."""
+
+FILLER = "looking " * 30
+
+
+def model(*calls: str) -> MemoryModel:
+    def reply(heard: str, history: Sequence[tuple[str, str]]) -> Reply:
+        if heard == "look":
+            return "", tuple(ToolCall(f"c{n}", name) for n, name in enumerate(calls))
+        return f"alright {heard}", ()
+
+    return MemoryModel(reply)
+
+
+def office(services: Services, *functions: dict[str, Any], **options: Any) -> RealtimeOffice:
+    agent = {"functions": list(functions), "options": {"greeting": "Hello.", "idle": {"timeout": None}, **options}}
+    return RealtimeOffice(agent, model(*(str(one["name"]) for one in functions)), http=services)
+
+
+def told(office: RealtimeOffice) -> list[str]:
+    """What the model was told that is not the caller's voice."""
+    assert isinstance(office.realtime, MemoryModel)
+    assert office.realtime.mistakes == []
+    return office.realtime.commands
+
+
+def test_two_at_once_each_told_once() -> None:
+    async def main() -> None:
+        services = Services({"red": 1.0, "blue": 1.5})
+        async with office(services, function("red"), function("blue")) as here:
+            report = await here.call(*ASK, Wait(6), HangUp())
+            assert services.asked[0][1] == services.asked[1][1]
+            assert services.done == ["red", "blue"]
+            assert told(here) == ["results: done by red, done by blue"]
+            assert heard_words(report.heard)[-6:] == ["done", "by", "red", "done", "by", "blue"]
+            assert len(here.said("function_results")) == 2
+
+    run_virtual(main())
+
+
+def test_a_slow_one_has_fillers_and_a_failing_one_is_told_of() -> None:
+    async def main() -> None:
+        services = Services({"red": 12.0}, {"blue": None})
+        red = function("red", timeout=30)
+        async with office(services, red, function("blue"), fillers={"phrases": ["looking"]}) as here:
+            report = await here.call(*ASK, Wait(18), HangUp())
+            assert heard_words(report.heard).count("looking") >= 3
+            assert told(here) == ['results: done by red, {"error": "the service could not be reached"}']
+            assert len(here.realtime.sessions) == 1  # type: ignore[attr-defined]  # it is not taken for gone
+
+    run_virtual(main())
+
+
+def test_interrupted_while_it_runs() -> None:
+    async def main() -> None:
+        services = Services({"red": 9.0})
+        async with office(services, function("red"), fillers={"phrases": [FILLER]}) as here:
+            await here.call(*OVER_FILLER)
+            assert (services.done, services.stopped) == ([], ["red"])
+            [result] = told(here)
+            assert "it may have been done or not" in result
+            assert len(here.said("function_results")) == 1
+
+    run_virtual(main())
+
+
+def test_one_that_goes_on_is_done_once_and_told_once() -> None:
+    async def main() -> None:
+        services = Services({"red": 9.0})
+        red = function("red", survivesInterruption=True)
+        async with office(services, red, fillers={"phrases": [FILLER]}) as here:
+            await here.call(*OVER_FILLER)
+            assert (services.done, services.stopped) == (["red"], [])
+            assert told(here) == [f"results: {STILL_RUNNING}", "tell: [The tool red has returned: done by red]"]
+            assert len(here.said("function_results")) == 1
+
+    run_virtual(main())
+
+
+def test_a_session_that_is_lost_meanwhile() -> None:
+    """What it asked for is done once, and the next session is told."""
+
+    async def main() -> None:
+        services = Services({"red": 4.0})
+        async with office(services, function("red")) as here:
+            call = here.call(*ASK, Wait(15), HangUp())
+
+            async def cut() -> None:
+                await services.is_asked.wait()
+                await asyncio.sleep(0.5)
+                here.realtime.sessions[0].lose("gone")  # type: ignore[attr-defined]
+
+            await asyncio.gather(call, cut())
+            assert services.done == ["red"]
+            assert services.stopped == []
+            assert len(services.asked) == 1
+            assert [text for text in told(here) if "done by red" in text] == [
+                "tell: [The tool red has returned: done by red]"
+            ]
+
+    run_virtual(main())
+
+
+def test_a_caller_who_hangs_up_leaves_nothing_running() -> None:
+    async def main() -> None:
+        services = Services({"red": 60.0})
+        async with office(services, function("red", timeout=60)) as here:
+            await here.call(*ASK, Wait(2), HangUp())
+            assert (services.done, services.stopped) == ([], ["red"])
+            assert here.ending() == "caller"
+
+    run_virtual(main())
+
+
+# On the vendors' own wires
+
+
+def vendors_office(vendor: str, services: Services, said: Sequence[str]) -> VendorOffice:
+    functions = [one for one in AGENT["functions"] if one["name"] != "look"]
+    agent = {**AGENT, "functions": [*functions, function("look", timeout=30)]}
+    office = office_of(vendor, agent, said)
+    office.means = Means(call_id="the-call", tenant="acme", http=services)
+    return office
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("seconds", [1.0, 6.0])
+def test_slow(vendor: str, seconds: float) -> None:
+    async def main() -> None:
+        services = Services({"look": seconds}, {"look": "found"})
+        async with vendors_office(vendor, services, ["look"]) as office:
+            report = await office.call(*ASK, Wait(seconds + 7), HangUp())
+            assert services.done == ["look"]
+            assert len(services.asked) == 1
+            assert "".join(read_coarsely(report.heard)).count("itisthere") == 1
+            assert len(office.said("function_results")) == 1
+            assert office.mistakes == []
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS if vendor != "ultravox"])  # it hears nothing meanwhile
+def test_slow_and_interrupted(vendor: str) -> None:
+    async def main() -> None:
+        services = Services({"look": 9.0}, {"look": "found"})
+        async with vendors_office(vendor, services, ["look", "stop it"]) as office:
+            report = await office.call(*ASK, Wait(4.5), Speak(speak("stop it now please")), Wait(8), HangUp())
+            assert (services.done, services.stopped) == ([], ["look"])
+            assert len(services.asked) == 1
+            assert " ".join(office.said("agent")).count("Alright.") == 1
+            assert len(office.said("function_results")) == 1
+            assert office.mistakes == []
+
+    run_virtual(main())
