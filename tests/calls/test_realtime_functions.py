@@ -169,7 +169,7 @@ def test_slow_and_interrupted(vendor: str) -> None:
     async def main() -> None:
         services = Services({"look": 9.0}, {"look": "found"})
         async with vendors_office(vendor, services, ["look", "stop it"]) as office:
-            report = await office.call(*ASK, Wait(4.5), Speak(speak("stop it now please")), Wait(8), HangUp())
+            await office.call(*ASK, Wait(4.5), Speak(speak("stop it now please")), Wait(8), HangUp())
             assert (services.done, services.stopped) == ([], ["look"])
             assert len(services.asked) == 1
             assert " ".join(office.said("agent")).count("Alright.") == 1
