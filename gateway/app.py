@@ -17,13 +17,15 @@ from gateway.elsewhere import Elsewhere
 from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
 from gateway.forgetting import Forgetting
-from gateway.keys import APPLICATIONS, FEEDS, LEASES, PROGRESS, PROVISIONER, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import APPLICATIONS, FEEDS, LEASES, PROGRESS, PROVISIONER, RECORDINGS, SETTINGS, STORE, SWITCHBOARD
 from gateway.leases import Leases
 from gateway.outside import Outside
 from gateway.progress import Progress
 from gateway.provisioner import Provisioner
 from gateway.provisioning import Place, api_of, place_of, sync
 from gateway.recorder import Recorder
+from gateway.recordings.keeper import Recordings
+from gateway.recordings.places import place_at
 from gateway.routes import close_applications, jambonz_routes, service_routes
 from gateway.settings import Settings
 from gateway.surroundings import PipelineFactory, Surroundings
@@ -61,7 +63,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         app[PROVISIONER] = provisioner
         outside = Outside(Guard(parse_networks(settings.tool_networks or "")))
         hooks = CallHooks(outside)
-        working = (recorder, admission, elsewhere, Forgetting(store, settings.retention_days))
+        recordings = await _recordings(settings, store)
+        working = (recorder, admission, elsewhere, recordings, Forgetting(store, settings.retention_days))
         beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in working]
         try:
             await caretaker.start()
@@ -72,10 +75,11 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             app[STORE] = store
             app[FEEDS] = Feeds(store, recorder, app[PROGRESS], elsewhere)
             app[LEASES] = leases
+            app[RECORDINGS] = recordings
             app[SWITCHBOARD] = Switchboard(
                 store,
                 admission,
-                Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent, hooks),
+                Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent, hooks, recordings),
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
                 api=jambonz,
@@ -85,6 +89,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             await app[SWITCHBOARD].drain(0)
             await hooks.close()
             await recorder.close()
+            await recordings.close()
             await leases.close()
             await caretaker.leave()
         finally:
@@ -111,6 +116,12 @@ def _provisioning(settings: Settings, store: Store) -> tuple[Provisioner, RestAp
         return Provisioner(None), None
     api = api_of(place)
     return Provisioner(lambda rest: sync(store, place, api, rest=rest)), api
+
+
+async def _recordings(settings: Settings, store: Store) -> Recordings:
+    """Raises :class:`~gateway.recordings.places.PlaceError` where they can be put nowhere."""
+    place = await asyncio.to_thread(place_at, settings.recordings_at, settings.s3_endpoint)
+    return Recordings(store.recordings, settings.data_dir / "recording", place)
 
 
 def _show_key(key: str) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gateway.recordings.call import CallRecording
 from gateway.surroundings import Surroundings
 from gateway.waiting import first_of
 from media.playout import Playout
@@ -47,6 +49,7 @@ class Floor:
         self._detector: VoiceDetector | None = None
         self.speaker: Pipeline | None = None
         """Whose it is."""
+        self._recording: CallRecording | None = None
         self._listens = False
         self._early: deque[bytes] = deque(maxlen=EARLY_FRAMES)
         self._early_keys: deque[str] = deque(maxlen=EARLY_FRAMES)
@@ -92,6 +95,8 @@ class Floor:
         if self._playout is None or self._detector is None:
             self._detector = self._around.factory.detector(leg.format)
             self._playout = Playout(leg, leg.format, echo=self._detector.echo)
+            if self._recording is not None:
+                self._recording.listen_to(self._playout)
             self._around.ticker.add(self._call)
         speaker.start(self._playout, self._detector)
         self.speaker = speaker
@@ -105,13 +110,32 @@ class Floor:
         self._listens = True
         while self._early:
             speaker.hear(self._early.popleft())
-        self._call.on_audio = speaker.hear
+        self._send_audio_to(speaker.hear)
         while self._early_keys:
             speaker.dtmf(self._early_keys.popleft())
 
     def stop_listening(self) -> None:
         self._listens = False
-        self._call.on_audio = self.hear_early
+        self._send_audio_to(self.hear_early)
+
+    def record(self, recording: CallRecording) -> None:
+        """Both sides, from now on; called while nobody listens."""
+        self._recording = recording
+        if self._playout is not None:
+            recording.listen_to(self._playout)
+        self._send_audio_to(self.hear_early)
+
+    def _send_audio_to(self, hear: Callable[[bytes], None]) -> None:
+        recording = self._recording
+        if recording is None:
+            self._call.on_audio = hear
+            return
+
+        def hear_and_record(frame: bytes) -> None:
+            recording.hear(frame)
+            hear(frame)
+
+        self._call.on_audio = hear_and_record
 
     async def fall_silent(self) -> None:
         """Let the far end tell what was heard, before somebody else speaks."""

@@ -11,6 +11,7 @@ from gateway.feed import Feeds
 from gateway.leases import Leases
 from gateway.progress import Progress
 from gateway.provisioner import Provisioner
+from gateway.recordings.keeper import Recordings
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
 from store import Store
@@ -23,6 +24,7 @@ PROGRESS = web.AppKey("progress", Progress)
 FEEDS = web.AppKey("feeds", Feeds)
 LEASES = web.AppKey("leases", Leases)
 PROVISIONER = web.AppKey("provisioner", Provisioner)
+RECORDINGS = web.AppKey("recordings", Recordings)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 APPLICATIONS = web.AppKey("applications", set[ApplicationSocket])
 """Jambonz's application sockets that are open."""

@@ -67,6 +67,7 @@ applications_reconnected = Counter(
 )
 application_errors = Counter("trunkline_application_errors", "What Jambonz says it could not do, on those sockets.")
 legs_refused = Counter("trunkline_legs_refused", "Media sockets refused.", ["reason"])
+recordings = Counter("trunkline_recordings", "Recordings of calls, by what became of them.", ["outcome"])
 events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
 calls_deleted = Counter("trunkline_calls_deleted", "Calls that were kept for long enough.")
 call_hooks = Counter("trunkline_call_hooks", "Webhooks at the start and end of calls.", ["hook", "outcome"])

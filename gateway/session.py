@@ -18,6 +18,7 @@ from gateway import lines, metrics
 from gateway.call_log import CallLog
 from gateway.control import CallControl
 from gateway.putting_through import NEWS_SECONDS, PuttingThrough
+from gateway.recordings.call import CallRecording
 from gateway.relay import Relay
 from gateway.surroundings import Leg, Surroundings
 from gateway.waiting import first_of
@@ -27,6 +28,7 @@ from jambonz.listen import Started
 from jambonz.verbs import Verb
 from media.audio import PCM_8K, AudioFormat, Encoding
 from pipelines.agent import AgentDefinition
+from pipelines.agent.options import Recording
 from pipelines.events import EndReason, PipelineEvent
 from pipelines.pipeline import Pipeline
 from pipelines.usage import as_json
@@ -106,6 +108,7 @@ class CallSession:
         self._relay = Relay(self, around)
         self.on_audio: Callable[[bytes], None] = self._relay.floor.hear_early
         """Of LegListener: that of whoever listens."""
+        self.recording: CallRecording | None = None
         self._through: PuttingThrough | None = None
         self._handed_off = False
 
@@ -133,6 +136,7 @@ class CallSession:
             reason: EndReason = self.reason or "shutdown"
             self.over.set()
             self._around.ticker.discard(self)
+            self._end_recording()
             if self.leg is not None:
                 self.leg.close()
                 self.leg = None
@@ -206,6 +210,17 @@ class CallSession:
             self.reason = reason
         self.over.set()
         self.attached.set()
+
+    def record_from_now(self, wanted: Recording) -> None:
+        """To the end of the call, whoever has it; once."""
+        if self._around.recordings is None or self.recording is not None or self.leg is None:
+            return
+        self.recording = self._around.recordings.begin(self.record, wanted, self.format.rate, self.note)
+        self._relay.floor.record(self.recording)
+
+    def _end_recording(self) -> None:
+        if self.recording is not None:
+            self.recording.end()
 
     # Somebody else goes on
 
@@ -297,6 +312,7 @@ class CallSession:
         self._relay.floor.mark(name, cleared)
 
     def on_closed(self, code: int, reason: str) -> None:
+        self._end_recording()
         self.leg = None
         if self.reason is None and code != 1000:
             self.log.warning("the media socket was lost", code=code, why=reason)

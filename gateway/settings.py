@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -108,6 +109,15 @@ def _issuers(value: Any) -> Any:
     return issuers
 
 
+def _recordings(value: str) -> str:
+    """A folder, or where in S3."""
+    if "://" in value:
+        url = urlsplit(value)
+        if url.scheme != "s3" or not url.netloc or url.query or url.fragment:
+            raise ValueError("write a folder, or s3://bucket, or s3://bucket/prefix")
+    return value.rstrip("/") or value
+
+
 def _names(value: Any) -> Any:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
@@ -146,6 +156,8 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(600, alias="TRUNKLINE_DRAIN_SECONDS", ge=0, le=86_400)
     retention_days: float = Field(0, alias="TRUNKLINE_RETENTION_DAYS", ge=0, le=36_500)
     data_dir: Path = Field(Path("var"), alias="TRUNKLINE_DATA_DIR")
+    recordings: Optional[Annotated[str, AfterValidator(_recordings)]] = Field(None, alias="TRUNKLINE_RECORDINGS")
+    s3_endpoint: BaseUrl = Field(None, alias="TRUNKLINE_S3_ENDPOINT")
     insecure: bool = Field(False, alias="TRUNKLINE_INSECURE")
     admin_key: Secret = Field(None, alias="TRUNKLINE_ADMIN_KEY")
     oidc_issuers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_issuers)] = Field(
@@ -241,6 +253,11 @@ class Settings(BaseSettings):
         """What :meth:`store.Store.open` is to encrypt with."""
         given = {"credentials_key": self.credentials_key, "other_key": self.credentials_key_other}
         return {name: key.get_secret_value() if key is not None else None for name, key in given.items()}
+
+    @property
+    def recordings_at(self) -> str:
+        """Where finished recordings are: TRUNKLINE_RECORDINGS, or a folder in the data directory."""
+        return self.recordings or str(self.data_dir / "recordings")
 
     @property
     def calls_at_once(self) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gateway.call_hooks import CallHooks
 from gateway.progress import Progress
 from gateway.recorder import Recorder
+from gateway.recordings.keeper import Recordings
 from gateway.ticker import Ticker
 from media.audio import AudioFormat
 from media.playout import PlayoutSink
@@ -65,3 +66,4 @@ class Surroundings:
     ticker: Ticker
     find_agent: Callable[[Owner, str], Awaitable[AgentDefinition | None]]
     hooks: CallHooks | None = None
+    recordings: Recordings | None = None

@@ -41,6 +41,9 @@ MAX_MARKS = 24
 AGREED = 0.025
 """Two marks agree that differ by no more than this: a frame, and how unevenly messages travel."""
 
+CLOCKS_DIFFER = 0.01
+"""Of the time between two marks, by more than two clocks do. Behind a clear a mark can come 40 ms before its audio."""
+
 MARK_LATE = 0.3
 """A mark reported this much later than the clock expects it is one that was held up, and not believed."""
 
@@ -78,6 +81,7 @@ class FarEnd:
         """Marks that came before their audio can have played: not believed."""
         self._anchor_wire = 0  # this frame ...
         self._anchor_time = 0.0  # ... begins to play at this time ...
+        self._caution = 0.0  # or so much earlier, where no mark says so
         self._earliest = 0.0  # ... and cannot have begun before this one
         self._start = START_GUESS
         self._proven = 0  # marks say that it got this far
@@ -97,6 +101,15 @@ class FarEnd:
         played = int((now - self._anchor_time) / FRAME_SECONDS + 0.5) if now > self._anchor_time else 0
         return min(self.playable, max(self._proven, self._anchor_wire + played))
 
+    def began(self, wire: int) -> float:
+        """When the ear most likely began to have a frame, of those that play without a break up to :meth:`reached`."""
+        return self._anchor_time - self._caution + (wire - self._anchor_wire) * FRAME_SECONDS
+
+    def reached(self, now: float, *, cleared: bool = False) -> int:
+        """As :meth:`position`, or :meth:`cleared`, but where it most likely is, and not where it is for certain."""
+        most = min(self.playable, self._clear_bound) if cleared else self.playable
+        return max(self._proven, min(self.position(now + self._caution), most))
+
     def sent(self, frames: int, now: float) -> None:
         """So many more."""
         self.wire += frames
@@ -106,7 +119,8 @@ class FarEnd:
         if self.position(now) >= self.playable:  # it was idle: this lump starts it
             self._anchor_wire = self.playable
             # With no marks to put it right, rather a frame too late: what is taken for unheard is said again.
-            self._anchor_time = now + self._start + (0.0 if self._agreed and not self._suspect else FRAME_SECONDS)
+            self._caution = 0.0 if self._agreed and not self._suspect else FRAME_SECONDS
+            self._anchor_time = now + self._start + self._caution
             self._earliest = now
         self.playable += waiting - (waiting - self._threshold) % self._lump
         self._threshold = self._lump
@@ -156,17 +170,20 @@ class FarEnd:
         """Whatever marks have told was not so."""
         self._suspect = True
         self._start = START_GUESS
-        self._anchor_time = self._earliest + START_GUESS + FRAME_SECONDS
+        self._caution = FRAME_SECONDS
+        self._anchor_time = self._earliest + START_GUESS + self._caution
 
     def _believe(self, mark: _Mark, anchor: float, delay: float) -> None:
         self._proven = max(self._proven, mark.wire)
         self._anchor_time = anchor
+        self._caution = 0.0
         if 0 <= delay <= MAX_START:
             self._start = delay
 
     def too_early(self, mark: _Mark, now: float) -> bool:
         """Whether the audio in front of a mark cannot have been played by now."""
-        return now < self._earliest + (mark.wire - self._anchor_wire - 1) * FRAME_SECONDS
+        frames = mark.wire - self._anchor_wire
+        return now < self._earliest + (frames - min(1.0, frames * CLOCKS_DIFFER)) * FRAME_SECONDS
 
     def waits_for_mark(self, through: int, now: float) -> bool:
         """Whether a mark up to the frame ``through`` is under way that is still worth to wait for."""
@@ -188,11 +205,9 @@ class FarEnd:
         return name == self._clear_mark
 
     def cleared(self, at: float) -> int:
-        """It was done at ``at``: how far the ear got. From here on the far end has nothing left but, maybe, a little of
-        our silence that waits for its lump to fill."""
-        position = max(self._proven, min(self.position(at), self._clear_bound))
-        self.empty()
-        return position
+        """It was done at ``at``: how far the ear got. From then on the far end is :meth:`empty`, but, maybe, for a
+        little of our silence that waits for its lump to fill."""
+        return max(self._proven, min(self.position(at), self._clear_bound))
 
     def empty(self) -> None:
         """Nothing that was sent is still to be heard."""

@@ -11,7 +11,7 @@ Pure: the time comes in as seconds of a monotonic clock, audio goes out by plain
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
@@ -39,6 +39,9 @@ LEAST_LEFT = 3
 
 PATIENCE = 0.06
 """How long it may, before it begins to play."""
+
+SETTLE_SECONDS = 0.06
+"""How long after it was heard by the clock a recording is told: a mark may still tell better when it was."""
 
 MAX_BEHIND_FRAMES = 30
 """Should the far end fall behind our clock, no more than 600 ms pile up there."""
@@ -133,6 +136,9 @@ class Playout:
         out the first of an utterance makes room for the rest to come unevenly."""
         self.latest = 0
         """The generation that was begun last."""
+        self.ear: Callable[[bytes, float], None] | None = None
+        """Told of whole frames that were heard, in their order, and when the ear began to have them: a recording."""
+        self._on_its_way: deque[tuple[int, bytes]] = deque()  # where on the wire they are, for it
         self._silence = format.silence(20)
         self._state = _State.PLAYING
         self._far_end = FarEnd(format.frame_samples, exact=sink.exact_marks)
@@ -195,7 +201,7 @@ class Playout:
         if self.speaking(now):
             self._send_clear(now)
         else:
-            self._under_way.heard(self._far_end.wire)
+            self._credit(self._far_end.wire, self._far_end.wire)
             self._far_end.empty()
             self._settle()
 
@@ -223,10 +229,11 @@ class Playout:
     def close(self, now: float) -> Sequence[PlayoutEvent]:
         """The leg is gone, or somebody else speaks from here on: what was not heard by now will not be."""
         if self._state is _State.PLAYING:
-            self._under_way.heard(self._far_end.position(now))
+            self.account(now)
         self._doom(max((record.number for record in self._generations), default=-1))
         self._cut(now)
         self._under_way.forget()
+        self._on_its_way.clear()
         return self._take()
 
     def _doom(self, through: int) -> None:
@@ -294,7 +301,7 @@ class Playout:
         if not self._generations:
             return None
         if self._state is _State.PLAYING:
-            self._under_way.heard(self._far_end.position(now))
+            self.account(now)
         return self._generations[0].summary()
 
     # Sending
@@ -381,6 +388,9 @@ class Playout:
             for loudness in energies(pcm, self.format.frame_samples):
                 self._echo.played(loudness, at)
                 at += FRAME_SECONDS
+        if self.ear is not None:
+            self._last_account(now)
+            self._on_its_way.append((wire, pcm))
         self._sink.send_audio(pcm)
         self._sent_at = now
         self._far_end.sent(count, now)
@@ -388,8 +398,15 @@ class Playout:
         return count
 
     def _send_silence(self, frames: int, now: float) -> None:
+        if self._on_its_way:
+            self._last_account(now)
         self._sink.send_audio(self._silence * frames)
         self._far_end.sent(frames, now)
+
+    def _last_account(self, now: float) -> None:
+        """If the far end has played all it has: what is sent next begins anew, at another time."""
+        if self._far_end.position(now) >= self._far_end.playable:
+            self.account(now, settled=False)
 
     def _send_mark(self, now: float) -> None:
         name = self._far_end.mark(now)
@@ -423,7 +440,8 @@ class Playout:
 
     def _cleared(self, at: float, now: float) -> None:
         """The far end fell silent at ``at``: what it had played by then was heard, the rest was not."""
-        self._under_way.heard(self._far_end.cleared(at))
+        self._credit(self._far_end.cleared(at), self._far_end.reached(at, cleared=True))
+        self._far_end.empty()
         self._settle()
         if self._doomed:
             self._cut(now)
@@ -433,6 +451,7 @@ class Playout:
 
     def _settle(self) -> None:
         """Nothing is under way: what was not heard will be sent again, if it is wanted."""
+        self._on_its_way.clear()
         for segment in reversed(self._under_way.take_back()):
             if not segment.cancelled and segment not in self._queue and segment.sent < segment.frames:
                 self._queue.appendleft(segment)
@@ -448,9 +467,28 @@ class Playout:
 
     # What was heard
 
+    def account(self, now: float, *, settled: bool = True) -> None:
+        """Credit what was heard by now, for whoever wants to know at once. Not while paused: it was done then.
+        :attr:`ear` is told of what is ``settled``, or all."""
+        if self._state is _State.PLAYING:
+            late = SETTLE_SECONDS if settled else 0.0
+            self._credit(self._far_end.position(now), self._far_end.reached(now - late) if self._on_its_way else 0)
+
+    def _credit(self, position: int, reached: int) -> None:
+        """The ear has had every frame before ``position`` for certain, and before ``reached`` most likely."""
+        self._under_way.heard(position)
+        waiting, size = self._on_its_way, self.format.frame_bytes
+        while waiting and waiting[0][0] < reached:
+            wire, pcm = waiting.popleft()
+            heard = pcm[: (reached - wire) * size]
+            if self.ear is not None:
+                self.ear(heard, self._far_end.began(wire))
+            if len(heard) < len(pcm):
+                waiting.appendleft((reached, pcm[len(heard) :]))
+
     def _progress(self, now: float) -> None:
         """Credit what was heard, and say what began and what ended."""
-        self._under_way.heard(self._far_end.position(now))
+        self.account(now)
         while self._generations:
             record = self._generations[0]
             if not record.started and record.heard_frames:

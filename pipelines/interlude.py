@@ -50,6 +50,7 @@ class Interlude:
         self._history = History("")
         self._silent_since = 0.0
         self._live: dict[int, tuple[Generation, asyncio.Event]] = {}
+        self._complete: set[int] = set()
         self._playout: Playout | None = None
         self._voice: OwnVoice | None = None
         self.hear: Callable[[bytes], None] = _unheard
@@ -74,11 +75,12 @@ class Interlude:
             language=self._language,
         )
 
-    async def say(self, text: str) -> None:
-        """Returns once it was heard, as far as there is a voice that can say it: in bounded time."""
+    async def say(self, text: str) -> bool:
+        """Returns once it was heard, as far as there is a voice that can say it: in bounded time. Whether it was heard
+        to its end."""
         playout, voice = self._playout, self._voice
         if playout is None or voice is None:
-            return
+            return False
         generation, heard = Generation(playout.latest + 1, text, protected=True), asyncio.Event()
         self._live[generation.number] = generation, heard
         playout.begin(generation.number)
@@ -100,6 +102,7 @@ class Interlude:
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_SECONDS):
                 await heard.wait()
+        return generation.number in self._complete
 
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         self._host.end_call(reason)
@@ -125,6 +128,8 @@ class Interlude:
                 case PlayoutFinished(heard, at) | PlayoutCut(heard, at):
                     generation, done = self._live.pop(heard.generation)
                     self._history.agent(generation.steps, heard.steps)
+                    if heard.complete:
+                        self._complete.add(heard.generation)
                     if heard.text:
                         self._silent_since = at
                         said = AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds)

@@ -23,6 +23,8 @@ class Phrases:
     """Somebody else goes on with the call, and does not know what is to be answered."""
     connecting: str
     """The caller is put through to a telephone."""
+    recorded: str
+    """Before a call is recorded."""
 
 
 _PHRASES = {
@@ -35,6 +37,7 @@ _PHRASES = {
         "I'm sorry, I cannot go on for a technical reason. Please call again later. Goodbye.",
         "I'm sorry for the interruption. How can I help you?",
         "I'm putting you through. One moment, please.",
+        "This call is recorded.",
     ),
     "de": Phrases(
         "Entschuldigung, bei mir ist etwas schiefgegangen. Können Sie das noch einmal sagen?",
@@ -45,6 +48,7 @@ _PHRASES = {
         "Entschuldigung, ich kann aus technischen Gründen nicht weiter. Bitte rufen Sie später an. Auf Wiederhören.",
         "Entschuldigen Sie die Unterbrechung. Wie kann ich Ihnen helfen?",
         "Ich verbinde Sie. Einen Moment, bitte.",
+        "Dieses Gespräch wird aufgezeichnet.",
     ),
     "fr": Phrases(
         "Excusez-moi, un problème est survenu de mon côté. Pouvez-vous répéter ?",
@@ -55,6 +59,7 @@ _PHRASES = {
         "Excusez-moi, je ne peux pas continuer pour une raison technique. Merci de rappeler plus tard. Au revoir.",
         "Excusez-moi pour l'interruption. Comment puis-je vous aider ?",
         "Je vous mets en relation. Un instant, s'il vous plaît.",
+        "Cet appel est enregistré.",
     ),
     "es": Phrases(
         "Perdone, algo ha fallado por mi parte. ¿Puede repetirlo?",
@@ -65,6 +70,7 @@ _PHRASES = {
         "Perdone, no puedo continuar por un problema técnico. Llame más tarde, por favor. Adiós.",
         "Perdone la interrupción. ¿En qué puedo ayudarle?",
         "Le paso la llamada. Un momento, por favor.",
+        "Esta llamada se graba.",
     ),
     "it": Phrases(
         "Mi scusi, qualcosa è andato storto da parte mia. Può ripetere?",
@@ -75,6 +81,7 @@ _PHRASES = {
         "Mi scusi, per un problema tecnico non posso continuare. Richiami più tardi, per favore. Arrivederci.",
         "Mi scusi per l'interruzione. Come posso aiutarla?",
         "La metto in comunicazione. Un momento, per favore.",
+        "Questa chiamata viene registrata.",
     ),
     "nl": Phrases(
         "Sorry, er ging bij mij iets mis. Kunt u dat herhalen?",
@@ -85,6 +92,7 @@ _PHRASES = {
         "Sorry, ik kan door een technische storing niet verder. Belt u later terug, alstublieft. Tot ziens.",
         "Excuses voor de onderbreking. Waarmee kan ik u helpen?",
         "Ik verbind u door. Een ogenblik, alstublieft.",
+        "Dit gesprek wordt opgenomen.",
     ),
     "pt": Phrases(
         "Desculpe, algo correu mal do meu lado. Pode repetir?",
@@ -95,6 +103,7 @@ _PHRASES = {
         "Desculpe, não posso continuar por uma razão técnica. Ligue mais tarde, por favor. Adeus.",
         "Desculpe a interrupção. Em que posso ajudar?",
         "Vou transferir a sua chamada. Um momento, por favor.",
+        "Esta chamada é gravada.",
     ),
 }
 

@@ -8,13 +8,14 @@ import sqlalchemy as sa
 
 from store.database import Database
 from store.errors import Unreadable
-from store.tables import agents, listeners, phone_registrations
+from store.tables import agents, listeners, phone_registrations, recordings
 from store.vault import Vault
 
 SEALED = (
     (agents.c.sealed_keys, "agent"),
     (listeners.c.key, "listener"),
     (phone_registrations.c.sealed_password, "registration"),
+    (recordings.c.sealed_key, "recording"),
 )
 """Columns, and of whom each is; with the row's id that is what the text is bound to."""
 

@@ -21,6 +21,7 @@ from store.numbers import Numbers
 from store.places import Places
 from store.processes import Processes
 from store.provisioning import Provisioning
+from store.recordings import Recordings
 from store.registrations import Registrations
 from store.retention import Retention
 from store.rows import Owner
@@ -45,6 +46,7 @@ class Store:
         self.listeners = Listeners(database, vault)
         self.leases = Leases(database)
         self.calls = Calls(database, node)
+        self.recordings = Recordings(database, vault)
         self.listener_events = ListenerEvents(database)
         self.wakeups = None if database.file is not None else Wakeups(database, node)
         self.invocation_logs = InvocationLogs(database)

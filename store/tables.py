@@ -275,6 +275,35 @@ calls = sa.Table(
     sa.Index("ix_calls_live", "node", sqlite_where=LIVE, postgresql_where=LIVE),
 )
 
+# Of finished recordings. The files are elsewhere, each under its organisation and its id.
+recordings = sa.Table(
+    "recordings",
+    metadata,
+    _id(),
+    sa.Column("call_id", sa.Text, nullable=False),
+    sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    # Null: it opens by a key that is the client's.
+    sa.Column("sealed_key", sa.Text),
+    _created(),
+    sa.Index("ix_recordings_call_id", "call_id"),
+)
+
+# Who played or deleted a recording. It is kept when the recording, the call or the user goes.
+recording_accesses = sa.Table(
+    "recording_accesses",
+    metadata,
+    _id(),
+    sa.Column("recording_id", sa.Text, nullable=False),
+    sa.Column("call_id", sa.Text, nullable=False),
+    sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="SET NULL")),
+    sa.Column("action", sa.Text, nullable=False),
+    _created(),
+    sa.Index("ix_recording_accesses_call_id", "call_id"),
+)
+
 call_events = sa.Table(
     "call_events",
     metadata,

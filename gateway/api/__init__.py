@@ -18,6 +18,7 @@ from gateway.api import (
     listeners,
     openapi,
     origins,
+    recordings,
     registrations,
     rooms,
     trunks,
@@ -40,6 +41,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         registrations.operations,
         trunks.operations,
         calls.operations,
+        recordings.operations,
         catalogue.operations,
         credentials.operations,
     )

@@ -140,6 +140,8 @@ def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         if operation.id in examples.ANSWERS:
             content["example"] = examples.ANSWERS[operation.id]
         fine["content"] = {"application/json": content}
+    for media in operation.media:
+        fine.setdefault("content", {})[media] = {"schema": {"type": "string", "format": "binary"}}
     responses = {str(operation.status): fine}
     body_errors = (400, 413) if operation.body else ()
     for status in sorted({*operation.errors, *_ALWAYS, *body_errors}):

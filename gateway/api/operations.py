@@ -40,6 +40,8 @@ class Operation:
     deprecated: bool = False
     scope: str = ""
     """What a key has to be good for; none is needed where it is empty."""
+    media: tuple[str, ...] = ()
+    """Types of the answer, where that is no JSON."""
     any_origin: bool = False
     """Whether pages of any origin may ask for it."""
     room: bool = False

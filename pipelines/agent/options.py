@@ -95,10 +95,17 @@ class Audio(Strict):
 
 
 class Recording(Strict):
-    """Whether calls are recorded. With ``key`` only who knows it can play them; without, the service can."""
+    """Whether calls are recorded. With ``key`` only who knows it can play them; without, the service can.
+    ``announcement`` is heard to its end before anything is recorded: without one, that the call is recorded, in the
+    agent's language; null: nothing is said, for calls whose parties know already."""
 
     enabled: bool = False
     key: Text | None = None
+    announcement: Text | None = None
+
+    @property
+    def announces(self) -> bool:
+        return self.announcement is not None or "announcement" not in self.model_fields_set
 
 
 MOST_FALLBACKS = 5

@@ -15,6 +15,7 @@ from gateway.call_hooks import CallHooks
 from gateway.dispatch import Dispatcher
 from gateway.progress import Progress
 from gateway.recorder import Recorder
+from gateway.recordings.keeper import Recordings
 from gateway.session import CallSession
 from gateway.surroundings import Surroundings
 from gateway.switchboard import Switchboard
@@ -241,6 +242,7 @@ class Office:
         agent_limit: int | None = None,
         hooks: CallHooks | None = None,
         http: Http | None = None,
+        recordings: Recordings | None = None,
         **jambonz: Any,
     ) -> None:
         definition = {"modelName": "scripted/test", "prompt": "You are a test.", **agent}
@@ -265,6 +267,7 @@ class Office:
         self.ticker = Ticker()
         self.pipelines: list[Cascade] = []
         self.legs: list[MemoryLeg] = []
+        self.sessions: list[CallSession] = []
         self.replies: list[tuple[str, int, Any]] = []
         self.stuck: list[str] = []
         self.applications: list[MemoryApplication] = []
@@ -273,6 +276,7 @@ class Office:
         self._max_calls = max_calls
         self._hooks = hooks
         self.means = Means(call_id="the-call", tenant=owner.organisation_id, http=http)
+        self.recordings = recordings
         self.transport = MemoryTransport(self._answer, self._accept, latency=latency)
         self.jambonz = SimulatedJambonz(
             base_url=BASE, transport=self.transport, webhook_secret=SECRET, wall_clock=self._wall_clock, **jambonz
@@ -286,7 +290,13 @@ class Office:
             cast(Store, self.store),
             self.admission,
             Surroundings(
-                self, self.recorder, self.progress, self.ticker, lambda *who: self.store.find_agent(*who), self._hooks
+                self,
+                self.recorder,
+                self.progress,
+                self.ticker,
+                lambda *who: self.store.find_agent(*who),
+                self._hooks,
+                self.recordings,
             ),
             max_calls=self._max_calls,
             secrets=[SECRET],
@@ -302,6 +312,8 @@ class Office:
             task.cancel()
         await asyncio.gather(*self._beside, *(one.task for one in self.applications), return_exceptions=True)
         await self.admission.close()
+        if self.recordings is not None:
+            await self.recordings.close()
 
     async def call(
         self,
@@ -400,5 +412,6 @@ class Office:
             raise SocketRefused("no such token", 404)
         leg = MemoryLeg(call, socket)
         self.legs.append(leg)
+        self.sessions.append(call)
         call.attach(leg)
         socket.attach(leg)

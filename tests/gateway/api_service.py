@@ -15,8 +15,10 @@ from aiohttp.web import Application, Request
 
 from gateway.api import OPERATIONS, setup
 from gateway.api.openapi import document
-from gateway.keys import PROVISIONER, SETTINGS, STORE
+from gateway.keys import PROVISIONER, RECORDINGS, SETTINGS, STORE
 from gateway.provisioner import Provisioner
+from gateway.recordings.keeper import Recordings
+from gateway.recordings.places import Folder
 from gateway.settings import Settings
 from store import DEFAULT_OWNER, Owner, Store
 
@@ -78,6 +80,7 @@ async def serving(directory: Path, **settings: Any) -> AsyncIterator[Api]:
     app[STORE] = store
     app[SETTINGS] = Settings(**settings)
     app[PROVISIONER] = Provisioner(None)
+    app[RECORDINGS] = recordings = Recordings(store.recordings, directory / "recording", Folder(directory / "kept"))
     setup(app)
     try:
         other = await store.accounts.create_organisation("other")
@@ -86,4 +89,5 @@ async def serving(directory: Path, **settings: Any) -> AsyncIterator[Api]:
         async with TestClient(TestServer(app)) as client:
             yield Api(client, store, DEFAULT_OWNER, other)
     finally:
+        await recordings.close()
         await store.close()

@@ -1,0 +1,176 @@
+"""``/calls/{callId}/recording``: to play, to delete, and, while the call lasts, to pause and go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+from aiohttp import hdrs, web
+from typing_extensions import TypedDict
+
+from gateway.api.errors import ApiError, not_found
+from gateway.api.operations import Operations, owner_of, store_of
+from gateway.api.shapes import iso
+from gateway.keys import RECORDINGS
+from gateway.recordings.call import CallRecording
+from gateway.recordings.keeper import Recordings
+from gateway.recordings.places import PlaceError
+from gateway.recordings.sealed import CHUNK_BYTES, IV_BYTES, TAG_BYTES, Damaged, unsealed
+from store.recordings import StoredRecording
+
+log = structlog.get_logger(__name__)
+
+operations = Operations("Recordings", "calls")
+
+READER_SECONDS = 30.0
+"""The longest that a client may take for a piece of :data:`~gateway.recordings.sealed.CHUNK_BYTES`."""
+
+
+class RecordingState(TypedDict):
+    recordingId: str
+    paused: bool
+
+
+class AccessView(TypedDict):
+    """``userId`` is null where that user is gone."""
+
+    recordingId: str
+    action: str
+    userId: str | None
+    createdAt: str | None
+
+
+@operations.add("GET", "/calls/{callId}/recording", errors=(404, 503), media=("audio/ogg", "application/octet-stream"))
+async def get_recording(request: web.Request) -> web.StreamResponse:
+    """Play the recording of a call that is over.
+
+    Ogg Opus, the caller left and the agent, as heard, right. If it was made with a key of the client's, as it is kept:
+    application/octet-stream. Who did so is kept.
+    """
+    recording = await _stored(request)
+    try:
+        async with _all(request).copy(recording) as path:
+            if path is None:
+                raise _none(recording.call_id)
+            await store_of(request).recordings.note(recording, owner_of(request), "download")
+            return await _send(request, recording, path)
+    except Damaged as error:
+        log.error("a recording does not open", call_id=recording.call_id, why=str(error))
+        raise ApiError(500, "DAMAGED", f"The recording of the call {recording.call_id} does not open") from None
+    except (PlaceError, TimeoutError) as error:
+        raise _away(recording, error) from None
+
+
+@operations.add("DELETE", "/calls/{callId}/recording", status=204, errors=(404, 503))
+async def delete_recording(request: web.Request) -> web.Response:
+    """Delete the recording of a call; while that is under way, recording stops, and nothing is kept."""
+    live = _live(request)
+    if live is not None:
+        live.discard()
+        return web.Response(status=204)
+    recording = await _stored(request)
+    try:
+        await _all(request).delete(recording, owner_of(request))
+    except (PlaceError, TimeoutError) as error:
+        raise _away(recording, error) from None
+    return web.Response(status=204)
+
+
+@operations.add("POST", "/calls/{callId}/recording/pause", answer=RecordingState, errors=(404,))
+async def pause_recording(request: web.Request) -> web.Response:
+    """Record silence from here on, of both sides, for what must not be stored, such as the number of a card."""
+    recording = _needs_live(request)
+    recording.pause()
+    return _state(recording)
+
+
+@operations.add("POST", "/calls/{callId}/recording/resume", answer=RecordingState, errors=(404,))
+async def resume_recording(request: web.Request) -> web.Response:
+    """Go on recording after a pause."""
+    recording = _needs_live(request)
+    recording.resume()
+    return _state(recording)
+
+
+@operations.add("GET", "/calls/{callId}/recording/accesses", answer=list[AccessView], errors=(404,))
+async def list_recording_accesses(request: web.Request) -> web.Response:
+    """List who played or deleted the recording of a call, the first first."""
+    call_id, owner, store = request.match_info["callId"], owner_of(request), store_of(request)
+    found = await store.recordings.accesses(owner, call_id)
+    if not found and await store.calls.get(owner, call_id) is None:
+        raise not_found("call", call_id)
+    views: list[AccessView] = [
+        {
+            "recordingId": access.recording_id,
+            "action": access.action,
+            "userId": access.user_id,
+            "createdAt": iso(access.at),
+        }
+        for access in found
+    ]
+    return web.json_response(views)
+
+
+async def _send(request: web.Request, recording: StoredRecording, path: Path) -> web.StreamResponse:
+    response = web.StreamResponse()
+    name, size = f"{recording.call_id}.ogg", recording.size
+    if recording.key is None:
+        pieces = _pieces(path)
+        response.content_type, name = "application/octet-stream", f"{name}.sealed"
+    else:
+        pieces = unsealed(path, recording.key)
+        response.content_type, size = "audio/ogg", size - IV_BYTES - TAG_BYTES
+    response.content_length = size
+    response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
+    response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    await response.prepare(request)
+    while (piece := await _all(request).read(lambda: next(pieces, None))) is not None:
+        async with asyncio.timeout(READER_SECONDS):
+            await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            yield piece
+
+
+def _all(request: web.Request) -> Recordings:
+    return request.config_dict[RECORDINGS]
+
+
+def _live(request: web.Request) -> CallRecording | None:
+    return _all(request).of_live_call(owner_of(request), request.match_info["callId"])
+
+
+def _needs_live(request: web.Request) -> CallRecording:
+    recording = _live(request)
+    if recording is None:
+        call_id = request.match_info["callId"]
+        raise ApiError(404, "NOT_FOUND", f"The call {call_id} is not being recorded by this process")
+    return recording
+
+
+async def _stored(request: web.Request) -> StoredRecording:
+    call_id = request.match_info["callId"]
+    recording = await store_of(request).recordings.of_call(owner_of(request), call_id)
+    if recording is None:
+        raise _none(call_id)
+    return recording
+
+
+def _none(call_id: str) -> ApiError:
+    return ApiError(404, "NOT_FOUND", f"There is no recording of a call {call_id}, or it is not finished")
+
+
+def _away(recording: StoredRecording, error: Exception) -> ApiError:
+    log.warning("the place of recordings does not answer", call_id=recording.call_id, why=str(error) or "in time")
+    return ApiError(503, "UNAVAILABLE", "Where recordings are kept does not answer just now; try again shortly")
+
+
+def _state(recording: CallRecording) -> web.Response:
+    return web.json_response(RecordingState(recordingId=recording.label.id, paused=recording.paused))

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from blockbuster import BlockBuster
+
+from gateway.recordings.sealed import client_key
+from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, HangUp, Speak, Wait
+from jambonz.simulator.report import CallReport
+from pipelines.phrasebook import phrases
+from store.listeners import ListenerOptions
+from tests.calls.office import NUMBER, Office
+from tests.calls.realtime_office import RealtimeOffice
+from tests.calls.recorded import MemoryRows, kept, lag, recordings_in
+from tests.clock import run_virtual
+from tests.simulators.codeword import heard_words, plain_words, speak
+from tests.simulators.realtime_memory import MemoryModel
+from tests.simulators.replies import ReplyModel, always
+
+LONG = "the first thing is this and the second thing is that and then there is a third thing to tell you about"
+ANNOUNCED = len(phrases("en").recorded.split()) * 0.3
+
+
+@pytest.fixture(autouse=True)
+def in_place_of_threads(no_blocking_calls: BlockBuster) -> None:
+    """Files are written where threads would: virtual time has none."""
+    no_blocking_calls.deactivate()
+
+
+def office(kind: str, options: dict[str, Any], folder: Path, rows: MemoryRows, **more: Any) -> Office:
+    agent = {"options": {"greeting": "Hello there.", **options}}
+    recordings = recordings_in(folder, rows)
+    if kind == "realtime":
+        return RealtimeOffice(agent, MemoryModel(lambda heard, history: (LONG, ())), recordings=recordings, **more)
+    return Office(agent, ReplyModel(always(LONG)), recordings=recordings, **more)
+
+
+def began(call: Office) -> float:
+    [recording] = [session.recording for session in call.sessions]
+    assert recording is not None
+    return recording._sides.began
+
+
+def late(report: CallReport, samples: np.ndarray, since: float, rate: int) -> tuple[list[float], float]:
+    """By how much either side is late against the telephone: the agent for each time he spoke."""
+    answered, heard = report.answered or 0.0, np.frombuffer(report.heard, "<i2")
+    agent = []
+    for span in report.ear.utterances():
+        start, stop = max(span.start - 0.1, since), span.end + 0.1
+        played = heard[round((start - answered) * rate) : round((stop - answered) * rate)]
+        recorded = samples[round((start - since) * rate) : round((stop - since) * rate), 1]
+        seconds, alike = lag(recorded, played, rate)
+        assert alike > 0.8, (span, alike)
+        agent.append(seconds)
+    said = np.frombuffer(report.said, "<i2")[round((since - answered) * rate) :]
+    caller, alike = lag(samples[:, 0], said[: len(samples)], rate)
+    assert alike > 0.9, alike
+    return agent, caller
+
+
+@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+def test_the_file_is_what_the_caller_heard_and_said(kind: str, tmp_path: Path) -> None:
+    """With a barge-in that cuts the agent off, and one that only paused him."""
+    rows = MemoryRows()
+    options = {"recording": {"enabled": True, "announcement": None}}
+
+    async def main() -> tuple[CallReport, float]:
+        async with office(kind, options, tmp_path, rows) as call:
+            report = await call.call(
+                AwaitAgentSilence(),
+                Speak(speak("tell me all")),
+                AwaitAgentSpeech(timeout=10),
+                Wait(1.0),
+                BargeIn(speak("no stop it please")),
+                AwaitAgentSpeech(timeout=10),
+                Wait(1.5),
+                HangUp(),
+            )
+            since = began(call)
+        return report, since
+
+    report, since = run_virtual(main())
+    [stored] = rows.stored
+    samples, at = kept(tmp_path, stored)
+    assert at == 8000
+    agent, caller = late(report, samples, since, at)
+    assert len(agent) == 3
+    assert max(abs(seconds) for seconds in agent) <= 0.02
+    assert abs(caller) <= 0.02
+    assert len(samples) / at == pytest.approx(stored.seconds, abs=0.1)
+
+
+def test_nothing_is_stored_before_the_caller_heard_that_it_is(tmp_path: Path) -> None:
+    rows = MemoryRows()
+
+    async def main() -> CallReport:
+        async with office("cascade", {"recording": {"enabled": True}}, tmp_path, rows) as call:
+            report = await call.call(AwaitAgentSilence(), Speak(speak("yes")), AwaitAgentSpeech(timeout=10), HangUp())
+            events = [data for kind, data in call.log(report) if kind in ("agent", "status")]
+            assert events[0] == phrases("en").recorded
+            assert began(call) >= (report.answered or 0.0) + ANNOUNCED
+        return report
+
+    report = run_virtual(main())
+    assert heard_words(report.heard)[:4] == plain_words(phrases("en").recorded)
+    samples, rate = kept(tmp_path, rows.stored[0])
+    first = np.flatnonzero(np.abs(samples[:, 1]) > 200)
+    assert len(first) > 0
+    assert len(samples) / rate < len(report.heard) / 2 / 8000 - ANNOUNCED + 0.1
+
+
+def test_who_hangs_up_during_the_announcement_is_not_recorded(tmp_path: Path) -> None:
+    rows = MemoryRows()
+
+    async def main() -> None:
+        async with office("cascade", {"recording": {"enabled": True}}, tmp_path, rows) as call:
+            await call.call(AwaitAgentSpeech(timeout=5), Wait(0.3), HangUp())
+
+    run_virtual(main())
+    assert rows.stored == []
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_call_whose_caller_cannot_be_told_is_not_recorded(tmp_path: Path) -> None:
+    rows = MemoryRows()
+
+    async def main() -> None:
+        async with office("cascade", {"recording": {"enabled": True}}, tmp_path, rows) as call:
+            call.interlude = lambda *_: None  # type: ignore[method-assign]
+            await call.call(AwaitAgentSilence(), HangUp())
+            assert call.said("error") == ["The call is not recorded: the caller could not be told that it is"]
+
+    run_virtual(main())
+    assert rows.stored == []
+
+
+def test_the_listener_says_whether_and_with_which_key(tmp_path: Path) -> None:
+    """Of a client's key nobody but the client has anything left."""
+    rows = MemoryRows()
+
+    async def main() -> None:
+        async with office("cascade", {"recording": {"enabled": False}}, tmp_path, rows) as call:
+            listener = call.store.listeners[NUMBER]
+            options = ListenerOptions(recording={"enabled": True, "key": "mine alone", "announcement": None})
+            call.store.listeners = {NUMBER: replace(listener, options=options)}
+            await call.call(AwaitAgentSilence(), Wait(0.5), HangUp())
+
+    run_virtual(main())
+    [stored] = rows.stored
+    assert stored.key is None
+    samples, _ = kept(tmp_path, stored, client_key("mine alone"))
+    assert np.abs(samples[:, 1]).max() > 200
+    assert [path.name for path in (tmp_path / "spool").iterdir()] == []
+
+
+def test_a_pause_for_a_payment_is_silence_in_the_file(tmp_path: Path) -> None:
+    rows = MemoryRows()
+
+    async def main() -> None:
+        options = {"recording": {"enabled": True, "announcement": None}}
+        async with office("cascade", options, tmp_path, rows) as call:
+            loop = asyncio.get_running_loop()
+
+            def when(at: float, what: str) -> None:
+                loop.call_at(at, lambda: getattr(call.sessions[0].recording, what)())
+
+            when(3.0, "pause")
+            when(6.0, "resume")
+            await call.call(Wait(1.0), Speak(speak("one two three four five six seven eight nine ten " * 3)), HangUp())
+            states = [data["state"] for data in call.status("recording")]
+            assert states == ["started", "paused", "resumed"]
+            since = began(call)
+
+        samples, rate = kept(tmp_path, rows.stored[0])
+        loud = np.abs(np.diff(samples.astype(int), axis=0)).max(axis=1) > 150  # edges: Opus keeps no levels
+        start, end = (round((at - since) * rate) for at in (3.0, 6.0))
+        assert not loud[start + rate // 50 : end - rate // 50].any()  # Opus smears an edge by less than a frame
+        assert loud[:start].any()
+        assert loud[end:].any()
+
+    run_virtual(main())
+
+
+def test_a_call_that_is_not_recorded_has_nothing_of_it_on_its_way(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with office("cascade", {}, tmp_path, MemoryRows()) as call:
+            await call.call(AwaitAgentSilence(), HangUp())
+            [session] = call.sessions
+            assert session.recording is None
+            assert getattr(session.on_audio, "__name__", "") != "hear_and_record"
+
+    run_virtual(main())
+
+
+def test_what_is_deleted_in_mid_call_leaves_nothing(tmp_path: Path) -> None:
+    rows = MemoryRows()
+
+    async def main() -> None:
+        options = {"recording": {"enabled": True, "announcement": None}}
+        async with office("cascade", options, tmp_path, rows) as call:
+            asyncio.get_running_loop().call_at(1.5, lambda: call.sessions[0].recording.discard())  # type: ignore[union-attr]
+            report = await call.call(AwaitAgentSilence(), Speak(speak("yes")), AwaitAgentSilence(), HangUp())
+            assert heard_words(report.heard)[:2] == ["hello", "there"]
+            assert [data["state"] for data in call.status("recording")] == ["started", "deleted"]
+
+    run_virtual(main())
+    assert rows.stored == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+
+from gateway.keys import RECORDINGS, SWITCHBOARD
+from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Wait
+from store import DEFAULT_OWNER, Period
+from tests.gateway.service import KEY, Service, serving
+
+RECORDED = {"options": {"greeting": "Hello there.", "recording": {"enabled": True, "announcement": None}}}
+
+
+async def ask(service: Service, method: str, path: str, key: str = KEY) -> tuple[int, str, bytes]:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with service.http.request(method, f"{service.url}/api{path}", headers=headers) as answer:
+        return answer.status, answer.content_type, await answer.read()
+
+
+def sealed_in(folder: Path) -> list[Path]:
+    return [*(folder / "recordings").rglob("*.sealed")]
+
+
+async def recorded(service: Service) -> str:
+    """The id of a call that is over, and whose recording is at its place."""
+    await service.call(AwaitAgentSilence(), Wait(0.1), HangUp())
+    await service.quiet()
+    app = service.server.app
+    assert app is not None
+    recordings = app[RECORDINGS]
+    while recordings._tasks:
+        await next(iter(recordings._tasks))
+    await app[SWITCHBOARD]._around.recorder.settled()
+    [call] = await service.store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=5, period=Period())
+    assert call.recording_id is not None
+    return call.id
+
+
+async def test_a_recording_is_played_deleted_and_both_are_known(tmp_path: Path) -> None:
+    async with serving(tmp_path, agent=RECORDED) as service:
+        call_id = await recorded(service)
+        path = f"/calls/{call_id}/recording"
+        other = await service.store.accounts.create_organisation("other")
+        await service.store.accounts.add_key(other, "other", "a-key-of-somebody-else")
+        for method in ("GET", "DELETE"):
+            status, _, _ = await ask(service, method, path, "a-key-of-somebody-else")
+            assert status == 404
+
+        status, kind, ogg = await ask(service, "GET", path)
+        assert (status, kind) == (200, "audio/ogg")
+        samples, rate = soundfile.read(io.BytesIO(ogg), dtype="int16")
+        assert rate == 8000
+        assert np.abs(samples[:, 1]).max() > 200
+        [file] = await asyncio.to_thread(sealed_in, tmp_path)
+
+        assert (await ask(service, "DELETE", path))[0] == 204
+        assert await asyncio.to_thread(sealed_in, tmp_path) == []
+        assert file.parent.name == DEFAULT_OWNER.organisation_id
+        assert (await ask(service, "GET", path))[0] == 404
+        assert (await ask(service, "DELETE", path))[0] == 404
+        known = await service.store.recordings.accesses(DEFAULT_OWNER, call_id)
+        assert [(access.action, access.user_id) for access in known] == [
+            ("download", DEFAULT_OWNER.user_id),
+            ("delete", DEFAULT_OWNER.user_id),
+        ]
+        status, _, listed = await ask(service, "GET", f"{path}/accesses")
+        assert status == 200
+        assert listed.count(b'"action"') == 2
+        call = await service.store.calls.get(DEFAULT_OWNER, call_id)
+        assert call is not None
+        assert call.recording_id is None
+        assert await asyncio.to_thread(os.listdir, tmp_path / "recording") == []
+
+
+async def test_a_recording_of_a_clients_key_is_given_as_it_is(tmp_path: Path) -> None:
+    recording = {"enabled": True, "announcement": None, "key": "mine"}
+    async with serving(tmp_path, agent={"options": {"greeting": "Hello.", "recording": recording}}) as service:
+        call_id = await recorded(service)
+        status, kind, data = await ask(service, "GET", f"/calls/{call_id}/recording")
+        assert (status, kind) == (200, "application/octet-stream")
+        assert b"OggS" not in data
+        [row] = [await service.store.recordings.of_call(DEFAULT_OWNER, call_id)]
+        assert row is not None
+        assert row.key is None
+        assert row.size == len(data)
+
+        assert await service.store.retention.delete_call(DEFAULT_OWNER, call_id)
+        app = service.server.app
+        assert app is not None
+        await app[RECORDINGS].forget()
+        assert await asyncio.to_thread(sealed_in, tmp_path) == []
+        assert await service.store.recordings.of_call(DEFAULT_OWNER, call_id) is None
+
+
+async def test_a_live_recording_is_paused_and_resumed(tmp_path: Path) -> None:
+    async with serving(tmp_path, agent=RECORDED) as service:
+        answers: list[tuple[int, bytes]] = []
+
+        async def pause() -> None:
+            [call] = service.switchboard.calls
+            for what in ("pause", "pause", "resume"):
+                status, _, body = await ask(service, "POST", f"/calls/{call.id}/recording/{what}")
+                answers.append((status, body))
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(service.call(AwaitAgentSpeech(timeout=5), Wait(0.4), HangUp()))
+            while not service.switchboard.calls or service.switchboard.calls[0].recording is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await pause()
+        assert [status for status, _ in answers] == [200, 200, 200]
+        assert [b'"paused": true' in body for _, body in answers] == [True, True, False]
+        status, _, body = await ask(service, "POST", "/calls/nobody/recording/pause")
+        assert status == 404
+        assert b"is not being recorded" in body
