@@ -198,6 +198,7 @@ def test_who_comes_and_goes_between_processes_gets_each_event_once_and_in_order(
                         await asyncio.sleep(0)
             client.read(processes["B"], 10_000)
             await asyncio.sleep(1)
+            tables.meanwhile.clear()  # from now on nothing happens any more
             for process in processes.values():
                 await process.store()
             for process in processes.values():
