@@ -8,10 +8,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from media.audio import FRAME_SECONDS, AudioFormat
+from media.levels import energies
 from media.words import Spoken, TimedWord
+
+SILENT = 20.0
+"""Root mean square of a frame that is silence (full scale is 32768): -64 dBov, the level that others gate at, too."""
+
+_LOOK_FRAMES = 50
+"""Looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,18 @@ class Segment:
             start = self.spoken.word_start(bytes(self.audio), self.sent * FRAME_SECONDS)
             self.sent = min(self.sent, round(start / FRAME_SECONDS))
 
+    @property
+    def has_sound_left(self) -> bool:
+        """There is more to hear of it than silence, or there may be."""
+        size, samples = self._frame_bytes, self._frame_bytes // 2
+        if not self.closed:
+            return True
+        for start in range(self.heard * size, self.frames * size, _LOOK_FRAMES * size):
+            piece = bytes(self.audio[start : start + _LOOK_FRAMES * size])
+            if max(energies(piece, samples), default=0.0) > samples * SILENT**2:
+                return True
+        return False
+
     def let_go(self) -> None:
         """What was heard of it is known, and no more will be: the sound is not kept."""
         self._made = self.frames
@@ -159,9 +178,17 @@ class GenerationRecord:
         for segment in self.segments:
             segment.cancelled = True
 
+    @property
+    def has_sound_left(self) -> bool:
+        return not self.finished or any(segment.has_sound_left for segment in self.segments)
+
     def end(self) -> Heard:
-        """It is over: what was heard of it. Its sound is let go."""
-        heard = self.summary()
+        """It is over: what was heard of it, which is all where only silence is missing. Its sound is let go."""
+        seconds = self.heard_frames * FRAME_SECONDS
+        if seconds and not self.over and not self.has_sound_left:
+            for segment in self.segments:
+                segment.heard = segment.frames
+        heard = replace(self.summary(), seconds=seconds)
         for segment in self.segments:
             segment.let_go()
         return heard

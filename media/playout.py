@@ -286,6 +286,12 @@ class Playout:
         """Whether the caller hears the agent now, or will as soon as the sound has travelled."""
         return self._state is _State.PLAYING and self._far_end.position(now) < self._last_speech
 
+    def has_sound_left(self, now: float) -> bool:
+        """Whether there is more than silence to be heard of what is said, or may be. Looks at the sound."""
+        if self._state is _State.PLAYING:
+            self._under_way.heard(self._far_end.position(now))
+        return any(record.has_sound_left for record in self._generations)
+
     @property
     def unheard_seconds(self) -> float:
         """How much of what was made so far is still to be heard."""

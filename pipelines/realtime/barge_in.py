@@ -48,7 +48,7 @@ class BargeIn:
         playout = self._speaking.playout
         if playout is None or self._speaking.utterances is not None:
             return
-        if self.is_possible and playout.speaking(now):
+        if self.is_possible and playout.speaking(now) and playout.has_sound_left(now):
             self.paused_at = now
             playout.pause(now)
             self._host.wake()
@@ -71,7 +71,7 @@ class BargeIn:
         if self.paused_at is not None:
             self._host.on_event(BargedIn(True, self.paused_at - caller.onset))
             self.paused_at = None
-        elif playout is not None and playout.speaking(now):
+        elif playout is not None and playout.speaking(now) and playout.has_sound_left(now):
             onset = caller.onset if caller.speaking else None  # the model may hear the caller first
             self._host.on_event(BargedIn(True, max(0.0, now - onset) if onset is not None else None))
         return True

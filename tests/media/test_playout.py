@@ -104,6 +104,24 @@ def test_what_the_far_end_has_not_begun_to_play_is_no_gap() -> None:
     assert line.of(PlayoutUnderrun) == []
 
 
+@pytest.mark.parametrize(("cut_at", "whole"), [(0.5, False), (1.5, True)])
+def test_who_is_cut_off_in_the_silence_at_the_end_was_heard(cut_at: float, whole: bool) -> None:
+    """A second of sound, and one of silence."""
+    line = Line()
+    segment = line.segment(1, "one two three")
+    segment.write(numbered(range(50)) + bytes(16000))
+    segment.close()
+    line.playout.finish(1)
+    line.run(cut_at)
+    assert line.playout.speaking(line.now)
+    assert line.playout.has_sound_left(line.now) is not whole
+    line.clear()
+    line.run(0.5)
+    [cut] = line.cuts
+    assert cut.heard.complete is whole
+    assert (cut.heard.text == "one two three") is whole
+
+
 @pytest.mark.parametrize("before", range(1, 9))
 def test_what_the_far_end_has_yet_to_play_is_no_gap(before: int) -> None:
     """Silence of the utterance before, which waited for its lump to fill, is played with the first of the next one."""
