@@ -147,6 +147,9 @@ def test_an_interrupted_first_word_is_in_the_history_as_heard() -> None:
 class SlowTools(Toolbox):
     seconds = 9.0
 
+    def is_instant(self, name: str) -> bool:
+        return False
+
     async def run(self, call: ToolCall) -> ToolResult:
         await asyncio.sleep(self.seconds)
         return self.call(call)
