@@ -15,7 +15,7 @@ AGENT, LISTENER, CALL = (
     "bb0f53a9-2a43-4c5c-8f47-0c3e3f5d3a55",
 )
 KEY, TRUNK = "2f0c7a52-5d0e-4f2c-9b7c-6c2f4c0f8d11", "0f7c1a34-93f4-4c58-8d2e-b1f0a7c1d9e2"
-REGISTRATION = "6a3c2f10-1b7e-4d8e-a9c4-5e2d1f0b7a66"
+REGISTRATION, RECORDING = "6a3c2f10-1b7e-4d8e-a9c4-5e2d1f0b7a66", "b4d0a3f6-2a18-4f0e-9a55-0f3f6f1c7d21"
 ORGANISATION, USER = "5b6e7f88-0a3c-4b59-9a53-0a8a4c8d6c70", "c3a8f0de-54f1-4a3e-8f0b-2b6a1f7f9e10"
 NUMBER, CALLER = "442079460000", "447700900123"
 MADE, CHANGED = "2026-11-20T09:00:00.000Z", "2026-11-20T09:05:00.000Z"
@@ -246,6 +246,11 @@ ANSWERS: Mapping[str, Any] = {
         },
         "ultravox": {"ultravox": {"en": [{"name": "Mark", "description": "Mark", "gender": "male"}]}},
     },
+    "pause_recording": {"recordingId": RECORDING, "paused": True},
+    "resume_recording": {"recordingId": RECORDING, "paused": False},
+    "list_recording_accesses": [
+        {"recordingId": RECORDING, "action": "download", "userId": USER, "createdAt": ENDED},
+    ],
     "list_keys": {"keys": [{**_KEY, "createdAt": MADE, "lastUsedAt": BEGAN}]},
     "create_key": {**_KEY, "key": "trk_…"},
     "rotate_key": {**_KEY, "key": "trk_…"},
