@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from gateway import logs
 from media.audio import PCM_8K
 from media.playout import Playout
-from tests.realtime_soak.soak import Soak, fill_pools, soaking, what_is_left
+from tests.realtime_soak.soak import Soak, fill_pools, soaking, what_is_left, what_stays
 
 ROUND = 100
 
@@ -56,13 +56,13 @@ async def _soak(directory: Path, calls: int, at_once: int, seconds: float, *, le
             await _timed(soak, min(ROUND, calls - done), together=False)
         await _timed(soak, at_once, together=True)
         if not leak:
-            return (await what_is_left()).more_than(before)
+            return await what_stays(before)
         kept, sleeping, line = Playout(_Nowhere(), PCM_8K), asyncio.create_task(asyncio.sleep(60)), socket.socket()
         waits = threading.Event()
         thread = threading.Thread(target=waits.wait, name="asyncio_99", daemon=True)  # one more than its pool has
         thread.start()
         with line:
-            found = (await what_is_left()).more_than(before)
+            found = await what_stays(before)
         sleeping.cancel()
         waits.set()
         del kept

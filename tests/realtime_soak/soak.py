@@ -84,6 +84,18 @@ async def what_is_left() -> Left:
     return Left(objects, tasks, await asyncio.to_thread(_sockets), _threads())
 
 
+async def what_stays(before: Left, looks: int = 5) -> list[str]:
+    """What there is now, and was not before, in words. The service does something by itself now and then, and may be at
+    it when it is looked at: what was left is there at every look."""
+    found = (await what_is_left()).more_than(before)
+    for _ in range(looks - 1):
+        if not found:
+            break
+        await asyncio.sleep(0.3)
+        found = (await what_is_left()).more_than(before)
+    return found
+
+
 async def fill_pools(database: Database) -> None:
     """Pools of threads, and of connections with a thread each, grow as they are needed, up to what they may have. They
     have all of it now, so that none of their threads can be taken for one that was left."""
