@@ -193,6 +193,11 @@ class ApplicationProtocol:
 
     def _check_call(self, kind: str, message: Mapping[str, Any]) -> None:
         sid = message.get("call_sid")
+        if not self.call_sid and kind == "call:status":
+            # Of a call that we have placed: its socket opens with the first state, and has a session at the answer.
+            data = message.get("data")
+            sid = data.get("call_sid") if isinstance(data, dict) else None
+            self.call_sid = sid if isinstance(sid, str) else ""
         if not self.call_sid:
             if kind not in ("session:new", "session:reconnect", "session:adulting"):
                 raise ApplicationRefused(POLICY, f"The socket begins with {kind[:40]}, and not with session:new.")

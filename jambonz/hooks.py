@@ -100,6 +100,10 @@ class ActionHook(Hook):
     final_referred_call_status: int | None = None
     event: Text = ""
     reason: Text = ""
+    type: Text = ""
+    """``amd_human_detected``, ``amd_machine_detected``, …: news of who answers, and no verb is over."""
+    greeting: Text = ""
+    hint: Text = ""
 
     @property
     def listen_connected(self) -> bool:

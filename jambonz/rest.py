@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import aiohttp
 
@@ -65,6 +67,29 @@ class RestApi:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+async def create_call(api: Api, account_sid: str, body: Mapping[str, Any]) -> str:
+    """Have somebody rung; ``body`` is of :func:`jambonz.outgoing.new_call`. Returns the call's sid. Raises as
+    :meth:`Api.request` does; after :class:`Unavailable` the call may have been placed all the same."""
+    answer = await api.request("POST", calls_path(account_sid), dict(body))
+    sid = answer.get("sid") if isinstance(answer, Mapping) else None
+    if not isinstance(sid, str) or not sid:
+        raise Unavailable("a call was placed, and its sid was not told", retry=False)
+    return sid
+
+
+async def stop_ringing(api: Api, account_sid: str, call_sid: str) -> None:
+    """End a call that is not answered yet. One that is, is left as it is, and so is one that is over. Raises
+    :class:`Unavailable`."""
+    try:
+        await api.request("PUT", f"{calls_path(account_sid)}/{quote(call_sid, safe='')}", {"call_status": "no-answer"})
+    except Refused:
+        return  # it is not known any more
+
+
+def calls_path(account_sid: str) -> str:
+    return f"/Accounts/{quote(account_sid, safe='')}/Calls"
 
 
 def understood(status: int, body: bytes, what: str) -> Any:

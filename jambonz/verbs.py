@@ -67,7 +67,7 @@ def listen(
     verb: Verb = {
         "verb": "listen",
         "url": _url(url, "listen's url", ("ws", "wss", "http", "https")),
-        "actionHook": _hook(action_hook, "listen's action hook"),
+        "actionHook": hook(action_hook, "listen's action hook"),
         "mixType": "mono",
         "sampleRate": sample_rate,
         "passDtmf": pass_dtmf,
@@ -97,7 +97,7 @@ def play(url: str, *, early_media: bool = False, action_hook: str | None = None)
     if early_media:
         verb["earlyMedia"] = True
     if action_hook is not None:
-        verb["actionHook"] = _hook(action_hook, "play's action hook")
+        verb["actionHook"] = hook(action_hook, "play's action hook")
     return verb
 
 
@@ -113,17 +113,17 @@ def tag(data: Mapping[str, str]) -> Verb:
 
 def redirect(action_hook: str, *, status_hook: str | None = None) -> Verb:
     """Go on with the verbs that ``action_hook`` answers."""
-    verb: Verb = {"verb": "redirect", "actionHook": _hook(action_hook, "redirect's action hook")}
+    verb: Verb = {"verb": "redirect", "actionHook": hook(action_hook, "redirect's action hook")}
     if status_hook is not None:
-        verb["statusHook"] = _hook(status_hook, "redirect's status hook")
+        verb["statusHook"] = hook(status_hook, "redirect's status hook")
     return verb
 
 
 def phone(number: str, *, trunk: str | None = None) -> Target:
     """A telephone number (E.164) for :func:`dial`, by way of the carrier ``trunk`` (name or sid)."""
-    target: Target = {"type": "phone", "number": _printable(number, "dial's number")}
+    target: Target = {"type": "phone", "number": printable(number, "dial's number")}
     if trunk is not None:
-        target["trunk"] = _printable(trunk, "dial's trunk")
+        target["trunk"] = printable(trunk, "dial's trunk")
     return target
 
 
@@ -131,17 +131,17 @@ def sip(uri: str, *, auth: tuple[str, str] | None = None, proxy: str | None = No
     """A SIP address for :func:`dial`."""
     if not uri.startswith(("sip:", "sips:")):
         raise VerbError("dial's SIP address begins with sip: or sips:")
-    target: Target = {"type": "sip", "sipUri": _printable(uri, "dial's SIP address")}
+    target: Target = {"type": "sip", "sipUri": printable(uri, "dial's SIP address")}
     if auth is not None:
         target["auth"] = _credentials(*auth)
     if proxy is not None:
-        target["proxy"] = _printable(proxy, "dial's proxy")
+        target["proxy"] = printable(proxy, "dial's proxy")
     return target
 
 
 def user(name: str) -> Target:
     """A registered user (``name@realm``) for :func:`dial`."""
-    return {"type": "user", "name": _printable(name, "dial's user")}
+    return {"type": "user", "name": printable(name, "dial's user")}
 
 
 def dial(
@@ -162,15 +162,15 @@ def dial(
         "verb": "dial",
         "target": list(targets),
         "answerOnBridge": answer_on_bridge,
-        "actionHook": _hook(action_hook, "dial's action hook"),
+        "actionHook": hook(action_hook, "dial's action hook"),
     }
     if caller_id is not None:
-        verb["callerId"] = _printable(caller_id, "dial's caller id")
+        verb["callerId"] = printable(caller_id, "dial's caller id")
     if timeout is not None:
         verb["timeout"] = _positive(timeout, "dial's timeout")
     if time_limit is not None:
         verb["timeLimit"] = _positive(time_limit, "dial's time limit")
-    return verb | _headers(headers)
+    return verb | sip_headers(headers)
 
 
 def sip_refer(
@@ -184,14 +184,14 @@ def sip_refer(
     """Have the caller's side ring ``refer_to`` (a number, ``sip:`` or ``tel:``) itself. Needs an answered call."""
     verb: Verb = {
         "verb": "sip:refer",
-        "referTo": _printable(refer_to, "sip:refer's target"),
-        "actionHook": _hook(action_hook, "sip:refer's action hook"),
+        "referTo": printable(refer_to, "sip:refer's target"),
+        "actionHook": hook(action_hook, "sip:refer's action hook"),
     }
     if event_hook is not None:
-        verb["eventHook"] = _hook(event_hook, "sip:refer's event hook")
+        verb["eventHook"] = hook(event_hook, "sip:refer's event hook")
     if referred_by is not None:
-        verb["referredBy"] = _printable(referred_by, "sip:refer's referred-by")
-    return verb | _headers(headers)
+        verb["referredBy"] = printable(referred_by, "sip:refer's referred-by")
+    return verb | sip_headers(headers)
 
 
 def sip_decline(status: int, reason: str | None = None, *, headers: Mapping[str, str] | None = None) -> Verb:
@@ -200,13 +200,13 @@ def sip_decline(status: int, reason: str | None = None, *, headers: Mapping[str,
         raise VerbError(f"sip:decline takes a SIP status from 400 to 699, not {status}")
     verb: Verb = {"verb": "sip:decline", "status": status}
     if reason is not None:
-        verb["reason"] = _printable(reason, "sip:decline's reason")
-    return verb | _headers(headers)
+        verb["reason"] = printable(reason, "sip:decline's reason")
+    return verb | sip_headers(headers)
 
 
 def hangup(*, headers: Mapping[str, str] | None = None) -> Verb:
     """End an answered call; one that is not answered yet is ended by :func:`sip_decline`."""
-    return {"verb": "hangup"} | _headers(headers)
+    return {"verb": "hangup"} | sip_headers(headers)
 
 
 def dtmf(digits: str, *, milliseconds: int | None = None) -> Verb:
@@ -242,7 +242,7 @@ def _url(url: str, what: str, schemes: tuple[str, ...]) -> str:
     return url
 
 
-def _hook(url: str, what: str) -> str:
+def hook(url: str, what: str) -> str:
     return _url(url, what, ("http", "https"))
 
 
@@ -253,15 +253,15 @@ def _credentials(username: str, password: str) -> dict[str, str]:
     return {"username": username, "password": password}
 
 
-def _headers(headers: Mapping[str, str] | None) -> dict[str, dict[str, str]]:
+def sip_headers(headers: Mapping[str, str] | None) -> dict[str, dict[str, str]]:
     for name, value in (headers or {}).items():
         if not _HEADER_NAME.fullmatch(name):
             raise VerbError(f"{name!r} is no name of a SIP header")
-        _printable(value, f"the SIP header {name}")
+        printable(value, f"the SIP header {name}")
     return {"headers": dict(headers)} if headers else {}
 
 
-def _printable(value: str, what: str) -> str:
+def printable(value: str, what: str) -> str:
     """SIP is made of lines: a line break in a value would be a header more."""
     if not _PRINTABLE.fullmatch(value):
         raise VerbError(f"{what} must be printable ASCII, and not empty")

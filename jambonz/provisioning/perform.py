@@ -34,7 +34,7 @@ class Report:
 async def look(api: Api, wanted: Wanted, account_sid: str | None, go_on: GoOn) -> Found:
     """What Jambonz has. Raises :class:`~jambonz.rest.Unavailable`, :class:`~jambonz.rest.Refused` or
     :class:`Stopped`."""
-    account = account_sid or await _account(api)
+    account = account_sid or await account_of(api)
     tables = ("Applications", "VoipCarriers", "PhoneNumbers")
     lists = [await _list(api, f"/{table}?account_sid={account}", go_on) for table in tables]
     gateways: dict[str, list[Row]] = {}
@@ -92,7 +92,8 @@ def _sids(wanted: Wanted, found: Found) -> dict[str, str]:
     return sids | ({} if application is None else {application.name: application.sid})
 
 
-async def _account(api: Api) -> str:
+async def account_of(api: Api) -> str:
+    """The one that the key sees. Raises as :func:`look` does."""
     rows = await api.request("GET", "/Accounts")
     sids = [row.get("account_sid") for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
     if len(sids) != 1 or not isinstance(sids[0], str):

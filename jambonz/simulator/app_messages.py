@@ -28,13 +28,14 @@ class Commanded:
     call_sid: str | None
 
 
-def write(kind: str, call_sid: str, payload: dict[str, Any], hook: str) -> tuple[str, str]:
-    """The ``msgid``, and the text."""
+def write(kind: str, call_sid: str | None, payload: dict[str, Any], hook: str) -> tuple[str, str]:
+    """The ``msgid``, and the text. Only ``session:new`` makes a call's sid known to its socket: what goes before it
+    names the call in its data alone."""
     msgid = uuid.uuid4().hex[:22]
     message = {
         "type": kind,
         "msgid": msgid,
-        "call_sid": call_sid,
+        **({"call_sid": call_sid} if call_sid is not None else {}),
         **({"hook": hook} if kind in _NAMES_ITS_HOOK else {}),
         "data": payload,
         "b3": f"{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-1",

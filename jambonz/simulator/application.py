@@ -111,7 +111,8 @@ class SocketRequestor:
     # One message
 
     async def _exchange(self, record: HookRecord, target: str) -> Any:
-        await self._ensure_open(first=record.kind == "session:new")
+        # A call that the application had placed tells its states before it is answered, and has no session yet.
+        await self._ensure_open(first=record.kind == "session:new" or not self._session)
         if self._socket is None:
             return ""  # closed for good meanwhile
         if record.kind in UNACKNOWLEDGED:
@@ -141,7 +142,7 @@ class SocketRequestor:
 
     def _send(self, kind: str, payload: dict[str, Any], target: str) -> str:
         assert self._socket is not None  # noqa: S101 - looked at before
-        msgid, text = write(kind, self._call_sid, payload, target)
+        msgid, text = write(kind, self._call_sid if self._session else None, payload, target)
         self._socket.send_text(text)
         return msgid
 
@@ -213,7 +214,7 @@ class SocketRequestor:
         if code == NORMAL_CLOSURE:
             self.graceful = True
             self._abandon()
-        elif not self.graceful:
+        elif not self.graceful and self._session:
             if self._first_answer is None:
                 self._abandon()
             if self._coming_back is None or self._coming_back.done():

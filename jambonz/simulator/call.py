@@ -45,7 +45,7 @@ LAST_HOOKS_SECONDS = 60.0
 
 
 class CallSession:
-    """Runs one inbound call. :meth:`run` returns when all is over, the last hooks included."""
+    """Runs one call, which came in. :meth:`run` returns when all is over, the last hooks included."""
 
     def __init__(
         self,
@@ -115,16 +115,26 @@ class CallSession:
                 self.send_status()
                 await self._run_verbs(run_verb)
                 self._finish()
-            if self._background:
-                await asyncio.wait(self._background, timeout=LAST_HOOKS_SECONDS)
+            await self.last_hooks()
         finally:
-            if self.socket is not None:
-                self.socket.close()
             ringing_ends.cancel()
-            self._pacer.remove(self.line)
-            for task in self._background:
-                task.cancel()
-            self.report.said = bytes(self.line.said)
+            self.leave()
+        return self.result()
+
+    async def last_hooks(self) -> None:
+        if self._background:
+            await asyncio.wait(self._background, timeout=LAST_HOOKS_SECONDS)
+
+    def leave(self) -> None:
+        """Nothing of the call goes on."""
+        if self.socket is not None:
+            self.socket.close()
+        self._pacer.remove(self.line)
+        for task in self._background:
+            task.cancel()
+        self.report.said = bytes(self.line.said)
+
+    def result(self) -> CallReport:
         if self._failure is not None:
             raise self._failure
         return self.report
@@ -204,6 +214,10 @@ class CallSession:
             self.report.answered = self.now
             self.emit(Answered(self.now))
         self.send_status()
+        self.hear()
+
+    def hear(self) -> None:
+        """From now on there is sound."""
         if not self._media:
             self._media = True
             self._pacer.add(self.line)
@@ -283,6 +297,11 @@ class CallSession:
         self.send_status()
         self.end(by, 200, "")
 
+    def end_by_status(self, status: str) -> None:
+        """Live call control."""
+        if status == "completed" and self.answered and not self.gone.is_set():
+            self.complete("jambonz")
+
     def decline(self, sip_status: int, reason: str) -> None:
         self.info.set_status("failed", sip_status, reason)
         self.send_status()
@@ -327,9 +346,12 @@ class CallSession:
     async def _send_status(self, payload: dict[str, Any], delay: float) -> None:
         await asyncio.sleep(delay)
         try:
-            await self.post("call:status", self.settings.status_hook, payload)
+            await self.post_status(payload)
         except HookFailed as error:
             self.note(f"a status hook failed: {error}")
+
+    async def post_status(self, payload: dict[str, Any]) -> None:
+        await self.post("call:status", self.settings.status_hook, payload)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

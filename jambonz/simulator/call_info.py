@@ -14,11 +14,17 @@ SIP_REASONS = {
     200: "OK",
     404: "Not Found",
     408: "Request Timeout",
+    410: "Gone",
     480: "Temporarily Unavailable",
     486: "Busy Here",
     487: "Request Terminated",
+    484: "Address Incomplete",
+    500: "Internal Server Error",
     503: "Service Unavailable",
+    600: "Busy Everywhere",
     603: "Decline",
+    604: "Does Not Exist Anywhere",
+    607: "Unwanted",
 }
 
 _KEPT = frozenset({"customerData", "sip", "env_vars", "args"})

@@ -68,7 +68,9 @@ def _end(call: CallSession, data: Any) -> None:
         raise ValueError(f"call:status: invalid call_status: {status}")
     if call.gone.is_set():
         return
-    if call.answered:
+    if call.info.direction == "outbound":
+        call.end_by_status(status)
+    elif call.answered:
         call.complete("jambonz")
     else:
         call.decline(480 if status == "no-answer" else 603, "ended by the application")

@@ -1,4 +1,5 @@
-"""A simulated Jambonz: places inbound calls at a service as a feature server does.
+"""A simulated Jambonz: places inbound calls at a service as a feature server does, and rings whom the service wants
+rung.
 
 In real time::
 
@@ -13,6 +14,7 @@ run at once on one simulator; one set of timers paces them all.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,6 +24,7 @@ from jambonz.simulator.call import CallSession
 from jambonz.simulator.call_info import CallInfo
 from jambonz.simulator.caller import Caller
 from jambonz.simulator.outcomes import Outcomes
+from jambonz.simulator.outgoing import Callee, OutgoingCall, Wanted, info_of
 from jambonz.simulator.pacing import Pacer
 from jambonz.simulator.report import CallEvent, CallReport
 from jambonz.simulator.running import run_verb
@@ -60,6 +63,11 @@ class SimulatedJambonz:
     ) -> None:
         self.calls: dict[str, CallSession] = {}
         """The calls under way, by call sid."""
+        self.callees: dict[str, Callee] = {}
+        """Who is at the other end of numbers, as createCall has them. At all others somebody answers, and listens."""
+        self.created: list[OutgoingCall] = []
+        """The calls that were placed for the application, each with its report."""
+        self._ringing: set[asyncio.Task[CallReport]] = set()
         self._settings = Settings(
             base_url=base_url,
             call_hook=call_hook,
@@ -116,12 +124,46 @@ class SimulatedJambonz:
         finally:
             del self.calls[info.call_sid]
 
+    def create_call(
+        self,
+        body: Mapping[str, Any],
+        *,
+        call_sid: str,
+        account_sid: str,
+        on_event: Callable[[CallEvent], None] = _ignore,
+    ) -> OutgoingCall:
+        """What the API server gives on of ``POST /Accounts/{sid}/Calls``: rings, beside whoever asks."""
+        self._seed += 1
+        wanted = Wanted(body)
+        info = info_of(body, call_sid=call_sid, account_sid=account_sid)
+        callee = self.callees.get(wanted.party, Callee())
+        call = OutgoingCall(
+            self._settings, self._transport, self._pacer, info, wanted, callee, on_event=on_event, seed=self._seed
+        )
+        self.calls[call_sid] = call
+        self.created.append(call)
+        task = asyncio.get_running_loop().create_task(call.run(run_verb))
+        self._ringing.add(task)
+
+        def over(done: asyncio.Task[CallReport]) -> None:
+            self._ringing.discard(done)
+            del self.calls[call_sid]
+
+        task.add_done_callback(over)
+        return call
+
+    async def placed(self) -> list[CallReport]:
+        """The reports of the calls that were placed, once all of them are over. Raises what went wrong in one."""
+        await asyncio.gather(*self._ringing)
+        return [call.report for call in self.created]
+
     async def update_call(self, call_sid: str, *, call_hook: Any = None, call_status: str | None = None) -> None:
-        """Live call control, as by REST: ``call_hook`` redirects, ``call_status="completed"`` hangs up."""
+        """Live call control, as by REST: ``call_hook`` redirects, ``call_status`` of ``completed`` hangs up, and
+        ``no-answer`` ends the ringing."""
         call = self.calls.get(call_sid)
         if call is None:
             raise KeyError(f"there is no call {call_sid}")
         if call_hook is not None:
             await call.redirect(call_hook)
-        elif call_status == "completed" and call.answered and not call.gone.is_set():
-            call.complete("jambonz")
+        elif call_status is not None:
+            call.end_by_status(call_status)

@@ -1,5 +1,5 @@
-"""Jambonz's REST API (api-server 0.9.6), as far as number provisioning and live call control use it, with what is
-surprising about it.
+"""Jambonz's REST API (api-server 0.9.6), as far as number provisioning, the placing of calls and live call control use
+it, with what is surprising about it.
 
 Pure: :meth:`ApiServer.handle` takes a request and gives a response; a test puts it on whatever wire it likes.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from jambonz.simulator.rest_calls import check_create_call, feature_server_takes
 from jambonz.simulator.rest_rows import (
     HOOKS,
     ApiError,
@@ -46,7 +47,8 @@ class ApiServer:
     """What a key of one account's gets to see.
 
     ``phone_numbers``, ``applications``, ``carriers`` and ``gateways`` are the tables, by sid; ``calls`` the sids that
-    live call control knows, and ``updates`` what it was told. ``feature_servers`` of 0 lets no call be created.
+    live call control knows, and ``updates`` what it was told. ``feature_servers`` of 0 lets no call be created;
+    ``on_create`` is the feature server, which is given the body and the call's sid; ``on_update`` is told of updates.
     ``forgetful``: a PUT of an application takes away the hooks that it leaves out, as servers before 0.9 do.
     """
 
@@ -64,6 +66,8 @@ class ApiServer:
         self.calls: set[str] = set()
         self.created_calls: list[Row] = []
         self.updates: list[tuple[str, Row]] = []
+        self.on_create: Callable[[Row, str], None] = lambda _body, _sid: None
+        self.on_update: Callable[[str, Row], None] = lambda _sid, _data: None
 
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
         """``target`` is the path (``/v1/...``) with its query."""
@@ -268,15 +272,17 @@ class ApiServer:
         return {"account_sid": self.account_sid, "name": "simulated", "webhook_secret": self.webhook_secret}
 
     def _create_call(self, data: Row) -> Response:
-        if "from" not in data or not isinstance(data.get("to"), dict):
-            raise ApiError(400, "missing value for from or to")
-        if "application_sid" not in data and "call_hook" not in data:
-            raise ApiError(400, "either application_sid or call_hook is needed")
+        """The application's hooks, where one is named, go before those of the body. What the feature server objects to
+        is a 500 without a word."""
         if not self.feature_servers:
             raise ApiError(480, "no available feature servers at this time")
+        body = check_create_call(data, self.applications) | {"account_sid": self.account_sid}
+        if not feature_server_takes(body):
+            return Response(500, "text/plain", b"Internal Server Error")
         sid = str(uuid.uuid4())
         self.calls.add(sid)
-        self.created_calls.append({**data, "sid": sid})
+        self.created_calls.append({**body, "sid": sid})
+        self.on_create(body, sid)
         return _json(201, {"sid": sid, "callId": str(uuid.uuid4())})
 
     def _update_call(self, call_sid: str, data: Row) -> Response:
@@ -287,7 +293,10 @@ class ApiServer:
             raise ApiError(400, "no valid options supplied to updateCall")
         if len(options - {"whisper"}) > 1:
             raise ApiError(400, "multiple options are not allowed in updateCall")
+        if data.get("call_status") not in (None, "completed", "no-answer"):
+            raise ApiError(400, "invalid call_status")
         self.updates.append((call_sid, data))
+        self.on_update(call_sid, data)
         return _json(200, {"status": 200, "reason": "OK"}) if "sip_request" in options else Response(202)
 
 

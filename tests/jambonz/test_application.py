@@ -55,6 +55,21 @@ def begun() -> ApplicationProtocol:
 # What messages say
 
 
+def test_a_socket_of_a_call_that_was_placed_begins_with_its_states() -> None:
+    protocol = ApplicationProtocol()
+    ringing = {"type": "call:status", "msgid": "m-0", "data": CALL | {"call_status": "ringing"}}
+    told = protocol.receive(json.dumps(ringing))
+    assert isinstance(told, StatusTold)
+    assert (told.hook.call_sid, told.hook.call_status) == ("c-1", "ringing")
+    assert isinstance(protocol.receive(message("session:new", data=CALL)), SessionNew)
+    with pytest.raises(ApplicationRefused, match="another call's"):
+        protocol.receive(json.dumps(ringing | {"msgid": "m-2", "call_sid": "c-2"}))
+    other = ApplicationProtocol()
+    other.receive(json.dumps(ringing))
+    with pytest.raises(ApplicationRefused, match="another call's"):
+        other.receive(message("session:new", data=CALL | {"call_sid": "c-2"}).replace('"c-1"', '"c-2"'))
+
+
 def test_a_call_begins() -> None:
     protocol = ApplicationProtocol()
     event = protocol.receive(message("session:new", data=CALL))

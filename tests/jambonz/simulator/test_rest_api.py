@@ -94,13 +94,29 @@ def test_the_account_and_its_webhook_secret(server: ApiServer) -> None:
 
 def test_calls_are_created_and_controlled(server: ApiServer) -> None:
     calls = f"/Accounts/{server.account_sid}/Calls"
-    data = {"from": "44", "to": {"type": "phone", "number": "45"}, "call_hook": "https://a"}
+    speech = dict.fromkeys(
+        (*(f"speech_synthesis_{one}" for one in ("vendor", "language", "voice")), "speech_recognizer_vendor"), "x"
+    )
+    data = {"from": "44", "to": {"type": "phone", "number": "45"}, "call_hook": "https://a", **speech}
+    for bad, said in (
+        ({"from": ""}, "missing from"),
+        ({"to": {"type": "phone"}}, "missing or invalid to"),
+        ({"to": "45"}, "missing or invalid to"),
+        ({}, "either application_sid or set of"),
+    ):
+        assert said in request(server, "POST", calls, {**data, **bad}).json["msg"]
+    data["speech_recognizer_language"] = "x"
+    assert request(server, "POST", calls, {**data, "call_hook": "/a"}).json["msg"] == "call_hook url be an absolute url"
+    for objected in ({"timeout": 1.5}, {"timeout": True}, {"tag": "a"}, {"ringFor": 7}):
+        answer = request(server, "POST", calls, {**data, **objected})
+        assert (answer.status, answer.content_type) == (500, "text/plain"), "the feature server's word is not given on"
     sid = request(server, "POST", calls, data).json["sid"]
     assert request(server, "PUT", f"{calls}/{sid}", {"call_hook": {"url": "https://a"}}).status == 202
     assert server.updates == [(sid, {"call_hook": {"url": "https://a"}})]
     for bad, message in (
         ({}, "no valid options supplied to updateCall"),
         ({"call_status": "completed", "mute_status": "mute"}, "multiple options are not allowed in updateCall"),
+        ({"call_status": "busy"}, "invalid call_status"),
     ):
         answer = request(server, "PUT", f"{calls}/{sid}", bad)
         assert (answer.status, answer.json) == (400, {"msg": message})
