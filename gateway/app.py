@@ -79,7 +79,16 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             app[SWITCHBOARD] = Switchboard(
                 store,
                 admission,
-                Surroundings(providers, recorder, app[PROGRESS], Ticker(), store.find_agent, hooks, recordings),
+                Surroundings(
+                    providers,
+                    recorder,
+                    app[PROGRESS],
+                    Ticker(),
+                    store.find_agent,
+                    hooks,
+                    recordings,
+                    store.numbers.lines,
+                ),
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
                 api=jambonz,

@@ -100,7 +100,14 @@ class ProviderFactory:
             "fallbackNumbers": [number] if number else [],
             "model": agent.model_name,
         }
-        return Means(call.id, listener.owner.organisation_id, self._http, {"aplisay": about})
+        return Means(
+            call.id,
+            listener.owner.organisation_id,
+            self._http,
+            {"aplisay": about},
+            transfers=session.transfers if session.transfers.possible else None,
+            memory=session.tool_memory,
+        )
 
     def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
         agent = listener.agent

@@ -137,6 +137,14 @@ class Floor:
 
         self._call.on_audio = hear_and_record
 
+    def begin_anew(self, so_far: Conversation) -> None:
+        """The caller comes back on another leg, and nobody has heard what was said meanwhile."""
+        self.so_far, self.quiet_since = so_far, so_far.silent_since
+        self._playout = None
+        self._around.ticker.discard(self._call)
+        self._early.clear()
+        self._early_keys.clear()
+
     async def fall_silent(self) -> None:
         """Let the far end tell what was heard, before somebody else speaks."""
         deadline = self._clock() + DRAIN_SECONDS

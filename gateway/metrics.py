@@ -54,6 +54,7 @@ circuits_opened = Counter(
     ["part", "provider"],
 )
 fallbacks = Counter("trunkline_fallbacks", "Calls that somebody else went on with, by who.", ["kind"])
+transfers = Counter("trunkline_transfers", "Transfers that are over, by how.", ["operation", "by", "outcome"])
 watchdogs = Counter("trunkline_watchdogs", "Silence where there should have been none, by what was missing.", ["what"])
 model_notes = Counter("trunkline_model_notes", "What realtime models did, or was done for them.", ["what"])
 tool_calls = Counter("trunkline_tool_calls", "Tools run.")

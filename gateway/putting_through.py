@@ -1,59 +1,122 @@
-"""A caller is put through to a telephone: by Jambonz, once our socket is closed and it asks what comes next. Pure."""
+"""A caller is put through to somebody else: by Jambonz, once our socket is closed and it asks what comes next. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from jambonz import verbs
 from jambonz.hooks import ActionHook, Hook
 from jambonz.verbs import Verb
-from pipelines.events import EndReason
+from pipelines.tools.transfer import TransferOutcome
 
 RING_SECONDS = 45.0
 """The longest that the telephone rings."""
 
-NEWS_SECONDS = RING_SECONDS + 15.0
-"""From the end of our socket: by then it is known whether anybody answered."""
+NEWS_AFTER = 15.0
+NEWS_SECONDS = RING_SECONDS + NEWS_AFTER
+"""From the end of our socket: by then it is known whether anybody answered. A REFER that nobody answers takes 32 s, and
+one whose call nobody tells of 15."""
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
 
+_BUSY = frozenset({486, 600})
+_NO_ANSWER = frozenset({408, 480, 487})
+_DECLINED = frozenset({603, 607, 608})
+
 
 class PuttingThrough:
-    """``number`` is the digits of the telephone, ``caller_id`` whose call it sees, where that is known."""
+    """``verb`` is what Jambonz is answered: ``dial``, or ``sip:refer``. ``back`` are the verbs by which the caller
+    comes back where it fails; without any, the call is over then."""
 
-    def __init__(self, number: str, *, caller_id: str | None, hook: str) -> None:
-        self.number = f"+{number}"
+    def __init__(self, number: str, verb: Verb, *, back: Sequence[Verb] = ()) -> None:
+        self.number = number
+        self.by: Literal["refer", "bridge"] = "refer" if verb["verb"] == "sip:refer" else "bridge"
+        self.returns = bool(back)
         self.asked = False
-        """Jambonz was told to dial."""
-        self.outcome = ""
-        """Jambonz's word for what became of it: ``in-progress`` once somebody answered."""
-        digits = (caller_id or "").removeprefix("+")
-        dial = verbs.dial(
-            [verbs.phone(self.number)],
-            action_hook=hook,
-            caller_id=f"+{digits}" if digits.isascii() and digits.isdigit() else None,
-            timeout=RING_SECONDS,
-        )
-        self._verbs = [dial, verbs.hangup()]
+        """Jambonz was told to."""
+        self.word = ""
+        """Jambonz's own for what became of it: ``in-progress`` once somebody answered."""
+        self.sip_status: int | None = None
+        self.outcome: TransferOutcome | None = None
+        self._told: TransferOutcome | None = None  # by a status hook of the leg: it comes before the verb is over
+        self._verbs = [verb, *(back or [verbs.hangup()])]
 
     def next(self, hook: ActionHook) -> Sequence[Verb] | None:
         """What comes after our verb: the same each time that it is asked. None where the caller is gone."""
         if hook.call_status in ENDED:
             return None
+        if self.returns and self.outcome == "answered":  # it was theirs, whose news were lost
+            return self.after()
         self.asked = True
         return self._verbs
 
-    def heard_of(self, hook: Hook) -> EndReason | None:
-        """News of the telephone, or of how the dialling ended: why our part of the call is over, if it is."""
-        if isinstance(hook, ActionHook):
-            answered, ended = hook.dial_call_status == "completed", True
-            self.outcome = self.outcome or hook.dial_call_status
-            if not answered and hook.call_status in ENDED:
-                return "caller"
+    def after(self) -> Sequence[Verb] | None:
+        """What comes after theirs: who was answered does not come back."""
+        return [verbs.hangup()] if self.returns and self.outcome == "answered" else None
+
+    def came_back(self) -> None:
+        """Without a word of what became of it."""
+        if self.outcome is None:
+            self.outcome = self._told or "failed"
+
+    def heard_of(self, hook: Hook) -> TransferOutcome | None:
+        """News of whoever is rung, or of how it ended: the outcome, when it is known, once."""
+        outcome = self._read(hook)
+        if outcome is None or self.outcome is not None:
+            return None
+        self.outcome = outcome
+        return outcome
+
+    def _read(self, hook: Hook) -> TransferOutcome | None:
+        if not isinstance(hook, ActionHook):
+            if hook.call_status == "in-progress":
+                self.word = hook.call_status
+                return "answered"
+            if hook.call_status in ENDED:
+                self._told = outcome_of(hook.call_status, hook.sip_status)
+                self.sip_status = hook.sip_status
+            return None
+        if hook.is_refer_event:
+            return "answered" if hook.call_status == "200" else None
+        if hook.refer_status is not None:
+            self.sip_status = hook.final_referred_call_status or hook.refer_status
+            self.word = self.word or str(self.sip_status)
+            accepted = hook.refer_status < 300
+            # Accepted, and no news of it within 15 s: whoever was rung has not answered by then.
+            outcome = (
+                "no_answer"
+                if accepted and hook.final_referred_call_status is None
+                else outcome_of("completed" if self.sip_status < 300 else "failed", self.sip_status)
+            )
         else:
-            answered, ended = hook.call_status == "in-progress", False
-            if answered:
-                self.outcome = hook.call_status
-        if answered:
-            return "transferred"
-        return "failed" if ended else None
+            self.word = self.word or hook.dial_call_status
+            self.sip_status = hook.dial_sip_status or self.sip_status
+            outcome = outcome_of(hook.dial_call_status, self.sip_status)
+        return "caller_gone" if outcome != "answered" and hook.call_status in ENDED else outcome
+
+
+def outcome_of(call_status: str, sip_status: int | None) -> TransferOutcome:
+    """Jambonz's words for the end of a leg: it says ``failed`` of much that SIP has better words for."""
+    if call_status == "completed":
+        return "answered"
+    if call_status == "busy" or sip_status in _BUSY:
+        return "busy"
+    if sip_status in _DECLINED:
+        return "declined"
+    if call_status == "no-answer" or sip_status in _NO_ANSWER:
+        return "no_answer"
+    return "failed"
+
+
+def fallback(number: str, *, caller_id: str | None, hook: str) -> PuttingThrough:
+    """To ``number`` (its digits), for good. ``caller_id`` is whose call it sees, where that is known."""
+    dialled = f"+{number}"
+    digits = (caller_id or "").removeprefix("+")
+    dial = verbs.dial(
+        [verbs.phone(dialled)],
+        action_hook=hook,
+        caller_id=f"+{digits}" if digits.isascii() and digits.isdigit() else None,
+        timeout=RING_SECONDS,
+    )
+    return PuttingThrough(dialled, dial)

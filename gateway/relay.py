@@ -19,6 +19,7 @@ from gateway.surroundings import Surroundings
 from gateway.waiting import first_of, unless
 from pipelines.agent import AgentDefinition
 from pipelines.agent.options import Recording
+from pipelines.history import Conversation
 from pipelines.interlude import Interlude
 from pipelines.parts import ProviderError
 from pipelines.pipeline import Pipeline
@@ -59,7 +60,8 @@ class Relay:
         self._clock = asyncio.get_running_loop().time
         self._succession = Succession(call.listener.agent)
         self._came_as: Literal["agent", "model"] | None = None  # who has the call, if it is somebody else
-        self._failed = asyncio.Event()
+        self._failed = asyncio.Event()  # or has left: whoever has the call has it no more
+        self._transfers = False  # he has left for that
         self._recording: Recording | None = recording_of(call.listener)
         """What is wanted, and was not asked for yet."""
 
@@ -81,9 +83,19 @@ class Relay:
     def fail(self) -> bool:
         """The pipeline cannot go on. Whether somebody else may."""
         if self._succession.left:
-            self._failed.set()
-            self.floor.stop_listening()
+            self._leave()
         return self.changing
+
+    def hand_over(self) -> bool:
+        """The pipeline has said what it had to: whether the caller is transferred now, and may come back."""
+        if self._call.transfers.pending:
+            self._transfers = True
+            self._leave()
+        return self._transfers
+
+    def _leave(self) -> None:
+        self._failed.set()
+        self.floor.stop_listening()
 
     # One pipeline after the other
 
@@ -92,7 +104,17 @@ class Relay:
         listener: ListenerForCall | None = self._own
         while listener is not None:
             await self._engage(listener)
-            listener = await self._next()
+            transfers, self._transfers = self._transfers and not self._call.over.is_set(), False
+            listener = await self._transfer(listener) if transfers else await self._next()
+
+    async def _transfer(self, listener: ListenerForCall) -> ListenerForCall | None:
+        """Who goes on with the caller who is back: the same. None: the call is over, or somebody else's."""
+        so_far = await self._call.transfers.perform(self.floor.so_far or Conversation())
+        if so_far is None:
+            return None
+        self._came_as = None
+        self.floor.begin_anew(so_far)
+        return listener
 
     async def _engage(self, listener: ListenerForCall) -> None:
         """The agent of ``listener`` has the call. Returns when it is over, or somebody else has to go on."""
@@ -194,10 +216,10 @@ class Relay:
 
     async def _put_through(self, number: str) -> None:
         """Jambonz rings the number, once our socket is closed."""
-        self._call.will_put_through(number)
+        self._call.handing.will_put_through(number)
         if await self._is_attached():
             await unless(self._call.over, self._announce("connecting"))
-        await self._call.put_through()
+        await self._call.handing.put_through()
 
     async def _give_up(self) -> None:
         """Nobody goes on, and nobody has said so."""

@@ -13,13 +13,17 @@ from gateway.application import ApplicationSocket, refusal_of
 from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure, authorize
 from gateway.cursors import Seen
 from gateway.keys import APPLICATIONS, DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
+from gateway.transfers import RINGBACK_PATH
 from gateway.watching import watch
 from gateway.webhooks import Reply
 from jambonz.hooks import MAX_HOOK_BYTES
 from jambonz.leg import JambonzLeg
 from jambonz.signature import SIGNATURE_HEADER
+from media.ringback import ringback_wav
 
 BODY_SECONDS = 10.0
+RINGBACK_AGE = 86400
+"""Seconds."""
 
 
 def jambonz_routes() -> list[web.RouteDef]:
@@ -30,6 +34,7 @@ def jambonz_routes() -> list[web.RouteDef]:
         web.post("/jambonz/redirect/{call_id}", redirect_hook),
         web.get("/jambonz/listen/{token}", listen_socket),
         web.get("/jambonz/application", application_socket),
+        web.get(RINGBACK_PATH, ringback),
     ]
 
 
@@ -102,6 +107,12 @@ async def application_socket(request: web.Request) -> web.StreamResponse:
         return await socket.run(request)
     finally:
         open_ones.discard(socket)
+
+
+async def ringback(_: web.Request) -> web.Response:
+    """What callers hear while somebody else is rung. Jambonz fetches it, and keeps it."""
+    headers = {"Cache-Control": f"public, max-age={RINGBACK_AGE}"}
+    return web.Response(body=ringback_wav(), content_type="audio/wav", headers=headers)
 
 
 async def close_applications(app: web.Application) -> None:

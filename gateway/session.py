@@ -17,20 +17,24 @@ import structlog
 from gateway import lines, metrics
 from gateway.call_log import CallLog
 from gateway.control import CallControl
-from gateway.putting_through import NEWS_SECONDS, PuttingThrough
+from gateway.handing_over import HandingOver
 from gateway.recordings.call import CallRecording
 from gateway.relay import Relay
 from gateway.surroundings import Leg, Surroundings
-from gateway.waiting import first_of
+from gateway.transfers import Transfers
 from jambonz.application import VerbStatus
-from jambonz.hooks import ActionHook, CallHook, CallProgress, StatusHook
+from jambonz.hooks import CallHook, CallProgress, StatusHook
 from jambonz.listen import Started
 from jambonz.verbs import Verb
 from media.audio import PCM_8K, AudioFormat, Encoding
 from pipelines.agent import AgentDefinition
 from pipelines.agent.options import Recording
 from pipelines.events import EndReason, PipelineEvent
+from pipelines.interlude import Interlude
+from pipelines.phrasebook import phrases
 from pipelines.pipeline import Pipeline
+from pipelines.tools.means import ToolFault, ToolMemory
+from pipelines.tools.transfer import TransferBegun, TransferRequest
 from pipelines.usage import as_json
 from store.calls import NewCall
 from store.listeners import ListenerForCall
@@ -43,6 +47,11 @@ FAULT = "The call failed by a fault of this service."
 Platform = Literal["jambonz", "websocket"]
 
 FAILED = frozenset({"failed", "no_media", "media_lost"})
+
+
+def new_token() -> str:
+    """For one media socket, once: 192 random bits."""
+    return secrets.token_urlsafe(24)
 
 
 def leg_format(agent: AgentDefinition, hook: CallHook) -> AudioFormat:
@@ -79,8 +88,13 @@ class CallSession:
         )
         self.id = self.record.id
         self.call_sid = hook.call_sid
-        self.token = secrets.token_urlsafe(24)
+        self.token = new_token()
         self.next_url = next_url
+        self.base_url = ""
+        """How Jambonz reaches us, where it does."""
+        self.carrier = hook.originating_sip_trunk_name
+        self.listen_again: Callable[[], Sequence[Verb]] | None = None
+        """Makes the verbs of another socket for this call; None where none can be: in a browser."""
         self.control: CallControl | None = None
         """What can be done to the call at any moment; None where nothing can."""
         self.listener = listener
@@ -109,8 +123,10 @@ class CallSession:
         self.on_audio: Callable[[bytes], None] = self._relay.floor.hear_early
         """Of LegListener: that of whoever listens."""
         self.recording: CallRecording | None = None
-        self._through: PuttingThrough | None = None
-        self._handed_off = False
+        self._replaced = 0  # sockets whose end does not matter any more
+        self.handing = HandingOver(self)
+        self.transfers = Transfers(self, around)
+        self.tool_memory = ToolMemory()
 
     # The call's life
 
@@ -184,7 +200,10 @@ class CallSession:
         self.due = self._relay.floor.tick(now)
 
     def attach(self, leg: Leg) -> None:
-        """The media socket that carries this call. There is one: its token was used up."""
+        """The media socket that carries this call. There is one at a time: its token was used up."""
+        if self.leg is not None:  # it is not known to be closed yet
+            self._replaced += 1
+            self.leg.close()
         self.leg = leg
 
     def detach(self) -> None:
@@ -229,58 +248,28 @@ class CallSession:
         self.log.warning("somebody else goes on with the call", kind=kind, **details)
         self.note("status", {"fallback": {"kind": kind, **details}})
 
-    def will_put_through(self, number: str) -> None:
-        """Whenever Jambonz asks what comes after our socket, unless that was ended by somebody else."""
-        self._through = PuttingThrough(number, caller_id=self.record.called_id, hook=self.next_url)
-
-    async def put_through(self) -> None:
-        """End our socket, so that Jambonz asks. Returns once it is known what became of it."""
-        through = self._through
-        if through is None or self.over.is_set():
-            return
-        self._handed_off = True
-        self.went_on("number", number=through.number)
-        if self.leg is not None:
-            self.leg.disconnect()
-        await first_of(self.over, seconds=NEWS_SECONDS)
-        self.finish("transferred" if through.asked else "failed")
-
-    @property
-    def putting_through(self) -> PuttingThrough | None:
-        """Whom Jambonz is to dial, whenever it asks; None once the caller is gone."""
-        return None if self.reason == "caller" or self.progress.ended else self._through
-
-    def next_verbs(self, hook: ActionHook) -> Sequence[Verb] | None:
-        """What comes after our socket; None: what there is already. The socket may not be known to be closed yet."""
-        if self.leg is not None and not self._handed_off:
-            return None  # somebody has redirected the call, and what we say would replace it
-        through = self.putting_through
-        return through.next(hook) if through is not None else None
-
-    def on_dialled(self, hook: ActionHook | StatusHook) -> None:
-        """News of the telephone that the caller is put through to."""
-        through = self._through
-        if through is None or self.over.is_set():
-            return
-        reason = through.heard_of(hook)
-        if reason is None:
-            return
-        self.note("status", {"dial": {"number": through.number, "outcome": through.outcome}})
-        if reason == "failed":
-            self.note("error", f"{through.number} could not be reached: {through.outcome}")
-        self.finish(reason)
+    async def transfer(self, wanted: TransferRequest, *, saying: str | None = None) -> TransferBegun:
+        """Whoever may ask for it from outside asks here. What is being said is broken off, for ``saying`` or words of
+        the service's own. Where the transfer fails the agent goes on with the caller, and is told. Raises
+        :class:`ToolFault` in words where it cannot be."""
+        if self.speaker is None or isinstance(self.speaker, Interlude):
+            raise ToolFault("nobody has the call at the moment; try again")
+        begun = await self.transfers.request(wanted)
+        if begun.leaves and (speaker := self.speaker) is not None:
+            language = self.listener.agent.options.tts.language or "en"
+            speaker.say_and_end(saying or phrases(language).connecting, "transferred")
+        return begun
 
     # What Jambonz says
 
     def on_status(self, hook: StatusHook) -> None:
         """What the network says of the call: in any order, and more than once."""
         if hook.call_sid != self.call_sid:
-            self.on_dialled(hook)
+            self.handing.on_news(hook)
             return
         self.progress.update(hook)
         if self.progress.ended and self.leg is None:
-            by_us = self._through is not None and self.progress.terminated_by == "jambonz"
-            self.finish("failed" if by_us else "caller")
+            self.handing.on_call_over(by_jambonz=self.progress.terminated_by == "jambonz")
 
     def on_verb(self, status: VerbStatus) -> None:
         self.note("status", {"verb": {"name": status.verb, "event": status.event}})
@@ -289,7 +278,7 @@ class CallSession:
         """Jambonz has closed the call's application socket for good: there is no call any more, or it is somebody
         else's. Where there still is a media socket, its end says more."""
         if self.leg is None:
-            self.finish("caller")
+            self.handing.on_call_over(by_jambonz=False)
 
     # LegListener
 
@@ -299,7 +288,9 @@ class CallSession:
             if self.leg is not None:
                 self.leg.close(1008, "this token is for another call")
             return
-        self.note("answer", {"callId": self.id})
+        if not self.attached_at:
+            self.note("answer", {"callId": self.id})
+        self.handing.on_attached()
         self.attached_at = self._clock()
         self.attached.set()
         if self.reason is not None and self.leg is not None:
@@ -312,11 +303,15 @@ class CallSession:
         self._relay.floor.mark(name, cleared)
 
     def on_closed(self, code: int, reason: str) -> None:
-        self._end_recording()
+        if self._replaced:
+            self._replaced -= 1
+            return
         self.leg = None
         if self.reason is None and code != 1000:
             self.log.warning("the media socket was lost", code=code, why=reason)
-        if self.reason is None and (self._handed_off or (self._through is not None and code != 1000)):
+        if not self.handing.may_come_back:
+            self._end_recording()
+        if self.reason is None and self.handing.goes_on(code):
             return  # Jambonz asks what is next, and the caller is put through
         self.finish("caller" if code == 1000 else "media_lost")
 
@@ -335,7 +330,9 @@ class CallSession:
 
     def end_call(self, reason: EndReason) -> None:
         """Of the pipeline that has the call: unless somebody else goes on with it."""
-        if not self._relay.changing and not (reason == "failed" and self._relay.fail()):
+        if self._relay.changing or (reason == "failed" and self._relay.fail()):
+            return
+        if not (reason == "transferred" and self._relay.hand_over()):
             self.end(reason)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,7 @@ from pipelines.interlude import Interlude
 from pipelines.pipeline import Pipeline
 from store import Owner
 from store.listeners import ListenerForCall
+from store.numbers import Line
 
 if TYPE_CHECKING:
     from gateway.session import CallSession
@@ -58,7 +59,8 @@ class PipelineFactory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a session needs of the service. ``find_agent`` is the store's, and takes as long as that takes."""
+    """What a session needs of the service. ``find_agent`` and ``find_lines`` are the store's, and take as long as that
+    takes."""
 
     factory: PipelineFactory
     recorder: Recorder
@@ -67,3 +69,4 @@ class Surroundings:
     find_agent: Callable[[Owner, str], Awaitable[AgentDefinition | None]]
     hooks: CallHooks | None = None
     recordings: Recordings | None = None
+    find_lines: Callable[[Owner, Sequence[str]], Awaitable[Mapping[str, Line]]] | None = None

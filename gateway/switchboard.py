@@ -10,6 +10,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, assert_never
 
 import structlog
@@ -17,10 +18,11 @@ from pydantic import ValidationError
 
 from gateway import metrics
 from gateway.admission import Admission
+from gateway.bridged import Bridges
 from gateway.control import CallControl, RestControl
 from gateway.known import KnownListeners
 from gateway.putting_through import PuttingThrough
-from gateway.session import CallSession
+from gateway.session import CallSession, new_token
 from gateway.surroundings import Surroundings
 from gateway.webhooks import HookReader, Reply
 from jambonz import verbs
@@ -86,6 +88,7 @@ class Switchboard:
         self._over: dict[str, tuple[float, str]] = {}  # by call sid: until when it is remembered, and the call's id
         self._gone: dict[str, PuttingThrough] = {}  # by call id, of those: who is still to be put through
         self._tasks: set[asyncio.Task[None]] = set()
+        self.bridges = Bridges()
         self._taken = 0
         self.draining = False
 
@@ -130,6 +133,7 @@ class Switchboard:
             call.control = control or self._by_rest(hook, call, base_url)
             # A path is a hook of the application itself: with a socket it comes by that.
             call.next_url = ("" if control is not None else base_url) + next_path(call.id)
+            call.base_url, call.listen_again = base_url, partial(self._listen_again, call, base_url)
             try:
                 application = self._listen(call, base_url)
             except VerbError as error:  # the request's Host is no place to send anybody to
@@ -225,6 +229,8 @@ class Switchboard:
         call = self._by_sid.get(hook.call_sid) or self._by_sid.get(hook.parent_call_sid)
         if call is not None:
             call.on_status(hook)
+        else:
+            self.bridges.on_status(hook)
 
     def on_next(self, call_id: str, body: bytes, signature: str | None) -> Reply:
         """A verb is over, and Jambonz asks what is next."""
@@ -240,12 +246,12 @@ class Switchboard:
         log.debug("a verb is over", call_id=call_id, call_sid=hook.call_sid, connected=hook.listen_connected)
         self._forget()
         call, gone = self._calls.get(call_id), self._gone.get(call_id)
-        if hook.dial_call_status:
+        if hook.dial_call_status or hook.refer_status is not None or hook.is_refer_event:
             if call is not None:
-                call.on_dialled(hook)
-            return None
+                return call.handing.on_news(hook)
+            return self.bridges.on_news(call_id, hook) or (gone.after() if gone is not None else None)
         if call is not None:
-            return call.next_verbs(hook)
+            return call.handing.next_verbs(hook)
         return gone.next(hook) if gone is not None else None
 
     def _decline(self, hook: CallHook, status: int, phrase: str, reason: str) -> Reply:
@@ -262,6 +268,13 @@ class Switchboard:
             metadata={"call": call.id},
         )
         return [listen, verbs.hangup()]
+
+    def _listen_again(self, call: CallSession, base_url: str) -> list[Verb]:
+        """By another socket, with another token: the caller comes back."""
+        self._by_token.pop(call.token, None)
+        call.token = new_token()
+        self._by_token[call.token] = call
+        return self._listen(call, base_url)
 
     # Browser sessions
 
@@ -303,10 +316,12 @@ class Switchboard:
         return self._by_sid.get(call_sid)
 
     def call_id_of(self, call_sid: str) -> str | None:
-        """Of a call under way, or of one that is over since not long."""
+        """Of a call under way, or of one that is over since not long, or goes on without us."""
         self._forget()
         call = self._by_sid.get(call_sid)
-        return call.id if call is not None else self._over.get(call_sid, (0.0, None))[1]
+        if call is not None:
+            return call.id
+        return self.bridges.call_id_of(call_sid) or self._over.get(call_sid, (0.0, None))[1]
 
     def take_token(self, token: str) -> CallSession | None:
         """The call that a media socket is for. A token opens one socket, once."""
@@ -336,8 +351,10 @@ class Switchboard:
             self._calls.pop(call.id, None)
             self._forget()
             self._over[call.call_sid] = asyncio.get_running_loop().time() + REMEMBER_SECONDS, call.id
-            if call.putting_through is not None:
-                self._gone[call.id] = call.putting_through
+            if call.handing.pending is not None:
+                self._gone[call.id] = call.handing.pending
+            if call.transfers.bridged is not None:
+                self.bridges.take(call.call_sid, call.transfers.bridged, gone=call.progress.ended)
 
     def _forget(self) -> None:
         """Calls that are over for long enough."""
@@ -359,6 +376,7 @@ class Switchboard:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.bridges.close()
 
 
 def _words(error: Exception) -> str:

@@ -8,9 +8,10 @@ order; :class:`CallProgress` makes one state of them.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from jambonz.sdp import offers_wideband
 
@@ -89,8 +90,10 @@ class StatusHook(Hook):
 
 
 class ActionHook(Hook):
-    """A verb has ended; the fields tell how, and only those of its kind are there."""
+    """A verb has ended; the fields tell how, and only those of its kind are there. The event hook of ``sip:refer`` is
+    one, too: it says the SIP status of the call that is rung elsewhere, as ``call_status``, and not whose it is."""
 
+    call_sid: str = Field(default="", max_length=128)
     dial_call_duration: float | None = None
     digits: Text = ""
     dial_call_status: Text = ""
@@ -104,6 +107,16 @@ class ActionHook(Hook):
     """``amd_human_detected``, ``amd_machine_detected``, …: news of who answers, and no verb is over."""
     greeting: Text = ""
     hint: Text = ""
+
+    @model_validator(mode="after")
+    def _says_whose(self) -> Self:
+        if not self.call_sid and not self.is_refer_event:
+            raise PydanticCustomError("missing_sid", "is missing")
+        return self
+
+    @property
+    def is_refer_event(self) -> bool:
+        return self.event == "transfer-status"
 
     @property
     def listen_connected(self) -> bool:
@@ -127,6 +140,8 @@ def parse_hook(model: type[HookT], body: bytes) -> HookT:
             raise HookRefused(BAD_REQUEST, "The body is not JSON.")
         case "model_type":
             raise HookRefused(BAD_REQUEST, "The body is JSON, but not an object.")
+        case "missing_sid":
+            raise HookRefused(BAD_REQUEST, "The body lacks call_sid.")
         case "missing":
             raise HookRefused(BAD_REQUEST, f"The body lacks {first['loc'][0]}.")
         case _:

@@ -152,10 +152,12 @@ def dial(
     answer_on_bridge: bool = True,
     timeout: float | None = None,
     time_limit: float | None = None,
+    music: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Verb:
     """Ring ``targets`` and bridge the caller to the first that answers. ``timeout`` bounds the ringing and
-    ``time_limit`` the bridged call, in seconds."""
+    ``time_limit`` the bridged call, in seconds. ``music`` is the URL of a WAV or MP3 file: what an answered caller
+    hears while it rings, which is silence otherwise."""
     if not targets:
         raise VerbError("dial needs a target")
     verb: Verb = {
@@ -170,7 +172,23 @@ def dial(
         verb["timeout"] = _positive(timeout, "dial's timeout")
     if time_limit is not None:
         verb["timeLimit"] = _positive(time_limit, "dial's time limit")
+    if music is not None:
+        verb["dialMusic"] = _url(music, "dial's music", ("http", "https"))
     return verb | sip_headers(headers)
+
+
+def conference(name: str, *, action_hook: str, id: str) -> Verb:
+    """Into a room with whoever else is sent there; it ends for all when one of them leaves. The action hook says which
+    verb it was by its ``id``, and by nothing else."""
+    return {
+        "verb": "conference",
+        "id": printable(id, "conference's id"),
+        "name": printable(name, "conference's name"),
+        "beep": False,
+        "startConferenceOnEnter": True,
+        "endConferenceOnExit": True,
+        "actionHook": hook(action_hook, "conference's action hook"),
+    }
 
 
 def sip_refer(

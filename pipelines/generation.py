@@ -51,7 +51,7 @@ class Stage:
     """Waits while it is undecided whether the caller interrupts, or whether a turn is really over: nothing acts
     meanwhile."""
     on_hang_up: Callable[[], None]
-    """The agent hangs up once this generation was heard: that does not change any more."""
+    """The agent hangs up, or hands the call over, once this generation was heard: that does not change any more."""
     on_protected: Callable[[Generation], None]
     """The generation says something that has to be heard."""
     language: str = "en"
@@ -220,17 +220,19 @@ class Delivery:
             step, stage.toolbox, tell=stage.host.on_event, spawn=stage.spawn, on_late=stage.on_late
         )
         try:
-            hang_up = await generation.round.run(stage.decided)
+            ends = await generation.round.run(stage.decided)
         finally:
             generation.round = None
-        if hang_up:
-            generation.ends = "agent"
-            generation.protected = True
-            stage.on_hang_up()
-            if stage.farewell and not any(earlier.text.strip() for earlier in generation.steps):
-                step.text = stage.farewell
-                self._say(stage.farewell, len(generation.steps) - 1)
-        return hang_up
+        if ends is None:
+            return False
+        generation.ends = ends
+        generation.protected = True
+        stage.on_hang_up()
+        parting = phrases(stage.language).connecting if ends == "transferred" else stage.farewell
+        if parting and not any(earlier.text.strip() for earlier in generation.steps):
+            step.text = parting
+            self._say(parting, len(generation.steps) - 1)
+        return True
 
     async def _speak_all(self) -> None:
         while (phrase := await self._phrases.get()) is not None:

@@ -49,6 +49,18 @@ class Conversation:
             entries.append(replace(entry, tool_calls=calls))
         return entries
 
+    def told(self, call_id: str | None, text: str, at: float) -> Conversation:
+        """The agent is back at ``at``, and owes an answer to what it learns by ``text``: the result of that call of a
+        tool, in place of the one that it had."""
+        entries = list(self.entries)
+        for index, entry in enumerate(entries):
+            if entry.role == "tool" and entry.tool_call_id == call_id:
+                entries[index] = replace(entry, content=text)
+                break
+        else:
+            entries = list(_with_user(entries, text))
+        return Conversation(entries, owed=True, silent_since=at)
+
     def heard(self, text: str) -> bool:
         """Whether the agent has said it already."""
         words = text.split()

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from store.database import Database
 from store.errors import InUse, NotFound, NotSupported
 from store.rows import Owner, Page, insert_if_absent, now
-from store.tables import agents, listeners, phone_numbers
+from store.tables import agents, listeners, phone_numbers, trunks
 
 ANY = "*"
 """Asks for any free number."""
@@ -33,6 +33,18 @@ class PhoneNumber:
     agent_id: str | None
     agent_name: str | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a number can be used for besides being called. ``trunk`` is the trunk's name, where it may place calls;
+    ``can_refer``: its carrier takes a call back, and rings somebody else itself."""
+
+    number: str
+    outbound: bool
+    trunk_id: str | None = None
+    trunk: str | None = None
+    can_refer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,23 @@ class Numbers:
         async with self._database.read() as connection:
             row = (await connection.execute(_select(owner).where(phone_numbers.c.number == number))).one_or_none()
         return PhoneNumber(*row) if row else None
+
+    async def lines(self, owner: Owner, numbers: Sequence[str]) -> dict[str, Line]:
+        """Those of ``numbers`` (digits) that the owner has, or has a listener on."""
+        n = phone_numbers.c
+        theirs = sa.and_(n.organisation_id.is_(None), listeners.c.organisation_id == owner.organisation_id)
+        query = (
+            sa.select(n.number, n.outbound, n.trunk_id, trunks.c.name, trunks.c.outbound, trunks.c.flags)
+            .outerjoin(listeners, listeners.c.id == n.listener_id)
+            .outerjoin(trunks, trunks.c.id == n.trunk_id)
+            .where(n.number.in_(numbers), sa.or_(_owned(owner), theirs))
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return {
+            number: Line(number, outbound, trunk_id, name if places else None, bool((flags or {}).get("canRefer")))
+            for number, outbound, trunk_id, name, places, flags in rows
+        }
 
     async def list(self, owner: Owner, page: Page, wanted: NumberFilter) -> list[PhoneNumber]:
         """Own numbers and those of the house that no other organisation has taken, by their digits."""

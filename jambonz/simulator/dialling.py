@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import numpy as np
+
 from jambonz.simulator.call import CallSession
 from jambonz.simulator.call_info import CallInfo
 from jambonz.simulator.caller import Caller
@@ -13,12 +15,15 @@ from jambonz.simulator.line import Line
 from jambonz.simulator.outcomes import DialOutcome
 from jambonz.simulator.report import Dialled, DialProgress
 from jambonz.simulator.specs import Properties
+from media.audio import FRAME_SECONDS
 
 TRYING_SECONDS = 0.1
 """From the INVITE of a ``dial`` to the first sign of ringing."""
 
 RING_SECONDS = 60.0
 """How long it rings, where ``timeout`` does not say."""
+
+MUSIC_PEAK = 3000
 
 
 class Callee:
@@ -44,9 +49,24 @@ class Callee:
         self.gone.set()
 
 
+class Music:
+    """What an answered caller hears while it rings: a tone that is no speech, and once, for a file is not looped."""
+
+    def __init__(self, line: Line, seconds: float) -> None:
+        times = np.arange(line.format.frame_samples) / line.format.rate
+        self._tone = (MUSIC_PEAK * np.sin(2 * np.pi * 500 * times)).astype("<i2").tobytes()
+        self._silence = line.format.silence(20)
+        self._frames = round(seconds / FRAME_SECONDS)
+
+    def frame(self, now: float, packet: bytes | None) -> bytes:
+        self._frames -= 1
+        return self._tone if self._frames >= 0 else self._silence
+
+
 async def dial(call: CallSession, properties: Properties) -> None:
     """Ring the first target until somebody answers, ``timeout`` has passed or the caller is gone; nobody is left
-    ringing. Then it is as if both had one line, until either hangs up or ``timeLimit`` has passed."""
+    ringing. Then it is as if both had one line, until either hangs up or ``timeLimit`` has passed. Meanwhile the caller
+    hears ``dialMusic``, or nothing at all."""
     outcome = call.next_dial()
     leg, dialled = _leg(call, properties)
     call.report.dials.append(dialled)
@@ -59,10 +79,16 @@ async def dial(call: CallSession, properties: Properties) -> None:
         call.emit(DialProgress(call.now, dialled, call_status))
 
     tell("trying", 100)
+    music = properties.get("dialMusic")
+    if call.answered and music:
+        call.note(f"dialMusic: {music}")
+        call.line.bridge(Music(call.line, call.settings.outcomes.music_seconds))
     await call.idle(TRYING_SECONDS)
     tell("ringing", 180)
     timeout = float(properties.get("timeout") or RING_SECONDS)
-    if await call.idle(min(outcome.ring_seconds, timeout)) or timeout < outcome.ring_seconds:
+    stopped = await call.idle(min(outcome.ring_seconds, timeout))
+    call.line.bridge(None)
+    if stopped or timeout < outcome.ring_seconds:
         ending = "no-answer", 487  # it is cancelled
     elif outcome.call_status == "completed":
         await call.ensure_media()

@@ -22,14 +22,16 @@ class DialOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ReferOutcome:
-    """What becomes of a ``sip:refer``: the answer to it, and the referred call's final status (None: no news of it).
+    """What becomes of a ``sip:refer``: the answer to it (None: there is none, and the request is sent again and again),
+    and the referred call's final status (None: no news of it).
 
-    After a final 200 the far end hangs up.
+    After a final 200 the far end hangs up; ``early``: it does so before it tells of it.
     """
 
-    status: int = 202
+    status: int | None = 202
     final: int | None = 200
     seconds: float = 1.0
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,5 @@ class Outcomes:
     refers: tuple[ReferOutcome, ...] = (ReferOutcome(),)
     sip_request_status: int = 200
     play_seconds: float = 3.0
+    music_seconds: float = 60.0
+    """How long the file of a ``dialMusic`` is."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from jambonz.simulator.caller import BargeIn, Speak, StepRecord
 from jambonz.simulator.ear import Ear, Span
+from jambonz.simulator.outcomes import ReferOutcome
 from jambonz.simulator.requestor import HookRecord
 from media.audio import AudioFormat, Encoding
 
@@ -154,6 +155,8 @@ class CallReport:
     hooks: list[HookRecord] = field(default_factory=list)
     events: list[CallEvent] = field(default_factory=list)
     dials: list[Dialled] = field(default_factory=list)
+    refers: list[tuple[str, ReferOutcome]] = field(default_factory=list)
+    """Whom the far end was asked to ring, and what became of it."""
     commands: list[tuple[float, str, Any]] = field(default_factory=list)
     """What the application commanded over its socket: when, what, and its data."""
     application_closes: list[int] = field(default_factory=list)

@@ -8,6 +8,7 @@ from typing import Any
 
 from jambonz.simulator.call import CallSession
 from jambonz.simulator.call_info import SIP_REASONS
+from jambonz.simulator.conference import conference
 from jambonz.simulator.dialling import dial
 from jambonz.simulator.listening import SETUP_SECONDS, Listening
 from jambonz.simulator.report import SocketClosed, SocketFailed, SocketOpened
@@ -21,6 +22,9 @@ CHARACTERS_PER_SECOND = 15.0
 BEEP_SECONDS = 0.5
 NOTIFY_SECONDS = 15.0
 """How long ``sip:refer`` waits for news of the referred call."""
+
+REFER_SECONDS = 32.0
+"""How long it is sent again where nobody answers."""
 
 BYE_AFTER_REFER_SECONDS = 0.1
 
@@ -147,12 +151,19 @@ async def _sip_refer(call: CallSession, properties: Properties) -> None:
         call.note("sip:refer needs an answered call, and does nothing")
         return
     outcome = call.next_refer()
+    call.report.refers.append((str(properties["referTo"]), outcome))
+    if outcome.status is None:
+        await call.idle(REFER_SECONDS)
+        call.note("sip:refer was not answered, and the next verb runs: of that no hook tells")
+        return
     results: dict[str, Any] = {"referStatus": outcome.status}
     if outcome.status == 202:
         await _refer_event(call, properties, 100)
         if outcome.final is None:
             await call.idle(NOTIFY_SECONDS)
         elif not await call.idle(outcome.seconds):
+            if outcome.early and outcome.final == 200:
+                call.hang_up()
             await _refer_event(call, properties, outcome.final)
             results["finalReferredCallStatus"] = outcome.final
             if outcome.final == 200:
@@ -201,6 +212,7 @@ async def _dtmf(call: CallSession, properties: Properties) -> None:
 
 _RUNNERS: dict[str, Callable[[CallSession, Properties], Awaitable[None]]] = {
     "answer": _answer,
+    "conference": conference,
     "config": _config,
     "dial": dial,
     "dtmf": _dtmf,
@@ -217,4 +229,4 @@ _RUNNERS: dict[str, Callable[[CallSession, Properties], Awaitable[None]]] = {
     "tag": _tag,
 }
 
-_HOLDING = frozenset({"conference", "enqueue", "dequeue", "llm", "transcribe"})
+_HOLDING = frozenset({"enqueue", "dequeue", "llm", "transcribe"})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jambonz.simulator.application import OnCommand, SocketRequestor
+from jambonz.simulator.conference import Rooms
 from jambonz.simulator.outcomes import Outcomes
 from jambonz.simulator.report import CallReport
 from jambonz.simulator.requestor import Requestor
@@ -29,6 +30,7 @@ class Settings:
     keep_audio: bool = True
     unevenness: float = 0.02
     wall_clock: Callable[[], float] = lambda: 0.0
+    rooms: Rooms = field(default_factory=Rooms)
 
 
 def requestors(

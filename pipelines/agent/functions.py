@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pipelines.agent.parameter_rules import parameter_problems
 from pipelines.agent.rest_rules import header_problem, key_problem, rest_problems
 from pipelines.agent.strict import Problem, Strict, nearest, refuse
+from pipelines.agent.telephone import target
 
 _NAME = r"^[a-zA-Z0-9_-]{1,64}$"
 
@@ -129,6 +130,12 @@ class Function(Strict):
         prompt = self.parameters.get("transferPrompt")
         if prompt and prompt.source != "static":
             raise refuse("has a transferPrompt that is not static")
+        number = self.parameters["number"]
+        if number.source == "static" and target(str(number.origin)) is None:
+            raise refuse("transfers to something that is no number; write one such as +442080996945, or a SIP address")
+        operation = self.parameters.get("operation")
+        if operation and operation.source == "static" and operation.origin not in ("blind", "consultative"):
+            raise refuse("has an operation that is neither blind nor consultative")
 
 
 class Key(Strict):

@@ -249,6 +249,14 @@ class Ending(Strict):
     max_wait: Seconds = 10.0
 
 
+class Transfer(Strict):
+    """A caller who is transferred by a bridge hears ``music`` (a WAV or MP3 file) while it rings, else a ring-back
+    tone; it rings for at most ``ringSeconds``."""
+
+    music: HttpUrl | None = None
+    ring_seconds: float = Field(default=45.0, ge=5, le=120)
+
+
 class Dtmf(Strict):
     """Keys pressed: gathered until ``terminator`` or until none came for ``timeout``; with ``mask`` they are not
     written to the log."""
@@ -282,6 +290,7 @@ class AgentOptions(Strict):
     call_hook: CallHook | None = None
     outbound_call_filter: Regex | None = None
     transfer_prompt: Text | None = None
+    transfer: Transfer = Transfer()
     vendor_specific: dict[str, Any] = Field(default={})
     greeting: text_or(Greeting) | None = None  # type: ignore[valid-type]
     turns: Turns = Turns()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipelines.events import EndReason
+
 GOODBYE_SECONDS = 2.0
 """So long after it hung up a model may begin to say goodbye ..."""
 
@@ -11,15 +13,16 @@ LONGEST_GOODBYE = 20.0
 
 class Ending:
     """``begun``: nothing that the caller says changes it. ``hung_up``: the model has, and may say goodbye yet.
-    ``leaving``: there is no model any more, and somebody else goes on. ``max_wait``: seconds, beyond what is to be
-    heard."""
+    ``leaving``: there is no model any more, and somebody else goes on. ``why`` the model has left. ``max_wait``:
+    seconds, beyond what is to be heard."""
 
-    __slots__ = ("_by", "_max_wait", "_wordless", "begun", "hung_up", "leaving")
+    __slots__ = ("_by", "_max_wait", "_wordless", "begun", "hung_up", "leaving", "why")
 
     def __init__(self, max_wait: float) -> None:
         self.begun = False
         self.hung_up = False
         self.leaving = False
+        self.why: EndReason = "agent"
         self._wordless = False
         self._by: float | None = None
         self._max_wait = max_wait

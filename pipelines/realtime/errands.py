@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
-from pipelines.events import PipelineHost
+from pipelines.events import EndReason, PipelineHost
 from pipelines.history import Step
 from pipelines.realtime.answers import Answer
 from pipelines.realtime.model import ToolOutput, ToolsAsked
@@ -37,7 +37,7 @@ class Errand:
 
 
 class ErrandListener(Protocol):
-    def on_returned(self, errand: Errand, *, hang_up: bool) -> None:
+    def on_returned(self, errand: Errand, *, ends: EndReason | None) -> None:
         """It is over, or was left: this is what its calls returned."""
         ...
 
@@ -81,7 +81,7 @@ class Errands:
             if wanted and errand.began < before:
                 self.under_way.remove(errand)
                 errand.round.leave()
-                self._listener.on_returned(errand, hang_up=False)
+                self._listener.on_returned(errand, ends=None)
 
     def forget(self) -> None:
         """The session is gone. What runs goes on: another session is told of it."""
@@ -91,10 +91,10 @@ class Errands:
             self._listener.on_forgotten(errand)
 
     async def _run(self, errand: Errand) -> None:
-        hang_up = await errand.round.run(self._decided)
+        ends = await errand.round.run(self._decided)
         if errand in self.under_way:
             self.under_way.remove(errand)
-            self._listener.on_returned(errand, hang_up=hang_up)
+            self._listener.on_returned(errand, ends=ends)
 
     async def _decided(self) -> None:
         while self._is_undecided():  # noqa: ASYNC110 - seldom, and shortly

@@ -568,8 +568,8 @@ class Realtime:
             step.results.append(Message("tool", result.text, tool_call_id=call.id, name=call.name))
             self._host.on_event(ToolReturned(call.name, call.arguments, result.text))
             outputs.append(ToolOutput(asked.response, call, result.text))
-            if result.hang_up:
-                self._hang_up(answer, now)
+            if result.ends is not None:
+                self._hang_up(answer, now, result.ends)
         if answer is not None:
             answer.after.append(step)
         else:
@@ -587,11 +587,11 @@ class Realtime:
         if answer is not None and answer.timing is not None and not answer.has_sound:
             self._speaking.turn = answer.timing  # the caller has waited since then
 
-    def on_returned(self, errand: Errand, *, hang_up: bool) -> None:
+    def on_returned(self, errand: Errand, *, ends: EndReason | None) -> None:
         now, outputs = self._clock(), errand.outputs
         answer = self._enter(errand)
-        if hang_up:
-            self._hang_up(answer, now)
+        if ends is not None and not self._ending.begun:
+            self._hang_up(answer, now, ends)
         if not self._ending.begun:
             self._link.send(lambda protocol: protocol.results(outputs))
             self._attention.patience.noticed = True
@@ -619,19 +619,26 @@ class Realtime:
         """What a model whose sound never ends is saying."""
         return next(iter(self._speaking.under_way), None)
 
-    def _hang_up(self, answer: Answer | None, now: float) -> None:
-        """Once this was heard; a word of goodbye where the model found none."""
+    def _hang_up(self, answer: Answer | None, now: float, ends: EndReason) -> None:
+        """Once this was heard; a word of parting where the model found none."""
         self._shut()
+        self._ending.why = ends
         if answer is None or self._speaking.utterances is not None:
             self._ending.wait_for_goodbye(now, wordless=answer is None)
             return
         self._ending.wait_until_heard(now, self._speaking.unheard_seconds)
         answer.protected = True
-        farewell = self._agent.options.ending.farewell
-        if farewell and not answer.has_sound:
-            self._speaking.say(farewell, "agent", now)
+        parting = self._parting
+        if parting and not answer.has_sound:
+            self._speaking.say(parting, ends, now)
         else:
-            answer.ends = "agent"
+            answer.ends = ends
+
+    @property
+    def _parting(self) -> str | None:
+        if self._ending.why == "transferred":
+            return phrases(self._language).connecting
+        return self._agent.options.ending.farewell
 
     def _on_session_over(self, reason: str, *, by_agent: bool) -> None:
         if not by_agent:
@@ -694,14 +701,14 @@ class Realtime:
 
     def _end_at_last(self) -> None:
         """What was waited for did not come."""
-        farewell = self._agent.options.ending.farewell
-        if farewell and self._ending.take_farewell():
-            self._speaking.say_ourselves(farewell, "agent")
+        parting = self._parting
+        if parting and self._ending.take_farewell():
+            self._speaking.say_ourselves(parting, self._ending.why)
         else:
             self._host.end_call(self._end_reason())
 
     def _end_reason(self) -> EndReason:
-        return next((a.ends for a in self._speaking.answers.values() if a.ends is not None), "agent")
+        return next((a.ends for a in self._speaking.answers.values() if a.ends is not None), self._ending.why)
 
     # Keys and silence
 

@@ -199,7 +199,7 @@ class Speaking:
                     self._listener.on_sound(now)
                     if self._ending.hung_up:  # this is the goodbye
                         self._ending.goodbye_begins(now)
-                        found.protected, found.ends = True, "agent"
+                        found.protected, found.ends = True, self._ending.why
                 found.item(name, self.playout, self._can.output).write(sound, self._can.output)
                 if utterances.sounding:
                     self.silent_from = now + self.playout.unheard_seconds

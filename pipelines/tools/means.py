@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.tools.request import HttpRequest
+from pipelines.tools.transfer import Transfers
 
 
 class ToolFault(Exception):
@@ -30,11 +32,21 @@ class Http(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolMemory:
+    """What functions have done in a call, whoever had it: ``done`` is the latest call of each, ``count`` how often."""
+
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
+    count: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
 class Means:
     """Of one call. What is None cannot be done here, and functions of that kind are not offered to the model.
-    ``metadata`` is the call's own, beside the listener's."""
+    ``metadata`` is the call's own, beside the listener's. Without a ``memory`` each pipeline begins anew."""
 
     call_id: str = ""
     tenant: str = ""
     http: Http | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    transfers: Transfers | None = None
+    memory: ToolMemory | None = None

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from pipelines.events import PipelineEvent, ToolCalled, ToolReturned
+from pipelines.events import EndReason, PipelineEvent, ToolCalled, ToolReturned
 from pipelines.history import Step
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.results import NOT_DONE, STILL_RUNNING, UNKNOWN_OUTCOME, Outcome
@@ -44,29 +44,30 @@ class Round:
         self._on_late = on_late
         self._results: list[str | None] = [None] * len(step.calls)
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._ends: EndReason | None = None
         self.left = False
 
-    async def run(self, decided: Callable[[], Awaitable[None]]) -> bool:
-        """``decided`` is waited for before each call. True if the call is to end. Cancelled, it leaves."""
+    async def run(self, decided: Callable[[], Awaitable[None]]) -> EndReason | None:
+        """``decided`` is waited for before each call. Why the agent's part of the call ends now, if it does. Cancelled,
+        it leaves."""
         try:
             for at, call in enumerate(self._step.calls):
                 if self._toolbox.is_sequential(call.name):
                     await self._wait()
                 await decided()
-                if self.left:
-                    return False
+                if self.left or self._ends is not None:
+                    break
                 self._tell(ToolCalled(call.name, call.arguments))
                 if self._toolbox.is_instant(call.name):
                     result = self._toolbox.call(call)
                     self._returned(at, result.text)
-                    if result.hang_up:
-                        return True
+                    self._ends = result.ends
                 else:
                     self._running[at] = self._spawn(self._run(at, call))
             await self._wait()
         finally:
             self.leave()
-        return False
+        return self._ends
 
     def leave(self, *, keep: bool = False) -> None:
         """Nobody waits for it any more. ``keep``: what runs goes on, whatever it is."""
@@ -98,6 +99,7 @@ class Round:
             self._tell(ToolReturned(call.name, call.arguments, result.text))
             self._on_late(call, result)
         else:
+            self._ends = self._ends or result.ends
             self._returned(at, result.text)
 
     def _returned(self, at: int, text: str) -> None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.agent import Function, Key
-from pipelines.events import PipelineEvent, RestCalled
+from pipelines.events import EndReason, PipelineEvent, RestCalled
 from pipelines.parts import ToolCall, ToolSpec
-from pipelines.tools.means import HttpAnswer, Means, ToolFault
+from pipelines.tools.means import HttpAnswer, Means, ToolFault, ToolMemory
 from pipelines.tools.parameters import BadArguments, Parameters, look_up, text_of
 from pipelines.tools.request import build
 from pipelines.tools.results import Outcome, parsed
+from pipelines.tools.transfer import request_of
 
 SECONDS = 10.0
 """The longest that a function may take which does not say how long."""
@@ -30,10 +30,10 @@ MOST_CALLS = 200
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What the model is told, and whether the call ends once the generation was heard."""
+    """What the model is told, and whether, and why, the agent's part of the call ends once the generation was heard."""
 
     text: str
-    hang_up: bool = False
+    ends: EndReason | None = None
     failed: bool = False
 
 
@@ -56,8 +56,8 @@ class Toolbox:
         self._parameters = {function.name: Parameters(function) for function in functions}
         self._keys = {key.name: key for key in keys}
         self._metadata = {**metadata, **self._means.metadata}
-        self._done: dict[str, dict[str, Any]] = {}  # by function, its latest call
-        self._count: Counter[str] = Counter()
+        memory = self._means.memory or ToolMemory()
+        self._done, self._count = memory.done, memory.count
         self._tell = tell
         self.specs = [
             ToolSpec(function.name, function.description, self._parameters[function.name].schema)
@@ -70,7 +70,9 @@ class Toolbox:
     def is_instant(self, name: str) -> bool:
         """Whether it does all it does in :meth:`call`, without a wait."""
         function = self._functions.get(name)
-        return function is None or not self._runs(function) or function.implementation in ("stub", "builtin")
+        if function is None or not self._runs(function):
+            return True
+        return function.implementation in ("stub", "builtin") and function.platform != "transfer"
 
     def is_sequential(self, name: str) -> bool:
         """Whether those that the model called before it, in one step, have to have returned: it says so, ends the call,
@@ -85,9 +87,9 @@ class Toolbox:
         return function.sequential or chained or function.implementation == "builtin"
 
     def goes_on(self, name: str) -> bool:
-        """Whether it is not stopped where the caller interrupts."""
+        """Whether it is not stopped where the caller interrupts: a transfer always is."""
         function = self._functions.get(name)
-        return function is not None and function.survives_interruption
+        return function is not None and function.survives_interruption and function.platform != "transfer"
 
     async def run(self, call: ToolCall) -> ToolResult:
         """Run one call, which may take its time, in bounds. Never raises: what went wrong is said to the model in
@@ -99,6 +101,8 @@ class Toolbox:
         try:
             self._admit(function)
             values = self._values(function, call)
+            if function.platform == "transfer":
+                return await self._transfer(function, values, call)
             outcome = await self._act(function, values, call)
         except (BadArguments, ToolFault) as error:
             outcome = Outcome(error=str(error))
@@ -117,10 +121,20 @@ class Toolbox:
         except BadArguments as error:
             return self._result(function, values, Outcome(error=str(error)))
         if function.platform == "hangup":
-            return ToolResult("OK", hang_up=True)
+            return ToolResult("OK", ends="agent")
         if function.platform == "metadata":
             return self._result(function, values, Outcome(self._read(function, values)))
+        if function.platform == "transfer_status" and self._means.transfers is not None:
+            return self._result(function, values, Outcome(dict(self._means.transfers.status())))
         return self._result(function, values, Outcome(parsed(_fill(function.result or "", values))))
+
+    async def _transfer(self, function: Function, values: Mapping[str, Any], call: ToolCall) -> ToolResult:
+        """It is begun. What becomes of it is told later: to an agent who leaves the call for it, when he is back."""
+        if self._means.transfers is None:
+            raise ToolFault(f"{function.name} cannot be run here")
+        begun = await self._means.transfers.request(request_of(function, values, call))
+        result = self._result(function, values, Outcome(dict(begun.told)))
+        return replace(result, ends="transferred") if begun.leaves else result
 
     async def _act(self, function: Function, values: Mapping[str, Any], call: ToolCall) -> Outcome:
         http = self._means.http
@@ -166,7 +180,8 @@ class Toolbox:
             case "stub":
                 return True
             case "builtin":
-                return function.platform in ("hangup", "metadata")
+                on_the_call = function.platform in ("transfer", "transfer_status")
+                return not on_the_call or self._means.transfers is not None
             case "rest":
                 return self._means.http is not None
             case "client":

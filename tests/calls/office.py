@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Self, cast
@@ -40,6 +41,7 @@ from pipelines.tools.means import Http, Means
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
 from store.listeners import ListenerForCall, ListenerOptions
+from store.numbers import Line
 from store.places import LimitReached, ListenerGone, Place, Refused
 from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, PeakDetector
 from tests.simulators.replies import ReplyModel
@@ -189,6 +191,7 @@ class MemoryStore:
         self.usage: dict[str, dict[tuple[str, str], dict[str, float]]] = {}
         self.events: dict[str, list[CallEvent]] = {}
         self.look_up_seconds = 0.0
+        self.lines: dict[str, Line] = {}
         self.calls = SimpleNamespace(
             start=self._start, end=self._end, append_events=self._append, append_batch=self._append_batch
         )
@@ -197,6 +200,10 @@ class MemoryStore:
     async def find_listener(self, number: str) -> ListenerForCall | None:
         await asyncio.sleep(self.look_up_seconds)
         return self.listeners.get(number.removeprefix("+"))
+
+    async def find_lines(self, owner: Owner, numbers: Sequence[str]) -> Mapping[str, Line]:
+        await asyncio.sleep(self.look_up_seconds)
+        return {number: self.lines[number] for number in numbers if number in self.lines}
 
     async def find_agent(self, owner: Owner, agent_id: str) -> AgentDefinition | None:
         await asyncio.sleep(self.look_up_seconds)
@@ -297,6 +304,7 @@ class Office:
                 lambda *who: self.store.find_agent(*who),
                 self._hooks,
                 self.recordings,
+                lambda *who: self.store.find_lines(*who),
             ),
             max_calls=self._max_calls,
             secrets=[SECRET],
@@ -359,12 +367,14 @@ class Office:
         session: CallSession,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> Cascade:
-        loop = asyncio.get_running_loop()
-        cascade = Cascade(
-            listener.agent, self.parts_for(listener), session, spawn=spawn, clock=loop.time, means=self.means
-        )
+        loop, means = asyncio.get_running_loop(), self.means_of(session)
+        cascade = Cascade(listener.agent, self.parts_for(listener), session, spawn=spawn, clock=loop.time, means=means)
         self.pipelines.append(cascade)
         return cascade
+
+    def means_of(self, session: CallSession) -> Means:
+        transfers = session.transfers if session.transfers.possible else None
+        return replace(self.means, transfers=transfers, memory=session.tool_memory)
 
     def parts_for(self, listener: ListenerForCall) -> CascadeParts:
         return self.parts

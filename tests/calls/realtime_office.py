@@ -49,7 +49,7 @@ class RealtimeOffice(Office):
             spawn=spawn,
             clock=asyncio.get_running_loop().time,
             opener=self._opener,
-            means=self.means,
+            means=self.means_of(session),
         )
 
 

@@ -102,7 +102,7 @@ def test_a_caller_is_put_through_by_the_socket_that_came_back() -> None:
     async def main() -> None:
         async with HandoverOffice(agent(number=NUMBER), dying()) as office:
             calling = asyncio.create_task(office.call(AwaitAgentSilence(), *asks(Wait(30)), application=True))
-            while not office.legs or not office.switchboard.calls[0]._handed_off:  # noqa: ASYNC110 - it has no event
+            while not office.legs or not office.switchboard.calls[0].handing.leaving:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.005)
             office.applications[0].close(1012)  # it is gone when Jambonz asks what is next
             report = await calling

@@ -104,8 +104,8 @@ def test_hooks_are_those_of_the_sockets_own_call() -> None:
         await one.begin()
         await other.begin()
         first, second = office.switchboard.calls
-        first.will_put_through("442079460999")
-        second.will_put_through("442079460998")
+        first.handing.will_put_through("442079460999")
+        second.handing.will_put_through("442079460998")
         before = _refused()
         hook = {"call_sid": "c-1"}
         [ack] = await one.tell("verb:hook", hook, hook=f"/jambonz/next/{second.id}")
@@ -201,7 +201,7 @@ def test_an_answer_that_is_too_large_is_none() -> None:
         socket = Socket(office)
         await socket.begin()
         [call] = office.switchboard.calls
-        call.next_verbs = lambda hook: [verbs.say("x" * 30_000)]  # type: ignore[method-assign]
+        call.handing.next_verbs = lambda hook: [verbs.say("x" * 30_000)]  # type: ignore[method-assign]
         [ack] = await socket.tell("verb:hook", {}, hook=call.next_url)
         assert ack == {"type": "ack", "msgid": "m-2"}
 

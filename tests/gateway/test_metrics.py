@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
 
-LABELS = {"reason", "part", "outcome", "cause", "provider", "kind", "what", "unit", "hook"}
+LABELS = {"operation", "by", "reason", "part", "outcome", "cause", "provider", "kind", "what", "unit", "hook"}
 """What calls are told apart by: closed lists all, and the names of providers."""
 
 ROOT = Path(__file__).parent.parent.parent

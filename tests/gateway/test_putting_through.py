@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.putting_through import NEWS_SECONDS, PuttingThrough
+from gateway.putting_through import NEWS_SECONDS, PuttingThrough, fallback, outcome_of
 from gateway.relay import MEDIA_SECONDS
 from gateway.session import CallSession
 from gateway.switchboard import REMEMBER_SECONDS
 from gateway.webhooks import Reply
-from jambonz.hooks import ActionHook
+from jambonz import verbs
+from jambonz.hooks import ActionHook, StatusHook
 from jambonz.listen import Started
 from jambonz.signature import sign
 from jambonz.verbs import Verb
@@ -265,7 +266,73 @@ def test_nobody_comes_to_be_put_through() -> None:
     [("441234", "+441234"), ("+441234", "+441234"), ("reception", None), ("", None), (None, None)],
 )
 def test_the_telephone_sees_the_number_that_was_called(called: str | None, caller_id: str | None) -> None:
-    through = PuttingThrough("44207", caller_id=called, hook="/next")
+    through = fallback("44207", caller_id=called, hook="/next")
     [dial, _] = through.next(ActionHook(call_sid="a")) or ()
     assert dial.get("callerId") == caller_id
     assert through.next(ActionHook(call_sid="a", call_status="completed")) is None
+
+
+@pytest.mark.parametrize(
+    ("call_status", "sip_status", "outcome"),
+    [
+        ("completed", 200, "answered"),
+        ("busy", 486, "busy"),
+        ("failed", 600, "busy"),
+        ("no-answer", 487, "no_answer"),
+        ("failed", 480, "no_answer"),
+        ("failed", 408, "no_answer"),
+        ("failed", 603, "declined"),
+        ("busy", 603, "busy"),
+        ("failed", 503, "failed"),
+        ("failed", None, "failed"),
+    ],
+)
+def test_words_of_jambonz_and_of_sip_for_one_outcome(call_status: str, sip_status: int | None, outcome: str) -> None:
+    assert outcome_of(call_status, sip_status) == outcome
+
+
+BACK = [verbs.listen("ws://service/x", action_hook="/next"), verbs.hangup()]
+
+
+def returning(verb: Verb | None = None) -> PuttingThrough:
+    dial = verbs.dial([verbs.phone("+44207")], action_hook="/next")
+    through = PuttingThrough("+44207", verb or dial, back=BACK)
+    assert through.next(ActionHook(call_sid="a")) == [verb or dial, *BACK]
+    return through
+
+
+def child(call_status: str, sip_status: int | None = None) -> StatusHook:
+    return StatusHook(call_sid="b", parent_call_sid="a", call_status=call_status, sip_status=sip_status)
+
+
+def test_who_was_answered_does_not_come_back_and_is_not_rung_again() -> None:
+    through = returning()
+    assert through.heard_of(child("in-progress")) == "answered"
+    assert through.heard_of(ActionHook(call_sid="a", dial_call_status="completed")) is None, "it is told once"
+    assert through.after() == [verbs.hangup()]
+    assert through.next(ActionHook(call_sid="a")) == [verbs.hangup()], "that is the hook of the socket that was refused"
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [([], "failed"), ([child("busy", 486)], "busy"), ([child("ringing"), child("no-answer", 487)], "no_answer")],
+    ids=["nothing", "busy", "no answer"],
+)
+def test_who_comes_back_without_a_word_has_what_was_told_of_the_leg(told: list[StatusHook], outcome: str) -> None:
+    through = returning()
+    assert [through.heard_of(hook) for hook in told] == [None] * len(told), "the verb may go on"
+    through.came_back()
+    assert through.outcome == outcome
+    assert through.after() is None
+
+
+def test_a_refer_is_done_when_its_event_says_so_or_its_end() -> None:
+    refer = verbs.sip_refer("+44207", action_hook="/next")
+    for hook in (
+        ActionHook(event="transfer-status", call_status="200"),
+        ActionHook(call_sid="a", refer_status=202, final_referred_call_status=200),
+    ):
+        through = returning(refer)
+        assert through.heard_of(ActionHook(event="transfer-status", call_status="180")) is None
+        assert through.heard_of(hook) == "answered"
+        assert through.by == "refer"

@@ -17,6 +17,9 @@ from gateway import progress, watching
 from gateway.keys import PROGRESS
 from gateway.progress import Live
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Speak
+from jambonz.simulator.ear import peak_of
+from media.audio import PCM_8K
+from media.wav import read_wav
 from store import DEFAULT_OWNER
 from store.calls import Period
 from tests.gateway.service import KEY, NUMBER, Service, call_hook, serving
@@ -32,6 +35,19 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 async def get(service: Service, path: str, **headers: str) -> tuple[int, str]:
     async with service.http.get(service.url + path, headers=headers) as answer:
         return answer.status, await answer.text()
+
+
+async def test_the_tone_that_callers_hear_while_somebody_is_rung(service: Service) -> None:
+    async with service.http.get(f"{service.url}/jambonz/ringback.wav") as answer:
+        tone = read_wav(await answer.read())
+        assert (answer.status, answer.content_type) == (200, "audio/wav")
+        assert "max-age" in answer.headers["Cache-Control"]
+    assert tone.format == PCM_8K
+    assert tone.seconds == 120, "Jambonz plays it once"
+    sound, silence = tone.data[:16000], tone.data[16000:80000]
+    assert 2900 < peak_of(sound) <= 3000
+    assert not any(silence)
+    assert tone.data[80000:96000] == sound
 
 
 @pytest.mark.realtime

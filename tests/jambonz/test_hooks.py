@@ -143,6 +143,11 @@ def test_the_ends_of_transfers() -> None:
     assert (hook.refer_status, hook.final_referred_call_status) == (202, 486)
     hook = parse_hook(ActionHook, b'{"call_sid":"c","event":"transfer-status","call_status":180}')
     assert (hook.event, hook.call_status) == ("transfer-status", "180")
+    hook = parse_hook(ActionHook, b'{"event":"transfer-status","call_status":180}')
+    assert (hook.call_sid, hook.call_status, hook.is_refer_event) == ("", "180", True), "it does not say whose it is"
+    for other in (b"{}", b'{"call_sid":""}', b'{"event":"other"}', b'{"refer_status":202}'):
+        with pytest.raises(HookRefused, match="lacks call_sid"):
+            parse_hook(ActionHook, other)
     hook = parse_hook(ActionHook, b'{"call_sid":"c","dial_call_status":"no-answer","dial_sip_status":487}')
     assert (hook.dial_call_status, hook.dial_sip_status) == ("no-answer", 487)
 

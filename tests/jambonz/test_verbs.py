@@ -48,8 +48,10 @@ EXAMPLES: list[Verb] = [
         answer_on_bridge=False,
         timeout=30,
         time_limit=3600,
+        music="https://voice.example.com/jambonz/ringback.wav",
         headers={"X-Aplisay-Origin-Caller-Id": "+447700900000"},
     ),
+    verbs.conference("room-1", action_hook=HOOK, id="joined"),
     verbs.sip_refer("+442079460000", action_hook=HOOK),
     verbs.sip_refer(
         "<sip:ann@example.com>", action_hook=HOOK, event_hook=HOOK, referred_by="sip:us@host", headers={"X-A": "b"}
@@ -84,7 +86,7 @@ def test_the_judges_can_refuse() -> None:
 
 def test_every_builder_is_among_the_examples() -> None:
     built = {verb["verb"].replace(":", "_") for verb in EXAMPLES}
-    assert built == {"answer", "listen", "say", "play", "pause", "tag", "redirect", "dial", "sip_refer",
+    assert built == {"answer", "listen", "say", "play", "pause", "tag", "redirect", "dial", "conference", "sip_refer",
                      "sip_decline", "hangup", "dtmf"}  # fmt: skip
 
 
@@ -130,6 +132,8 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("tag's data", lambda: verbs.tag({"a": "it's"})),
     ("target", lambda: verbs.dial([], action_hook=HOOK)),
     ("timeout", lambda: verbs.dial([verbs.user("a")], action_hook=HOOK, timeout=-1)),
+    ("music", lambda: verbs.dial([verbs.user("a")], action_hook=HOOK, music="file:///etc/passwd")),
+    ("name", lambda: verbs.conference("", action_hook=HOOK, id="joined")),
     ("number", lambda: verbs.phone("")),
     ("number", lambda: verbs.phone("+44\r\nX-Evil: 1")),
     ("SIP address", lambda: verbs.sip("ann@example.com")),

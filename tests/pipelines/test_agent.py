@@ -295,6 +295,15 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"functions": [{**BUILTIN, "platform": "transfer", "input_schema": {"properties": {
         "number": {"source": "static", "from": "1"}, "operatio": {}}}}]},
      "functions[0] is a transfer, which has no parameter 'operatio'; did you mean operation?"),
+    ({"functions": [{**BUILTIN, "platform": "transfer", "input_schema": {"properties": {
+        "number": {"source": "static", "from": "the desk"}}}}]},
+     "functions[0] transfers to something that is no number; "),
+    ({"functions": [{**BUILTIN, "platform": "transfer", "input_schema": {"properties": {
+        "number": {"source": "static", "from": "+442079460999"},
+        "operation": {"source": "static", "from": "warm"}}}}]},
+     "functions[0] has an operation that is neither blind nor consultative"),
+    ({"options": {"transfer": {"ringSeconds": 300}}}, "options.transfer.ringSeconds"),
+    ({"options": {"transfer": {"music": "hold.mp3"}}}, "options.transfer.music"),
     ({"functions": [{"name": "a", "implementation": "stub",
                      "input_schema": {"properties": {"x": {"source": "static"}}}}]},
      "functions[0].input_schema.properties.x is static; write its value as from"),

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from store import DEFAULT_OWNER, Listener, ListenerOptions, Owner, Page, Store
 from store.errors import InUse, NotFound, NotSupported, StoreError
-from store.numbers import NumberFilter
+from store.numbers import Line, NumberFilter
 from store.tables import phone_numbers
 from tests.store.opened import definition, opened
 
@@ -131,6 +131,30 @@ async def test_a_number_in_use_stays(tmp_path: Path) -> None:
         assert await store.listeners.delete(DEFAULT_OWNER, listener.id)
         assert await store.numbers.delete(DEFAULT_OWNER, "442")
         assert await store.numbers.get(DEFAULT_OWNER, "442") is None
+
+
+async def test_what_numbers_can_be_used_for(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        other = await store.accounts.create_organisation("other")
+        agent = await store.agents.create(DEFAULT_OWNER, definition())
+        flags = {"canRefer": True}
+        both = await store.trunks.create(DEFAULT_OWNER, "both ways", handler="jambonz", outbound=True, flags=flags)
+        into = await store.trunks.create(DEFAULT_OWNER, "in only", handler="jambonz", outbound=False, flags={})
+        await store.numbers.create(DEFAULT_OWNER, "4411", handler="jambonz", trunk_id=both.id, outbound=True)
+        await store.numbers.create(DEFAULT_OWNER, "4422", handler="jambonz", trunk_id=into.id)
+        await store.numbers.create(DEFAULT_OWNER, "4433", handler="jambonz")
+        await store.numbers.create(other, "4444", handler="jambonz", outbound=True)
+        await house_number(store, "4455")
+        await house_number(store, "4466")
+        await listen(store, agent.id, "4466")
+        asked = ["4411", "4422", "4433", "4444", "4455", "4466", "4477"]
+        assert await store.numbers.lines(DEFAULT_OWNER, asked) == {
+            "4411": Line("4411", True, both.id, "both ways", can_refer=True),
+            "4422": Line("4422", False, into.id, None),
+            "4433": Line("4433", False),
+            "4466": Line("4466", False),
+        }
+        assert list(await store.numbers.lines(other, asked)) == ["4444"], "nobody else's"
 
 
 async def test_filters(tmp_path: Path) -> None:

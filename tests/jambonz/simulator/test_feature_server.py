@@ -388,10 +388,10 @@ def test_after_a_refer_that_fails_the_next_verb_runs(outcome: ReferOutcome, seco
 
 
 def test_verbs_that_are_not_simulated_say_so() -> None:
-    service = Service([{"verb": "alert", "message": "x"}, {"verb": "conference", "name": "c"}])
+    service = Service([{"verb": "alert", "message": "x"}, {"verb": "enqueue", "name": "q"}])
     report = call(service, Wait(1), HangUp())
     assert "alert is not simulated" in notes(report)
-    assert "conference is not simulated: the caller is held" in notes(report)
+    assert "enqueue is not simulated: the caller is held" in notes(report)
 
 
 # Listen

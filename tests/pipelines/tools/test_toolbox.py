@@ -31,7 +31,7 @@ def run(toolbox: Toolbox, name: str = "tool", **arguments: Any) -> ToolResult:
 
 
 def error(result: ToolResult) -> str:
-    assert not result.hang_up
+    assert result.ends is None
     told: dict[str, str] = json.loads(result.text)
     assert list(told) == ["error"]
     return told["error"]
@@ -115,7 +115,7 @@ def test_arguments_that_no_parameter_has_go_nowhere() -> None:
 
 def test_hangup() -> None:
     toolbox = Toolbox([function("bye", implementation="builtin", platform="hangup", result=None)], {})
-    assert run(toolbox, "bye") == ToolResult("OK", hang_up=True)
+    assert run(toolbox, "bye") == ToolResult("OK", ends="agent")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""The caller's line is Jambonz's: for good, where the call cannot go on here, or until it is known what became of a
+transfer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gateway.putting_through import NEWS_SECONDS, PuttingThrough, fallback
+from gateway.waiting import first_of
+from jambonz.hooks import ActionHook, StatusHook
+from jambonz.verbs import Verb
+from pipelines.tools.transfer import TransferOutcome
+
+if TYPE_CHECKING:
+    from gateway.session import CallSession
+
+GRACE_SECONDS = 2.0
+"""The far end of a REFER hangs up when it is done, which may be told before the news that it is."""
+
+
+class HandingOver:
+    """Of one call."""
+
+    def __init__(self, call: CallSession) -> None:
+        self.leaving = False
+        """Our socket was ended for it."""
+        self._call = call
+        self._through: PuttingThrough | None = None
+        self._settled = asyncio.Event()
+
+    def will(self, through: PuttingThrough) -> None:
+        """Whenever Jambonz asks what comes after our socket, unless that was ended by somebody else."""
+        self._through = through
+        self._settled.clear()
+
+    def will_put_through(self, number: str) -> None:
+        """The call's fallback: to a telephone, for good."""
+        call = self._call
+        self.will(fallback(number, caller_id=call.record.called_id, hook=call.next_url))
+
+    async def put_through(self) -> None:
+        """There. Returns once it is known what became of it."""
+        through = self._through
+        if through is None or self._call.over.is_set():
+            return
+        self._call.went_on("number", number=through.number)
+        await self._leave(NEWS_SECONDS)
+        self._call.finish("transferred" if through.asked else "failed")
+
+    async def go(self, seconds: float) -> TransferOutcome | None:
+        """End our socket, so that Jambonz asks. Returns once it is known what became of it, in so many seconds: the
+        caller comes back, or does not. None: the call was over before."""
+        call, through = self._call, self._through
+        if through is None:
+            return None
+        await self._leave(seconds)
+        if through.outcome is None and not call.over.is_set():  # no news, no return: who was asked to has them
+            through.outcome = "answered" if through.asked else "failed"
+            call.finish("transferred" if through.asked else "failed")
+        if not call.over.is_set():
+            self._through, self.leaving = None, call.leg is None
+        return through.outcome
+
+    async def _leave(self, seconds: float) -> None:
+        call = self._call
+        self.leaving = True
+        call.attached.clear()
+        if call.leg is not None:
+            call.leg.disconnect()
+        await first_of(call.over, self._settled, seconds=seconds)
+
+    # What Jambonz says
+
+    @property
+    def pending(self) -> PuttingThrough | None:
+        """Whom Jambonz is to ring, whenever it asks; None once the caller is gone."""
+        return None if self._call.reason == "caller" or self._call.progress.ended else self._through
+
+    def next_verbs(self, hook: ActionHook) -> Sequence[Verb] | None:
+        """What comes after our socket; None: what there is already. The socket may not be known to be closed yet."""
+        if self._call.leg is not None and not self.leaving:
+            return None  # somebody has redirected the call, and what we say would replace it
+        through = self.pending
+        return through.next(hook) if through is not None else None
+
+    def on_news(self, hook: ActionHook | StatusHook) -> Sequence[Verb] | None:
+        """Of whoever is rung; what comes after the verb that rang."""
+        through = self._through
+        if through is None:
+            return None
+        outcome = None if self._call.over.is_set() else through.heard_of(hook)
+        if outcome is not None:
+            self._settle(through, outcome)
+        return through.after()
+
+    def _settle(self, through: PuttingThrough, outcome: TransferOutcome) -> None:
+        call = self._call
+        self._settled.set()
+        if not through.returns:
+            call.note("status", {"dial": {"number": through.number, "outcome": through.word}})
+        match outcome:
+            case "answered":
+                call.finish("transferred")
+            case "caller_gone":
+                call.finish("caller")
+            case _ if not through.returns:
+                call.note("error", f"{through.number} could not be reached: {through.word}")
+                call.finish("failed")
+            case _:
+                pass  # the caller comes back
+
+    def on_call_over(self, *, by_jambonz: bool) -> None:
+        """There is no call any more, and none of our sockets."""
+        call, through = self._call, self._through
+        if through is not None and through.by == "refer" and through.asked and through.outcome is None:
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._give_up)
+            return
+        call.finish("failed" if through is not None and by_jambonz else "caller")
+
+    def _give_up(self) -> None:
+        if self._through is not None and self._through.outcome is None:
+            self._through.outcome = "caller_gone"
+        self._call.finish("caller")
+
+    def on_attached(self) -> None:
+        """A socket of the caller's is there: the first, or another one."""
+        through = self._through
+        if self.leaving and through is not None and through.outcome is None:
+            through.came_back()
+            self._settled.set()
+            if through.outcome == "answered":  # and has hung up since: nobody told us
+                self._call.end("transferred")
+        self.leaving = False
+
+    @property
+    def may_come_back(self) -> bool:
+        """The caller, with whom the agent would go on then."""
+        return self.leaving and self._through is not None and self._through.returns
+
+    def goes_on(self, code: int) -> bool:
+        """Our socket was closed with ``code``: whether the caller is put through, and not gone."""
+        return self.leaving or (self._through is not None and code != 1000)

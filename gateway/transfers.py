@@ -1,0 +1,225 @@
+"""Transfers of one call: what may be asked for, how it is done, and what the agent is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway import metrics
+from gateway.bridged import LONGEST_SECONDS, BridgedCall
+from gateway.putting_through import NEWS_AFTER, PuttingThrough
+from gateway.surroundings import Surroundings
+from jambonz import verbs
+from jambonz.hooks import normalize_number
+from jambonz.provisioning.wanted import registration_of
+from jambonz.verbs import Verb, VerbError
+from pipelines.history import Conversation
+from pipelines.tools.means import ToolFault
+from pipelines.tools.parameters import text_of
+from pipelines.tools.results import REDACTED_FAILURE
+from pipelines.tools.transfer import TransferBegun, TransferOutcome, TransferRequest
+from store.numbers import Line
+
+if TYPE_CHECKING:
+    from gateway.session import CallSession
+
+LOOK_UP_SECONDS = 2.0
+"""The longest that the database may take."""
+
+MOST_TRANSFERS = 10
+"""In one call: one more is a loop."""
+
+ORIGIN_HEADER = "X-Aplisay-Origin-Caller-Id"
+"""Tells the other side of a bridge who the caller is, whatever number it sees."""
+
+RINGBACK_PATH = "/jambonz/ringback.wav"
+
+DEFAULT_FILTER = r"^(\+44|44|0)[1237]\d{6,15}$"
+"""For numbers that the definition does not have as they stand, where it has no filter."""
+
+_WORDS: Mapping[TransferOutcome, str] = {
+    "busy": "the line is busy",
+    "no_answer": "nobody answered",
+    "declined": "the call was declined",
+    "failed": "the call could not be connected",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How whoever is wanted is rung. ``caller_id`` is whose call it sees, ``trunk`` the carrier; of a bridge."""
+
+    refers: bool
+    caller_id: str | None = None
+    trunk: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """``verb`` is what rings."""
+
+    wanted: TransferRequest
+    caller_id: str | None
+    verb: Verb
+
+
+class Transfers:
+    """The entry for functions and clients alike is :meth:`request`; that for clients is
+    :meth:`~gateway.session.CallSession.transfer`."""
+
+    def __init__(self, call: CallSession, around: Surroundings) -> None:
+        self.bridged: BridgedCall | None = None
+        """The call that the latest bridge made."""
+        self._call = call
+        self._around = around
+        self._clock = asyncio.get_running_loop().time
+        self._pending: Pending | None = None
+        self._count = 0
+
+    @property
+    def possible(self) -> bool:
+        """Whether the caller is on a telephone line."""
+        return self._call.listen_again is not None
+
+    @property
+    def pending(self) -> bool:
+        """One was asked for, and is to be done once the agent has said what he had to."""
+        return self._pending is not None
+
+    def status(self) -> Mapping[str, Any]:
+        return {"state": "none"}
+
+    # Whether it may be
+
+    async def request(self, wanted: TransferRequest) -> TransferBegun:
+        if not self.possible:
+            raise ToolFault("this call cannot be transferred: it did not come by telephone")
+        if self._count >= MOST_TRANSFERS:
+            raise ToolFault(f"there were {MOST_TRANSFERS} transfers in this call: no more are possible")
+        self._check_target(wanted)
+        route = await self._route(wanted)
+        try:
+            pending = Pending(wanted, route.caller_id, self._verb(wanted, route))
+        except VerbError as error:
+            raise ToolFault(f"the transfer cannot be made: {error}") from None
+        self._count += 1
+        self._pending = pending
+        return TransferBegun({"status": "OK", "reason": "The call is being transferred."}, leaves=True)
+
+    def _check_target(self, wanted: TransferRequest) -> None:
+        pattern = self._call.listener.agent.options.outbound_call_filter
+        if pattern is None and not wanted.fixed:
+            pattern = DEFAULT_FILTER
+        if pattern is not None and not re.search(pattern, wanted.number):
+            raise ToolFault("the number may not be called: the agent's outboundCallFilter does not let it through")
+
+    async def _route(self, wanted: TransferRequest) -> Route:
+        called = self._call.record.called_id
+        asked = (normalize_number(wanted.caller_id) if wanted.caller_id is not None else None) or ""
+        lines = await self._lines([number for number in (called, asked) if number], needed=bool(asked))
+        own = lines.get(called or "")
+        registered = registration_of(self._call.carrier) is not None
+        if (registered or (own is not None and own.can_refer)) and not wanted.bridged:
+            return Route(refers=True)
+        carrier = self._call.carrier if registered else own.trunk if own is not None else None
+        if wanted.caller_id is None:
+            return Route(False, _as_caller_id(called), carrier)
+        line = lines.get(asked)
+        if line is None:
+            raise ToolFault("the caller id is no number of this account's")
+        if not line.outbound:
+            raise ToolFault("the caller id is a number that may not be used for outbound calls")
+        if own is not None and line.trunk_id != own.trunk_id:
+            raise ToolFault("the caller id is a number of another trunk than the one that was called")
+        return Route(False, _as_caller_id(asked), carrier or line.trunk)
+
+    async def _lines(self, numbers: Sequence[str], *, needed: bool) -> Mapping[str, Line]:
+        """Without a database nothing is known of the numbers: which is enough, unless something has to be."""
+        if self._around.find_lines is None:
+            return {}
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                return await self._around.find_lines(self._call.listener.owner, numbers)
+        except Exception as error:  # noqa: BLE001 - whatever a database fails with
+            self._call.log.warning("the numbers of a transfer cannot be looked up", error=str(error) or "no answer")
+            if needed:
+                raise ToolFault("the caller id could not be looked up; try again") from None
+            return {}
+
+    # How it is done
+
+    async def perform(self, so_far: Conversation) -> Conversation | None:
+        """What was asked for, once our pipeline is gone. Returns what the agent is to go on from once the caller is
+        back; None: the call is over."""
+        pending, self._pending = self._pending, None
+        call = self._call
+        if pending is None:
+            return None
+        wanted = pending.wanted
+        back = call.listen_again() if call.listen_again is not None else ()
+        through = PuttingThrough(wanted.number, pending.verb, back=back)
+        self.bridged = None
+        if through.by == "bridge":
+            self.bridged = BridgedCall(call.record, wanted.number, pending.caller_id, self._around)
+        self._note(wanted, through.by, "dialling")
+        call.handing.will(through)
+        outcome = await call.handing.go(call.listener.agent.options.transfer.ring_seconds + NEWS_AFTER)
+        if outcome is None and call.reason == "caller":
+            outcome = "caller_gone"
+        if outcome is None:  # the service stops, or so
+            if self.bridged is not None:
+                self.bridged.end("shutdown")
+            return None
+        metrics.transfers.labels("blind", through.by, outcome).inc()
+        self._note(wanted, through.by, outcome, sip_status=through.sip_status)
+        if self.bridged is not None:
+            if outcome == "answered":
+                self.bridged.answered()
+            else:
+                self.bridged.end(outcome)
+        return None if call.over.is_set() else self._back(so_far, wanted, outcome)
+
+    def _verb(self, wanted: TransferRequest, route: Route) -> Verb:
+        """Raises :class:`VerbError`."""
+        call = self._call
+        if route.refers:
+            return verbs.sip_refer(wanted.number, action_hook=call.next_url, event_hook=call.next_url)
+        is_sip = wanted.number.startswith(("sip:", "sips:"))
+        target = verbs.sip(wanted.number) if is_sip else verbs.phone(wanted.number, trunk=route.trunk)
+        options, caller = call.listener.agent.options.transfer, call.record.caller_id or ""
+        origin = _as_caller_id(caller) or (caller if caller.isascii() and caller.isprintable() else "")
+        return verbs.dial(
+            [target],
+            action_hook=call.next_url,
+            caller_id=route.caller_id,
+            timeout=options.ring_seconds,
+            time_limit=LONGEST_SECONDS,
+            music=options.music or call.base_url + RINGBACK_PATH,
+            headers={ORIGIN_HEADER: origin} if origin else None,
+        )
+
+    def _back(self, so_far: Conversation, wanted: TransferRequest, outcome: TransferOutcome) -> Conversation:
+        reason = f"The transfer has failed: {_WORDS.get(outcome, outcome)}. The caller is on the line with you again."
+        told = text_of({"status": "FAILED", "outcome": outcome, "reason": reason})
+        by, now = wanted.asked_by, self._clock()
+        if by is None:
+            return so_far.told(None, f"[{reason}]", now)
+        return so_far.told(by.call.id, REDACTED_FAILURE if by.redact else told, now)
+
+    def _note(self, wanted: TransferRequest, by: str, state: str, sip_status: int | None = None) -> None:
+        told: dict[str, Any] = {"operation": "blind", "by": by, "number": wanted.number, "state": state}
+        if self.bridged is not None:
+            told["callId"] = self.bridged.id
+        if sip_status is not None:
+            told["sipStatus"] = sip_status
+        self._call.log.info("transfer", by=by, state=state)
+        self._call.note("status", {"transfer": told})
+
+
+def _as_caller_id(number: str | None) -> str | None:
+    """E.164 with its ``+``; None of what is no number."""
+    digits = (number or "").removeprefix("+")
+    return f"+{digits}" if digits.isascii() and digits.isdigit() else None
