@@ -15,16 +15,16 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, read_body, store_of
-from gateway.keys import SETTINGS, SWITCHBOARD
+from gateway.keys import IDENTITY, SETTINGS, SWITCHBOARD
 from gateway.switchboard import NoPlace
 from pipelines.agent import Strict
-from store.listeners import Room
+from store.listeners import ListenerForCall, Room
 
 operations = Operations("Browser sessions", "listeners")
 
 
 class JoinOptions(Strict):
-    """``metadata`` is laid over that of the listener, for this call."""
+    """``metadata`` is laid over that of the listener, for this call; with the key of a room, under it."""
 
     metadata: dict[str, Any] = Field(default={}, examples=[{"customer": {"name": "Ann"}}])
     stream_log: bool = False
@@ -94,7 +94,9 @@ async def _join(request: web.Request) -> web.Response:
             "NOT_IMPLEMENTED",
             "Ultravox's own WebRTC is not served here; make the listener with websocket: true, for an audio socket",
         )
-    options = replace(listener.options, metadata={**listener.options.metadata, **body.options.metadata})
+    by_page = request[IDENTITY].id.startswith("room ")
+    metadata = _of_call(listener, body.options.metadata, by_page=by_page)
+    options = replace(listener.options, metadata=metadata)
     try:
         call = await request.config_dict[SWITCHBOARD].join(replace(listener, options=options))
     except NoPlace as refused:
@@ -103,6 +105,17 @@ async def _join(request: web.Request) -> web.Response:
     base = request.config_dict[SETTINGS].public_url or f"{request.scheme}://{request.host}"
     socket = AudioSocket(url=f"ws{base.removeprefix('http')}/audio/{call.token}", sampleRate=call.format.rate)
     return web.json_response(JoinView(callId=call.id, audioSocket=socket))
+
+
+def _of_call(listener: ListenerForCall, sent: Mapping[str, Any], *, by_page: bool) -> dict[str, Any]:
+    """The metadata of a call: what is sent over the listener's. What comes with the key of a room is whatever the visitor
+    of a page wrote: it adds to the listener's and changes nothing of it, has no webhook, and does not say where functions
+    lead."""
+    own = listener.options.metadata
+    if not by_page:
+        return {**own, **sent}
+    refused = {"callHook"}.union(*(function.target_origins for function in listener.agent.functions))
+    return {**{name: value for name, value in sent.items() if name not in refused}, **own}
 
 
 async def _room(request: web.Request) -> Room:

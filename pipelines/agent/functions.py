@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from pipelines.agent.parameter_rules import parameter_problems
-from pipelines.agent.rest_rules import header_problem, key_problem, rest_problems
+from pipelines.agent.rest_rules import PLACEHOLDER, header_problem, key_problem, rest_problems, split_url
 from pipelines.agent.strict import Problem, Strict, nearest, refuse
 from pipelines.agent.telephone import target
 
@@ -97,6 +97,17 @@ class Function(Strict):
     @property
     def parameters(self) -> dict[str, Parameter]:
         return self.input_schema.properties
+
+    @property
+    def target_origins(self) -> set[str]:
+        """The names of the metadata that say where it leads: to which host, or to whose telephone."""
+        names: set[str] = set()
+        if self.implementation == "rest":
+            names = set(PLACEHOLDER.findall(split_url(self.url or "")[1]))
+        elif self.platform == "transfer":
+            names = {"number", "callerId"}
+        targets = [parameter for name, parameter in self.parameters.items() if name in names]
+        return {str(one.origin).split(".", 1)[0] for one in targets if one.source == "metadata"}
 
     def _rest(self) -> None:
         for problem in rest_problems(self):

@@ -146,6 +146,41 @@ async def test_the_key_of_a_room_opens_nothing_else(service: Service) -> None:
     assert (await join(service, listener["id"], listener["key"]))[0] == 401
 
 
+async def test_a_page_adds_to_the_metadata_and_changes_nothing_of_it(service: Service) -> None:
+    hours = {
+        "name": "hours",
+        "implementation": "rest",
+        "url": "https://{region}.example.com/{cart}",
+        "input_schema": {
+            "properties": {
+                "region": {"source": "metadata", "from": "site.region"},
+                "cart": {"source": "metadata", "from": "cart"},
+            }
+        },
+    }
+    number = {"source": "metadata", "from": "desk"}
+    transfer = {
+        "name": "transfer",
+        "implementation": "builtin",
+        "platform": "transfer",
+        "input_schema": {"properties": {"number": number}},
+    }
+    listener = await room(service, {"functions": [hours, transfer]}, options={"metadata": {"customer": {"id": 1}}})
+    sent = {
+        "cart": 7,
+        "customer": {"id": 2},
+        "site": {"region": "evil"},
+        "desk": "+19005550100",
+        "callHook": {"url": "https://evil.example.net/"},
+    }
+    kept = {listener["key"]: {"cart": 7, "customer": {"id": 1}}, KEY: sent}
+    for key, metadata in kept.items():
+        status, joined = await join(service, listener["id"], key, {"options": {"metadata": sent}})
+        assert status == 200
+        [call] = [call for call in service.switchboard.calls if call.id == joined["callId"]]
+        assert call.record.metadata == metadata
+
+
 async def test_the_key_of_a_room_can_be_read_again(service: Service) -> None:
     listener = await room(service)
     status, told = await ask(service, "GET", f"/listener/{listener['id']}/room-key")
