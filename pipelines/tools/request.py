@@ -42,12 +42,26 @@ def build(function: Function, values: Mapping[str, Any], key: Key | None, *, ide
     """Raises :class:`BadArguments`."""
     secret = _Placed.of(key)
     method = function.method.upper()
-    url, headers, body = _build(function, values, secret)
-    shown_url, shown_headers, _ = _build(function, values, secret.masked())
+    try:
+        url, headers, body = _build(function, values, secret)
+        shown_url, shown_headers, _ = _build(function, values, secret.masked())
+        "".join((*headers.values(), body or "")).encode()
+    except UnicodeEncodeError:
+        raise BadArguments(f"{function.name} cannot take that: there is half a character in it") from None
     if method != "GET" and "idempotency-key" not in {name.lower() for name in headers}:
         headers["Idempotency-Key"] = idempotency_key
     shown = {"url": shown_url, "method": method, "body": body, "headers": shown_headers}
     return HttpRequest(method, url, headers, body, shown)
+
+
+def secrets_of(key: Key | None) -> list[str]:
+    """All that a key's secrets are written as in a request, the longest first."""
+    if key is None:
+        return []
+    placed = _Placed.of(key)
+    values = [secret.get_secret_value() for secret in (key.value, key.password) if secret is not None]
+    values += [header.removeprefix("Basic ").removeprefix("Bearer ") for header in placed.headers.values()]
+    return sorted({form for value in values for form in (value, quote(value, safe=""))}, key=len, reverse=True)
 
 
 def place_of(function: Function, name: str, parameter: Parameter) -> Literal["path", "query", "body", "header"]:

@@ -17,7 +17,7 @@ from pipelines.events import EndReason, PipelineEvent, RestCalled
 from pipelines.parts import ToolCall, ToolSpec
 from pipelines.tools.means import HttpAnswer, Means, ToolFault, ToolMemory
 from pipelines.tools.parameters import BadArguments, Parameters, look_up, text_of
-from pipelines.tools.request import build
+from pipelines.tools.request import build, secrets_of
 from pipelines.tools.results import Outcome, parsed
 from pipelines.tools.transfer import request_of
 
@@ -26,6 +26,14 @@ SECONDS = 10.0
 
 MOST_CALLS = 200
 """Of tools in one call."""
+
+
+SHORTEST_SECRET = 6
+"""Characters: what is shorter may stand in an answer by chance, and is none that keeps anything."""
+
+_KEPT_FROM_MODELS = ("toolsCalls", "callHook")
+"""Of the metadata, where the model says what it wants of them: what functions were given and returned may have been kept
+from it, and a webhook has a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +157,17 @@ class Toolbox:
                 answer = await http.ask(request, seconds=seconds, tenant=self._means.tenant)
         except TimeoutError:
             raise ToolFault(f"{function.name} got no answer within {seconds:g} s") from None
-        return _outcome(function.name, answer)
+        return _outcome(function.name, _without(secrets_of(key), answer))
 
     def _values(self, function: Function, call: ToolCall) -> dict[str, Any]:
         metadata = {**self._metadata, "toolsCalls": self._done}
         return self._parameters[function.name].resolve(call.arguments, metadata)
 
     def _read(self, function: Function, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Metadata by its paths. Where the model names them it does not see what other tools were given and returned:
-        that may have been kept from it."""
-        metadata: dict[str, Any] = {name: value for name, value in self._metadata.items() if name != "toolsCalls"}
-        if function.parameters["keys"].source != "generated":
-            metadata["toolsCalls"] = self._done
+        """Metadata by its paths."""
+        metadata: dict[str, Any] = {**self._metadata, "toolsCalls": self._done}
+        if function.parameters["keys"].source == "generated":
+            metadata = {name: value for name, value in metadata.items() if name not in _KEPT_FROM_MODELS}
         keys = [key.strip() for key in text_of(values.get("keys", "")).split(",")]
         return {key: look_up(metadata, key, "unknown") for key in keys if key}
 
@@ -186,6 +193,17 @@ class Toolbox:
                 return self._means.http is not None
             case "client":
                 return False
+
+
+def _without(secrets: Sequence[str], answer: HttpAnswer) -> HttpAnswer:
+    """Services repeat the key that they were given, above all where they refuse it: the model is not to know it."""
+
+    def masked(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
+        return text
+
+    return replace(answer, reason=masked(answer.reason), text=None if answer.text is None else masked(answer.text))
 
 
 def _outcome(name: str, answer: HttpAnswer) -> Outcome:

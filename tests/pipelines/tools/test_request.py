@@ -98,6 +98,15 @@ def test_headers() -> None:
             build(function, {"X-Who": value}, None, idempotency_key="i")
 
 
+@pytest.mark.parametrize("place", ["path", "query", "body", "header"])
+def test_half_a_character_goes_nowhere(place: str) -> None:
+    """Models cut their JSON in the middle of an emoji."""
+    function = rest(f"{BASE}/a/{{x}}" if place == "path" else f"{BASE}/a", "post", x={"in": place})
+    with pytest.raises(BadArguments, match="ask cannot take that: there is half a character in it"):
+        build(function, {"x": "\ud83d"}, None, idempotency_key="i")
+    build(function, {"x": "\U0001f600"}, None, idempotency_key="i")
+
+
 def test_a_url_has_its_bounds() -> None:
     with pytest.raises(BadArguments, match="too long for a URL"):
         url(rest(f"{BASE}/a", x=ANY), {"x": "x" * 9000})

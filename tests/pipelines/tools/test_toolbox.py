@@ -8,6 +8,9 @@ import pytest
 from pipelines.agent import Function
 from pipelines.parts import ToolCall
 from pipelines.tools import Toolbox, ToolResult
+from pipelines.tools.means import HttpAnswer, Means
+from pipelines.tools.request import HttpRequest
+from tests.pipelines.tools.rest_functions import key
 
 METADATA: dict[str, Any] = {
     "customer": {"name": "Ann", "vip": False, "tags": ["a", "b"], "since": None},
@@ -131,6 +134,67 @@ def test_metadata_that_the_model_asks_for(keys: str, expected: dict[str, Any]) -
     schema = {"properties": {"keys": {"type": "string"}}}
     lookup = function("look", implementation="builtin", platform="metadata", result=None, input_schema=schema)
     assert json.loads(run(Toolbox([lookup], METADATA), "look", keys=keys).text) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        ({"type": "string"}, {"callHook": "unknown", "callHook.hashKey": "unknown", "toolsCalls.tool": "unknown"}),
+        (
+            {"source": "static", "from": "callHook.hashKey, toolsCalls.tool.result"},
+            {"callHook.hashKey": "secret", "toolsCalls.tool.result": "done"},
+        ),
+    ],
+    ids=["where the model names it", "where the definition does"],
+)
+def test_metadata_that_is_not_for_the_model(parameter: dict[str, Any], told: dict[str, str]) -> None:
+    schema = {"properties": {"keys": parameter}}
+    lookup = function("look", implementation="builtin", platform="metadata", result=None, input_schema=schema)
+    toolbox = Toolbox([function(), lookup], {"callHook": {"url": "https://x/", "hashKey": "secret"}})
+    assert run(toolbox).text == "done"
+    assert json.loads(run(toolbox, "look", keys="callHook,callHook.hashKey,toolsCalls.tool").text) == told
+
+
+SECRET = "s3cr/et&key"
+IN_BASE64 = "dTpzM2NyL2V0JmtleQ=="
+"""``u:`` and the secret."""
+
+
+@pytest.mark.parametrize(
+    ("credential", "url", "repeated"),
+    [
+        (key("bearer", value=SECRET), "https://x/", f"Bearer {SECRET} is wrong"),
+        (key("header", header="X-Key", value=SECRET), "https://x/", f'{{"key": "{SECRET}"}}'),
+        (key("query", value=SECRET), "https://x/", "no /?crm=s3cr%2Fet%26key here"),
+        (key("path", value=SECRET), "https://x/{crm}", "no /s3cr%2Fet%26key here"),
+        (key("basic", username="u", password=SECRET), "https://x/", f"Basic {IN_BASE64}, that is u:{SECRET}"),
+    ],
+    ids=["bearer", "header", "query", "path", "basic"],
+)
+@pytest.mark.parametrize("status", [200, 401])
+async def test_a_service_that_repeats_its_key_does_not_tell_the_model(
+    credential: Any, url: str, repeated: str, status: int
+) -> None:
+    class Echo:
+        async def ask(self, request: HttpRequest, *, seconds: float, tenant: str) -> HttpAnswer:
+            return HttpAnswer(status, f"{SECRET}!", "text/plain", repeated)
+
+    fetch = function("fetch", implementation="rest", url=url, key="crm", result=None)
+    toolbox = Toolbox([fetch], {}, keys=[credential], means=Means(http=Echo()))
+    result = await toolbox.run(ToolCall("1", "fetch"))
+    assert "***" in result.text
+    for secret in (SECRET, IN_BASE64, "s3cr%2Fet%26key"):
+        assert secret not in result.text
+
+
+async def test_a_short_key_is_not_taken_out_of_words() -> None:
+    class Service:
+        async def ask(self, request: HttpRequest, *, seconds: float, tenant: str) -> HttpAnswer:
+            return HttpAnswer(200, "OK", "text/plain", "abcd are letters")
+
+    fetch = function("fetch", implementation="rest", url="https://x/", key="crm", result=None)
+    toolbox = Toolbox([fetch], {}, keys=[key("bearer", value="abc")], means=Means(http=Service()))
+    assert (await toolbox.run(ToolCall("1", "fetch"))).text == "abcd are letters"
 
 
 def test_a_tool_that_is_not_there_is_told_with_those_that_are() -> None:
