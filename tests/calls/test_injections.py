@@ -15,23 +15,12 @@ from jambonz.simulator.report import CallReport, VerbStarted
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.means import HttpAnswer, Means
 from pipelines.tools.request import HttpRequest
-from tests.calls.injections import (
-    AGENT,
-    ALLOWED,
-    BODIES,
-    ENDLESS,
-    HASH_KEY,
-    HEADERS,
-    INJECTIONS,
-    METADATA,
-    NEVER_TOLD,
-    PIN,
-    SECRET_KEY,
-    Injection,
-)
 from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
+from tests.injections import INJECTIONS
+from tests.injections.agent import AGENT, ALLOWED, BODIES, HASH_KEY, HEADERS, METADATA, NEVER_TOLD, PIN, SECRET_KEY
+from tests.injections.injection import ENDLESS, Injection
 from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel
