@@ -6,25 +6,29 @@ import asyncio
 import gc
 import random
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
 
 from gateway.dispatch import Dispatcher
 from gateway.session import CallSession
-from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Cough, HangUp, Speak, Step, Wait
+from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Step, Wait
 from jambonz.simulator.memory import MemoryEnd
-from jambonz.simulator.report import CallReport, VerbStarted
+from jambonz.simulator.report import CallReport
 from media.ledger import Segment
 from media.playout import Playout
 from pipelines.cascade import Cascade
 from pipelines.generation import Generation
 from pipelines.parts import ProviderError, ToolCall
+from pipelines.realtime.ending import Ending
 from pipelines.turns import TurnMachine
 from tests.calls.office import APPLICATION, NUMBER, MemoryLeg, Office
 from tests.clock import run_virtual
-from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, heard_words, plain_words, speak
+from tests.endings.scenes import ENDINGS, KINDS, play
+from tests.simulators.codeword import CodewordRecogniser, heard_words, plain_words, speak
 from tests.simulators.replies import ReplyModel, always
 
 HANG_UP: dict[str, Any] = {
@@ -33,62 +37,35 @@ HANG_UP: dict[str, Any] = {
 GREETING: dict[str, Any] = {"options": {"greeting": "Hello, this is the test agent."}}
 
 
-def test_two_hundred_goodbyes() -> None:
-    """Random timings, voices, models and barge-ins: the last word is heard, or the caller had hung up. Half of the
-    calls come by webhooks, half by the application API."""
+def test_every_goodbye_is_heard_and_no_call_left_up() -> None:
+    """Two hundred of the thousand that ``python -m tests.endings`` plays: each kind of ending, with random timings,
+    voices, models, barge-ins, coughs and keys."""
+    tally = play(200)
+    assert tally.problems == []
+    assert tally.calls == 200
+    assert set(tally.by) == set(product(KINDS, ENDINGS, (False, True)))
+    assert min(tally.ended[ending] for ending in ENDINGS) >= 30
 
-    def one(seed: int) -> list[Step]:
-        chance = random.Random(seed)
-        steps: list[Step] = [AwaitAgentSilence(), Speak(speak("that was all")), AwaitAgentSpeech(timeout=5)]
-        match seed % 4:
-            case 1:
-                steps += [BargeIn(speak("wait one more thing"), after=chance.uniform(0, 2.5), timeout=4)]
-            case 2:
-                steps += [Wait(chance.uniform(0, 2)), Cough(round(chance.uniform(40, 300)))]
-            case 3:
-                steps += [Wait(chance.uniform(0, 3)), HangUp() if seed % 8 == 3 else Speak(speak("bye bye"))]
-            case _:
-                pass
-        return steps
 
-    async def main() -> None:
-        ended: Counter[str | None] = Counter()
-        for group in range(20):
-            chance = random.Random(1000 + group)
-            model = ReplyModel(
-                always("Let me see. Thank you for calling, and goodbye.", ToolCall("1", "hangup")),
-                first=chance.uniform(0, 0.4),
-                per_word=chance.uniform(0, 0.15),
-            )
-            voice = CodewordVoice(first=chance.uniform(0, 0.2), per_word=chance.uniform(0, 0.1))
-            latency = chance.uniform(0.001, 0.04)
-            async with Office(GREETING | HANG_UP, model, voice=voice, latency=latency, seed=group) as office:
-                reports = await asyncio.gather(
-                    *(
-                        office.call(*one(seed), application=seed // 4 % 2 == 1)
-                        for seed in range(group * 10, group * 10 + 10)
-                    )
-                )
-                for report in reports:
-                    check(office, report)
-                    ended[report.ended_by] += 1
-        assert ended["jambonz"] >= 170
-        assert set(ended) == {"jambonz", "caller"}
+def _deaf_to_the_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Cascade, "_close_ears", lambda cascade: None)
 
-    def check(office: Office, report: CallReport) -> None:
-        heard = heard_words(report.heard)
-        said = plain_words(" ".join(office.said("agent", report)))
-        if report.ended_by == "caller":
-            # Hung up in the middle of a word, maybe: the news of it takes its time to reach us.
-            assert said[: len(heard) - 1] == heard[:-1]
-            assert abs(len(said) - len(heard)) <= 1
-        else:
-            assert heard == said, "history is what was heard"
-            assert heard[-1] == "goodbye", "the last word is heard"
-            verbs = [event.verb for event in report.events if isinstance(event, VerbStarted)]
-            assert verbs == ["listen", "hangup"], "the call ends by our verb"
 
-    run_virtual(main())
+def _cut(patch: pytest.MonkeyPatch) -> None:
+    """Who ends calls does not wait until what was to be said was heard."""
+    patch.setattr(Ending, "wait_until_heard", lambda ending, now, unheard: setattr(ending, "_by", now))
+
+
+def _left_up(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CallSession, "end_call", lambda session, reason: None)
+
+
+@pytest.mark.parametrize(("broken", "calls"), [(_deaf_to_the_end, 10), (_cut, 20), (_left_up, 10)])
+def test_what_breaks_endings_is_seen(
+    broken: Callable[[pytest.MonkeyPatch], None], calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+    assert play(calls).problems
 
 
 @pytest.mark.usefixtures("by_both")

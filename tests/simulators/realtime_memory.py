@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -179,6 +180,8 @@ class MemorySession:
         self._number = 0
         self._items: dict[str, Item] = {}
         self._timers: list[asyncio.TimerHandle] = []
+        self._commands: deque[list[Any]] = deque()
+        self._events: deque[RealtimeEvent] = deque()
         self._answering: tuple[str, list[asyncio.TimerHandle]] | None = None
         self._opened_at = self._loop.time()
         if setup.greeting:
@@ -200,7 +203,8 @@ class MemorySession:
             if isinstance(message, bytes):
                 self.send_audio(message)
             else:
-                self._after(LATENCY, self._on_command, json.loads(message))
+                self._commands.append(json.loads(message))
+                self._after(LATENCY, self._next_command)
 
     def send_audio(self, pcm: bytes) -> None:
         for at in range(0, len(pcm), 320):
@@ -266,8 +270,9 @@ class MemorySession:
             return
         self._after(self._model.think, self._respond, words, calls)
 
-    def _on_command(self, command: list[Any]) -> None:
-        match command:
+    def _next_command(self) -> None:
+        """The oldest: timers of the same instant fire in any order, and a socket keeps it."""
+        match self._commands.popleft():
             case ["say", text]:
                 self._cancel(late=0)
                 self._respond(text, ())
@@ -284,7 +289,7 @@ class MemorySession:
                 self._model.commands.append(f"results: {', '.join(texts)}")
                 words, calls = self._model.reply(" ".join(texts), [(who, str(what)) for who, what in self.history])
                 self._after(self._model.think, self._respond, words, calls)
-            case _:
+            case command:
                 self._model.mistakes.append(f"unknown command {command}")
 
     def _truncate(self, name: str, milliseconds: int) -> None:
@@ -351,9 +356,11 @@ class MemorySession:
         self._tell(ResponseEnded(name, "cancelled"))
 
     def _tell(self, event: RealtimeEvent) -> None:
-        self._after(LATENCY, self._deliver, event)
+        self._events.append(event)
+        self._after(LATENCY, self._deliver)
 
-    def _deliver(self, event: RealtimeEvent) -> None:
+    def _deliver(self) -> None:
+        event = self._events.popleft()
         if self._listener is not None:
             self.heard_at = self._loop.time()
             self._listener.on_model_event(self, event)  # type: ignore[arg-type]  # as a link's session
@@ -367,6 +374,8 @@ class MemorySession:
     def _stop(self) -> None:
         for timer in self._timers:
             timer.cancel()
+        self._commands.clear()
+        self._events.clear()
 
 
 def short_sessions(model: MemoryModel, seconds: float) -> MemoryModel:
