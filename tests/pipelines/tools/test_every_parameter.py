@@ -28,7 +28,7 @@ SOURCES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "metadata": ({"source": "metadata", "from": "customer.names.1"}, {"x": "said"}),
     "metadata that is not there": ({"source": "metadata", "from": "nobody", "default": VALUE}, {"x": "said"}),
     "metadata: what another returned": ({"source": "metadata", "from": "toolsCalls.find.result.name"}, {"x": "said"}),
-    "metadata: what another was given": ({"source": "metadata", "from": "toolsCalls.find.parameter.who"}, {"x": "said"}),
+    "metadata: what another was given": ({"source": "metadata", "from": "toolsCalls.find.parameter.a"}, {"x": "said"}),
 }  # fmt: skip
 """The parameter, and what the model says."""
 
@@ -63,7 +63,7 @@ def agent(function: dict[str, Any], *keys: dict[str, Any]) -> AgentDefinition:
         "name": "find",
         "implementation": "stub",
         "result": json.dumps({"name": VALUE}),
-        "input_schema": {"properties": {"who": {}}},
+        "input_schema": {"properties": {"a": {}}},
     }
     fields = {"modelName": "scripted/echo", "prompt": "", "functions": [find, function], "keys": list(keys)}
     return AgentDefinition.model_validate(fields)
@@ -93,7 +93,7 @@ async def one(source: str, place: str | None, method: str, kind: str) -> None:
     sink = Sink()
     metadata = {"customer": {"names": ["other", VALUE]}}
     toolbox = Toolbox(definition.functions, metadata, keys=definition.keys, means=Means("call", "acme", sink))
-    toolbox.call(ToolCall("1", "find", {"who": VALUE}))
+    toolbox.call(ToolCall("1", "find", {"a": VALUE}))
     assert (await toolbox.run(ToolCall("2", "ask", said))).text == "fine"
 
     [request] = sink.asked
@@ -168,6 +168,10 @@ RULES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("hangup", _builtin("hangup", why=STATIC), "takes no parameters"),
     ("transfer_status", _builtin("transfer_status"), None),
     ("transfer_status", _builtin("transfer_status", id={}), "takes no parameters"),
+    ("pause_recording", _builtin("pause_recording"), None),
+    ("pause_recording", _builtin("pause_recording", why={}), "takes no parameters"),
+    ("resume_recording", _builtin("resume_recording"), None),
+    ("resume_recording", _builtin("resume_recording", why=STATIC), "takes no parameters"),
     ("metadata", _builtin("metadata", keys={}), None),
     ("metadata", _builtin("metadata", keys=STATIC), None),
     ("metadata", _builtin("metadata"), "exactly one parameter, keys"),

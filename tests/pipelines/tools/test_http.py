@@ -23,16 +23,23 @@ LOOPBACK = Guard(parse_networks("127.0.0.0/8"))
 
 
 class Names(AbstractResolver):
-    """Each look-up of any name has the next of these addresses; the last again and again."""
+    """Each look-up of any name has the next of these addresses (several, apart by commas); the last again and again."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = list(addresses)
 
     async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
-        address = self.addresses.pop(0) if len(self.addresses) > 1 else self.addresses[0]
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        found = self.addresses.pop(0) if len(self.addresses) > 1 else self.addresses[0]
         return [
-            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in found.split(",")
         ]
 
     async def close(self) -> None: ...
@@ -134,13 +141,32 @@ async def test_a_name_that_is_someone_else_the_next_time() -> None:
     assert len(served.seen) == 1
 
 
-async def test_redirects_are_not_followed() -> None:
-    async def elsewhere(request: web.Request) -> web.Response:
-        return web.Response(status=307, headers={"Location": "/other"}, body=b"x" * 100)
+async def test_a_name_of_several_addresses_connects_to_those_that_are_allowed() -> None:
+    """Whichever is tried first, and however soon the next."""
+    async with service(found) as served:
+        for addresses in ("127.0.0.2,127.0.0.1", "127.0.0.1,127.0.0.2", "::1,127.0.0.2,127.0.0.1"):
+            url = f"http://mixed.example.com:{served.port}/"
+            assert (await ask(url, Guard(parse_networks("127.0.0.1")), names=Names(addresses))).status == 200
+        with pytest.raises(ToolFault, match="not one that functions may connect to"):
+            await ask(f"http://mixed.example.com:{served.port}/", Guard(), names=Names("127.0.0.1,::1,10.0.0.1"))
+    assert len(served.seen) == 3
 
-    async with service(elsewhere) as served:
-        answer = await ask(f"http://127.0.0.1:{served.port}/", body="{}")
-    assert (answer.status, answer.text, len(served.seen)) == (307, None, 1)
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "elsewhere", ["http://127.0.0.1:{port}/", "/other", "//127.0.0.1:{port}", "file:///etc/passwd"]
+)
+async def test_redirects_are_not_followed(status: int, elsewhere: str) -> None:
+    async with service(found) as private:
+        location = elsewhere.format(port=private.port)
+
+        async def redirect(request: web.Request) -> web.Response:
+            return web.Response(status=status, headers={"Location": location}, body=b"x" * 100)
+
+        async with service(redirect) as served:
+            answer = await ask(f"http://127.0.0.1:{served.port}/", body="{}")
+        assert (answer.status, answer.text, len(served.seen)) == (status, None, 1)
+    assert private.connections == 0
 
 
 async def test_a_host_that_is_not_among_those_of_the_tenant() -> None:
@@ -167,13 +193,50 @@ def streams(headers: dict[str, str], piece: bytes, pause: float = 0) -> Handler:
     return stream
 
 
-async def test_a_trickle_costs_no_more_than_its_time() -> None:
-    """Real time, for the wait is one on real sockets: half a second."""
-    async with service(streams({}, b"x", 0.02)) as served:
-        began = asyncio.get_running_loop().time()
-        with pytest.raises(ToolFault, match=r"did not answer within 0\.3 s"):
-            await ask(f"http://127.0.0.1:{served.port}/", seconds=0.3)
-        assert asyncio.get_running_loop().time() - began < 1.0
+@pytest.mark.parametrize(
+    "beginning", [b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\n"]
+)
+async def test_a_trickle_costs_no_more_than_its_time(beginning: bytes) -> None:
+    """Of the body, of the status or of a header, which never ends. Real time, for the wait is one on real sockets: a
+    third of a second each."""
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(beginning)
+        try:
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        except ConnectionError:
+            writer.close()
+
+    listening = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(ToolFault, match=r"did not answer within 0\.3 s|broke off"):
+        await ask(f"http://127.0.0.1:{port}/", seconds=0.3)
+    assert asyncio.get_running_loop().time() - began < 1.0
+    listening.close()
+    await listening.wait_closed()
+
+
+async def test_headers_without_end_cost_no_more_than_their_size() -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        try:
+            for n in range(100_000):
+                writer.write(b"X-%d: %s\r\n" % (n, b"x" * 1000))
+                await writer.drain()
+        except ConnectionError:
+            pass
+        writer.close()
+
+    listening = await asyncio.start_server(flood, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    with pytest.raises(ToolFault, match="broke off"):
+        await ask(f"http://127.0.0.1:{port}/")
+    listening.close()
+    await listening.wait_closed()
 
 
 async def test_an_answer_without_end_costs_no_more_than_its_size() -> None:
@@ -216,7 +279,15 @@ async def test_answers_that_can_be_read(headers: dict[str, str], body: bytes, te
     assert (got.status, got.text) == (404, text)
 
 
-@pytest.mark.parametrize(("coding", "body"), [("br", b"x"), ("gzip", b"no gzip"), ("zstd", b"x")])
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("br", b"x"),
+        ("gzip", b"no gzip"),
+        ("zstd", b"x"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"", mtime=0), mtime=0)),
+    ],
+)
 async def test_answers_that_cannot(coding: str, body: bytes) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=body, headers={"Content-Encoding": coding, "Content-Type": "text/plain"})
