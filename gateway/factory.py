@@ -107,6 +107,7 @@ class ProviderFactory:
             {"aplisay": about},
             transfers=session.transfers if session.transfers.possible else None,
             memory=session.tool_memory,
+            recorder=lambda: session.recording,
         )
 
     def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:

@@ -108,9 +108,9 @@ async def _join(request: web.Request) -> web.Response:
 
 
 def _of_call(listener: ListenerForCall, sent: Mapping[str, Any], *, by_page: bool) -> dict[str, Any]:
-    """The metadata of a call: what is sent over the listener's. What comes with the key of a room is whatever the visitor
-    of a page wrote: it adds to the listener's and changes nothing of it, has no webhook, and does not say where functions
-    lead."""
+    """The metadata of a call: what is sent over the listener's. What comes with the key of a room is whatever the
+    visitor of a page wrote: it adds to the listener's and changes nothing of it, has no webhook, and does not say where
+    functions lead."""
     own = listener.options.metadata
     if not by_page:
         return {**own, **sent}

@@ -69,7 +69,9 @@ class Function(Strict):
     name: str = Field(pattern=_NAME)
     description: str = ""
     implementation: Literal["rest", "stub", "client", "builtin"]
-    platform: Literal["hangup", "transfer", "transfer_status", "metadata"] | None = None
+    platform: (
+        Literal["hangup", "transfer", "transfer_status", "metadata", "pause_recording", "resume_recording"] | None
+    ) = None
     url: str | None = Field(default=None, max_length=4000)
     method: Literal["get", "post", "put", "delete"] = "get"
     key: str | None = None
@@ -117,8 +119,11 @@ class Function(Strict):
         names = set(self.parameters)
         match self.platform:
             case None:
-                raise refuse("is a builtin; write its platform: hangup, transfer, transfer_status or metadata")
-            case "hangup" | "transfer_status":
+                raise refuse(
+                    "is a builtin; write its platform: hangup, transfer, transfer_status, metadata, pause_recording or "
+                    "resume_recording"
+                )
+            case "hangup" | "transfer_status" | "pause_recording" | "resume_recording":
                 if names:
                     raise refuse(f"takes no parameters, for {self.platform} has none; take out {_and(names)}")
             case "metadata":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,6 +31,18 @@ class Http(Protocol):
         ...
 
 
+class Recorder(Protocol):
+    """Of a call that is recorded."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+def _nobody() -> Recorder | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ToolMemory:
     """What functions have done in a call, whoever had it: ``done`` is the latest call of each, ``count`` how often."""
@@ -42,7 +54,8 @@ class ToolMemory:
 @dataclass(frozen=True, slots=True)
 class Means:
     """Of one call. What is None cannot be done here, and functions of that kind are not offered to the model.
-    ``metadata`` is the call's own, beside the listener's. Without a ``memory`` each pipeline begins anew."""
+    ``metadata`` is the call's own, beside the listener's. Without a ``memory`` each pipeline begins anew. ``recorder``:
+    who records it now, if somebody does."""
 
     call_id: str = ""
     tenant: str = ""
@@ -50,3 +63,4 @@ class Means:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     transfers: Transfers | None = None
     memory: ToolMemory | None = None
+    recorder: Callable[[], Recorder | None] = _nobody

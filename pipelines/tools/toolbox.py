@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.agent import Function, Key
 from pipelines.events import EndReason, PipelineEvent, RestCalled
@@ -32,8 +32,8 @@ SHORTEST_SECRET = 6
 """Characters: what is shorter may stand in an answer by chance, and is none that keeps anything."""
 
 _KEPT_FROM_MODELS = ("toolsCalls", "callHook")
-"""Of the metadata, where the model says what it wants of them: what functions were given and returned may have been kept
-from it, and a webhook has a secret."""
+"""Of the metadata, where the model says what it wants of them: what functions were given and returned may have been
+kept from it, and a webhook has a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +130,19 @@ class Toolbox:
             return self._result(function, values, Outcome(error=str(error)))
         if function.platform == "hangup":
             return ToolResult("OK", ends="agent")
-        if function.platform == "metadata":
-            return self._result(function, values, Outcome(self._read(function, values)))
-        if function.platform == "transfer_status" and self._means.transfers is not None:
-            return self._result(function, values, Outcome(dict(self._means.transfers.status())))
-        return self._result(function, values, Outcome(parsed(_fill(function.result or "", values))))
+        return self._result(function, values, Outcome(self._instant(function, values)))
+
+    def _instant(self, function: Function, values: Mapping[str, Any]) -> Any:
+        """What a function returns that does all it does at once."""
+        match function.platform:
+            case "metadata":
+                return self._read(function, values)
+            case "transfer_status" if self._means.transfers is not None:
+                return dict(self._means.transfers.status())
+            case "pause_recording" | "resume_recording":
+                return self._record(function.platform)
+            case _:
+                return parsed(_fill(function.result or "", values))
 
     async def _transfer(self, function: Function, values: Mapping[str, Any], call: ToolCall) -> ToolResult:
         """It is begun. What becomes of it is told later: to an agent who leaves the call for it, when he is back."""
@@ -170,6 +178,16 @@ class Toolbox:
             metadata = {name: value for name, value in metadata.items() if name not in _KEPT_FROM_MODELS}
         keys = [key.strip() for key in text_of(values.get("keys", "")).split(",")]
         return {key: look_up(metadata, key, "unknown") for key in keys if key}
+
+    def _record(self, platform: Literal["pause_recording", "resume_recording"]) -> str:
+        recorder = self._means.recorder()
+        if recorder is None:
+            return "nothing of this call is recorded"
+        if platform == "pause_recording":
+            recorder.pause()
+            return "nothing is recorded until the recording is resumed"
+        recorder.resume()
+        return "the call is recorded again"
 
     def _admit(self, function: Function) -> None:
         self._count[function.name] += 1

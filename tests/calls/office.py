@@ -374,7 +374,8 @@ class Office:
 
     def means_of(self, session: CallSession) -> Means:
         transfers = session.transfers if session.transfers.possible else None
-        return replace(self.means, transfers=transfers, memory=session.tool_memory)
+        recorder = lambda: session.recording  # noqa: E731 - there is none yet
+        return replace(self.means, transfers=transfers, memory=session.tool_memory, recorder=recorder)
 
     def parts_for(self, listener: ListenerForCall) -> CascadeParts:
         return self.parts

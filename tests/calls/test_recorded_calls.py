@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +11,20 @@ import numpy as np
 import pytest
 from blockbuster import BlockBuster
 
+from gateway.recordings.call import CallRecording
 from gateway.recordings.sealed import client_key
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, HangUp, Speak, Wait
 from jambonz.simulator.report import CallReport
+from pipelines.parts import Message, ToolCall
 from pipelines.phrasebook import phrases
 from store.listeners import ListenerOptions
 from tests.calls.office import NUMBER, Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.recorded import MemoryRows, kept, lag, recordings_in
 from tests.clock import run_virtual
-from tests.simulators.codeword import heard_words, plain_words, speak
+from tests.simulators.codeword import CODE, Code, heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
-from tests.simulators.replies import ReplyModel, always
+from tests.simulators.replies import Answer, ReplyModel, always
 
 LONG = "the first thing is this and the second thing is that and then there is a third thing to tell you about"
 ANNOUNCED = len(phrases("en").recorded.split()) * 0.3
@@ -30,6 +34,14 @@ ANNOUNCED = len(phrases("en").recorded.split()) * 0.3
 def in_place_of_threads(no_blocking_calls: BlockBuster) -> None:
     """Files are written where threads would: virtual time has none."""
     no_blocking_calls.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def words_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels that Opus tells apart, however many words other tests have spoken."""
+    fresh = Code(count(400, 8))
+    for name, value in vars(fresh).items():
+        monkeypatch.setattr(CODE, name, value)
 
 
 def office(kind: str, options: dict[str, Any], folder: Path, rows: MemoryRows, **more: Any) -> Office:
@@ -184,6 +196,85 @@ def test_a_pause_for_a_payment_is_silence_in_the_file(tmp_path: Path) -> None:
         assert loud[end:].any()
 
     run_virtual(main())
+
+
+PAYS: dict[str, Any] = {
+    "functions": [
+        {"name": name, "implementation": "builtin", "platform": f"{name}_recording"} for name in ("pause", "resume")
+    ]
+}
+CARD = "four nine one seven"
+
+
+def _pays(heard: str, told: str) -> tuple[str, str | None]:
+    """What the agent says, and the function that it calls before: to what it heard, or after what a tool told it."""
+    if "recorded" in told:
+        return ("Your number please.", None) if "until" in told else ("It is paid.", None)
+    return ("", "resume") if heard == CARD else ("", "pause")
+
+
+@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_agent_pauses_the_recording_for_a_payment(
+    kind: str, recorded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, at = MemoryRows(), dict[str, float]()
+
+    def note(name: str) -> None:
+        do = getattr(CallRecording, name)
+
+        def noted(recording: CallRecording) -> None:
+            at[name] = asyncio.get_running_loop().time()
+            do(recording)
+
+        monkeypatch.setattr(CallRecording, name, noted)
+
+    note("pause")
+    note("resume")
+
+    def script(messages: Sequence[Message]) -> Sequence[Answer]:
+        text, name = _pays(messages[-1].content, messages[-1].content if messages[-1].role == "tool" else "")
+        return [ToolCall("1", name)] if name is not None else [text]
+
+    def reply(heard: str, history: object) -> tuple[str, Sequence[ToolCall]]:
+        text, name = _pays(heard, heard)
+        return text, [ToolCall("1", name)] if name is not None else []
+
+    async def main() -> tuple[CallReport, float]:
+        agent = {
+            **PAYS,
+            "options": {"greeting": "Hello there.", "recording": {"enabled": recorded, "announcement": None}},
+        }
+        recordings = recordings_in(tmp_path, rows)
+        here = (
+            RealtimeOffice(agent, MemoryModel(reply), recordings=recordings)
+            if kind == "realtime"
+            else Office(agent, ReplyModel(script), recordings=recordings)
+        )
+        async with here:
+            report = await here.call(
+                AwaitAgentSilence(),
+                Speak(speak("i want to pay")),
+                AwaitAgentSilence(),
+                Speak(speak(CARD)),
+                AwaitAgentSilence(),
+                Speak(speak("thank you")),
+                HangUp(),
+            )
+            return report, began(here) if recorded else 0.0
+
+    report, since = run_virtual(main())
+    assert "paid" in heard_words(report.heard)
+    if not recorded:
+        assert (rows.stored, at) == ([], {})
+        return
+    samples, rate = kept(tmp_path, rows.stored[0])
+    loud = np.abs(np.diff(samples.astype(int), axis=0)) > 150  # edges: Opus keeps no levels
+    start, end = (round((at[name] - since) * rate) for name in ("pause", "resume"))
+    assert end - start > 2 * rate
+    assert not loud[start + rate // 50 : end - rate // 50].any()
+    for part in (loud[:start], loud[end:]):
+        assert part.any(axis=0).all(), "both sides are there before and after"
 
 
 def test_a_call_that_is_not_recorded_has_nothing_of_it_on_its_way(tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def _left(office: Office, tasks: set[asyncio.Task[Any]]) -> Iterator[str]:
     """Of calls that are over."""
     if office.switchboard.calls or office.jambonz.calls or len(office.ticker):
         yield "calls were left up"
-    if office.admission and office.store.places.taken:
+    if office.store.places.taken:
         yield "places were not given back"
     if isinstance(office, RealtimeOffice):
         assert isinstance(office.realtime, MemoryModel)

@@ -43,6 +43,62 @@ async def test_a_bucket_keeps_gives_and_deletes(sound: Path, tmp_path: Path) -> 
     assert simulation.mistakes == []
 
 
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """Of a call of hours: more than boto3 sends at once."""
+    path = tmp_path / "long"
+    path.write_bytes(SOUND * 48)
+    return path
+
+
+async def test_a_long_recording_goes_and_comes_in_parts(long: Path, tmp_path: Path) -> None:
+    simulation = SimulatedS3()
+    data, back = await asyncio.to_thread(long.read_bytes), tmp_path / "back"
+    async with serve_s3(simulation) as url:
+        bucket = await asyncio.to_thread(Bucket, "s3://calls", url)
+        await asyncio.to_thread(bucket.put, "long", long)
+        assert simulation.objects == {"long": data}
+        assert [method for method, _ in simulation.requests] == ["POST", "PUT", "PUT", "POST"]
+        assert await asyncio.to_thread(bucket.get, "long", back)
+        assert await asyncio.to_thread(back.read_bytes) == data
+    assert (simulation.mistakes, simulation.uploads) == ([], {})
+
+
+async def test_a_part_that_is_refused_is_sent_again(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "ATTEMPTS", 2)
+    simulation = SimulatedS3()
+    simulation.refuse_after, simulation.refuse = 2, 1
+    async with serve_s3(simulation) as url:
+        bucket = await asyncio.to_thread(Bucket, "s3://calls", url)
+        await asyncio.to_thread(bucket.put, "long", long)
+    assert simulation.objects == {"long": await asyncio.to_thread(long.read_bytes)}
+    assert simulation.uploads == {}
+
+
+async def test_an_upload_that_is_given_up_leaves_no_parts(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that nobody puts together cost money for ever."""
+    monkeypatch.setattr(places, "ATTEMPTS", 2)
+    simulation = SimulatedS3()
+    simulation.refuse_after, simulation.refuse = 2, 2
+    async with serve_s3(simulation) as url:
+        bucket = await asyncio.to_thread(Bucket, "s3://calls", url)
+        with pytest.raises(PlaceError, match="did not take the recording"):
+            await asyncio.to_thread(bucket.put, "long", long)
+    assert (simulation.objects, simulation.uploads, simulation.mistakes) == ({}, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("where", "said"), [("s3://another", "NoSuchBucket"), ("s3://calls/recorded", "NoSuchKey|404|does not")]
+)
+async def test_what_is_not_there(where: str, said: str, sound: Path, tmp_path: Path) -> None:
+    async with serve_s3(SimulatedS3()) as url:
+        bucket = await asyncio.to_thread(Bucket, where, url)
+        if "another" in where:
+            with pytest.raises(PlaceError, match=said):
+                await asyncio.to_thread(bucket.put, "one", sound)
+        assert not await asyncio.to_thread(bucket.get, "one", tmp_path / "back")
+
+
 async def test_a_bucket_that_is_away_is_asked_again_and_not_for_ever(
     sound: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

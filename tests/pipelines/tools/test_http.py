@@ -193,6 +193,33 @@ def streams(headers: dict[str, str], piece: bytes, pause: float = 0) -> Handler:
     return stream
 
 
+@asynccontextmanager
+async def raw(write: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
+    """A server that does not speak HTTP as it should, on a port of loopback."""
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await write(writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
+        await asyncio.sleep(0)  # the last transport is closed
+
+
 @pytest.mark.parametrize(
     "beginning", [b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\n"]
 )
@@ -200,43 +227,30 @@ async def test_a_trickle_costs_no_more_than_its_time(beginning: bytes) -> None:
     """Of the body, of the status or of a header, which never ends. Real time, for the wait is one on real sockets: a
     third of a second each."""
 
-    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def trickle(writer: asyncio.StreamWriter) -> None:
         writer.write(beginning)
-        try:
-            while True:
-                writer.write(b"x")
-                await writer.drain()
-                await asyncio.sleep(0.02)
-        except ConnectionError:
-            writer.close()
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
 
-    listening = await asyncio.start_server(trickle, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    began = asyncio.get_running_loop().time()
-    with pytest.raises(ToolFault, match=r"did not answer within 0\.3 s|broke off"):
-        await ask(f"http://127.0.0.1:{port}/", seconds=0.3)
-    assert asyncio.get_running_loop().time() - began < 1.0
-    listening.close()
-    await listening.wait_closed()
+    async with raw(trickle) as port:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(ToolFault, match=r"did not answer within 0\.3 s|broke off"):
+            await ask(f"http://127.0.0.1:{port}/", seconds=0.3)
+        assert asyncio.get_running_loop().time() - began < 1.0
 
 
 async def test_headers_without_end_cost_no_more_than_their_size() -> None:
-    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def flood(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
-        try:
-            for n in range(100_000):
-                writer.write(b"X-%d: %s\r\n" % (n, b"x" * 1000))
-                await writer.drain()
-        except ConnectionError:
-            pass
-        writer.close()
+        for n in range(100_000):
+            writer.write(b"X-%d: %s\r\n" % (n, b"x" * 1000))
+            await writer.drain()
 
-    listening = await asyncio.start_server(flood, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    with pytest.raises(ToolFault, match="broke off"):
-        await ask(f"http://127.0.0.1:{port}/")
-    listening.close()
-    await listening.wait_closed()
+    async with raw(flood) as port:
+        with pytest.raises(ToolFault, match="broke off"):
+            await ask(f"http://127.0.0.1:{port}/")
 
 
 async def test_an_answer_without_end_costs_no_more_than_its_size() -> None:
