@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, assert_never
 
@@ -53,15 +55,31 @@ class CallLog:
         self._progress = progress
         self._log = log
         self._seq = 0
+        self._held: list[tuple[str, Any]] | None = None
 
     def note(self, type: str, data: Any) -> None:
         """Enter into the call's log, and tell who watches."""
+        if self._held is not None:
+            self._held.append((type, data))
+            return
         event = CallEvent(self._seq, type, data, self._progress.stamp())
         self._seq += 1
         if self.transcript is not None and type in ("user", "agent") and len(self.transcript) < MOST_SAID:
             self.transcript.append(event)
         self._recorder.record(self._call_id, event, self._listener_id)
         self._progress.publish(self._listener_id, Live(describe(self._call_id, event), event.at))
+
+    @contextmanager
+    def because_of(self, type: str, data: Any) -> Iterator[None]:
+        """What happens inside, which does not wait, comes after this in the log. Where it raises, this is not noted."""
+        self._held, happened = [], False
+        try:
+            yield
+            happened = True
+        finally:
+            held, self._held = self._held, None
+            for one in [(type, data), *held] if happened else held:
+                self.note(*one)
 
     def on_saying(self, text: str) -> None:
         """It is not in the log: no number, no cursor, and it is not sent again."""

@@ -7,7 +7,7 @@ takes a moment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
@@ -21,6 +21,7 @@ from pipelines.agent import AgentDefinition
 from pipelines.agent.options import Recording
 from pipelines.history import Conversation
 from pipelines.interlude import Interlude
+from pipelines.messages import NOBODY, Become, CallMessage, NotNow
 from pipelines.parts import ProviderError
 from pipelines.pipeline import Pipeline
 from store.listeners import ListenerForCall
@@ -62,6 +63,9 @@ class Relay:
         self._came_as: Literal["agent", "model"] | None = None  # who has the call, if it is somebody else
         self._failed = asyncio.Event()  # or has left: whoever has the call has it no more
         self._transfers = False  # he has left for that
+        self._engaged = call.listener  # whose agent has the call
+        self._context = ""
+        """What that is told of the call, beside its prompt."""
         self._recording: Recording | None = recording_of(call.listener)
         """What is wanted, and was not asked for yet."""
 
@@ -97,6 +101,25 @@ class Relay:
         self._failed.set()
         self.floor.stop_listening()
 
+    # Messages of others
+
+    def take(self, message: CallMessage) -> None:
+        """For whoever has the call. Raises :class:`NotNow` and :class:`NotPossible`."""
+        if self.changing or self.floor.speaker is None:
+            raise NotNow(NOBODY)
+        self.floor.speaker.take(message)
+
+    def update(self, changes: Mapping[str, Any], context: str | None) -> None:
+        """Fields of the definition of the agent that has the call, and what it is to know of that. Raises
+        :class:`pydantic.ValidationError`, too."""
+        agent = self._engaged.agent.changed(changes)
+        told = self._context if context is None else context
+        self.take(Become(agent.with_context(told)))
+        self._context = told
+        self._engaged = replace(self._engaged, agent=agent)
+        if self._engaged.agent_id == self._own.agent_id:  # other models of it may go on
+            self._own = replace(self._own, agent=self._own.agent.changed(changes))
+
     # One pipeline after the other
 
     async def run(self) -> None:
@@ -105,20 +128,21 @@ class Relay:
         while listener is not None:
             await self._engage(listener)
             transfers, self._transfers = self._transfers and not self._call.over.is_set(), False
-            listener = await self._transfer(listener) if transfers else await self._next()
+            listener = await self._transfer() if transfers else await self._next()
 
-    async def _transfer(self, listener: ListenerForCall) -> ListenerForCall | None:
+    async def _transfer(self) -> ListenerForCall | None:
         """Who goes on with the caller who is back: the same. None: the call is over, or somebody else's."""
         so_far = await self._call.transfers.perform(self.floor.so_far or Conversation())
         if so_far is None:
             return None
         self._came_as = None
         self.floor.begin_anew(so_far)
-        return listener
+        return self._engaged
 
     async def _engage(self, listener: ListenerForCall) -> None:
         """The agent of ``listener`` has the call. Returns when it is over, or somebody else has to go on."""
         self._failed.clear()
+        self._engaged = listener
         try:
             async with asyncio.TaskGroup() as group:
                 await self._perform(listener, group)
@@ -136,7 +160,8 @@ class Relay:
 
         pipeline: Pipeline | None = None
         try:
-            pipeline = self._around.factory.pipeline(listener, self._call, spawn)
+            informed = replace(listener, agent=listener.agent.with_context(self._context))
+            pipeline = self._around.factory.pipeline(informed, self._call, spawn)
             if self.floor.so_far is not None:
                 pipeline.take_over(self.floor.so_far)
             await self._in_company(_ready(pipeline))

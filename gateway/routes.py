@@ -9,6 +9,7 @@ import json
 from aiohttp import web
 
 from gateway import metrics
+from gateway.api.messages import SocketMessages
 from gateway.application import ApplicationSocket, refusal_of
 from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure, authorize
 from gateway.cursors import Seen
@@ -123,7 +124,7 @@ async def close_applications(app: web.Application) -> None:
 
 async def progress_socket(request: web.Request) -> web.StreamResponse:
     """Events of a listener's calls, one JSON object each: all that follow ``since``, or those from now on. ``call``
-    is the id of the only call that is watched."""
+    is the id of the only call that is watched. What comes over it are messages into these calls."""
     try:
         identity = await request.app[DOORKEEPER].identify_socket(request)
         authorize(identity, "calls:read")
@@ -145,8 +146,9 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
     except ValueError as error:
         return _error(400, "BAD_REQUEST", str(error))
     events = request.app[FEEDS].events(identity.owner, listener_id, call_id=request.query.get("call"), since=since)
+    messages = SocketMessages(request, identity, listener_id)
     async with request.app[LEASES].held(listener):
-        return await watch(request, events)
+        return await watch(request, events, messages.answer)
 
 
 async def metrics_page(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import structlog
 
 from gateway import lines, metrics
 from gateway.call_log import CallLog
-from gateway.control import CallControl
+from gateway.control import CallControl, ControlFailed
 from gateway.handing_over import HandingOver
 from gateway.recordings.call import CallRecording
 from gateway.relay import Relay
@@ -31,6 +31,7 @@ from pipelines.agent import AgentDefinition
 from pipelines.agent.options import Recording
 from pipelines.events import EndReason, PipelineEvent
 from pipelines.interlude import Interlude
+from pipelines.messages import CallMessage, HangUp, NotNow, NotPossible
 from pipelines.phrasebook import phrases
 from pipelines.pipeline import Pipeline
 from pipelines.tools.means import ToolFault, ToolMemory
@@ -229,6 +230,36 @@ class CallSession:
             self.reason = reason
         self.over.set()
         self.attached.set()
+
+    # Messages of others
+
+    def take(self, message: CallMessage, shown: Mapping[str, Any]) -> None:
+        """For whoever has the call; ``shown`` is what the log has of it. Raises :class:`NotNow` and
+        :class:`NotPossible`."""
+        with self._told.because_of("inject", shown):
+            self._relay.take(message)
+
+    def update(self, changes: Mapping[str, Any], context: str | None, shown: Mapping[str, Any]) -> None:
+        """The agent is another one for the rest of the call: as :meth:`take`, and :class:`pydantic.ValidationError`."""
+        with self._told.because_of("inject", shown):
+            self._relay.update(changes, context)
+
+    async def hang_up(self, text: str | None, why: str | None) -> None:
+        """After ``text`` was heard; without one, at once, whatever is being said."""
+        shown = {"hangup": why or "", "text": text}
+        if text is not None:
+            self.take(HangUp(text), shown)
+            return
+        if self.leg is None and self.attached_at and self.control is None:
+            raise NotPossible("The caller is on the telephone with somebody else, and Jambonz's REST API is not set up")
+        self.note("inject", shown)
+        without_socket = self.leg is None
+        self.end("api")
+        if without_socket and self.control is not None:
+            try:
+                await self.control.hang_up()
+            except ControlFailed as error:
+                raise NotNow(str(error)) from None
 
     def record_from_now(self, wanted: Recording) -> None:
         """To the end of the call, whoever has it; once."""

@@ -31,7 +31,7 @@ from jambonz.provisioning.wanted import registration_of
 from jambonz.rest import Api
 from jambonz.signature import MAX_AGE, MAX_AHEAD
 from jambonz.verbs import Verb, VerbError
-from store import Store
+from store import Owner, Store
 from store.errors import NotFound, StoreError
 from store.listeners import ListenerForCall
 from store.places import LimitReached, ListenerGone, Place, Scope
@@ -310,6 +310,12 @@ class Switchboard:
                 self._admission.give_back(call.id)
 
     # Calls
+
+    def call_of(self, owner: Owner, call_id: str) -> CallSession | None:
+        """A call under way here, if it is of that organisation."""
+        call = self._calls.get(call_id)
+        mine = call is not None and call.record.owner.organisation_id == owner.organisation_id
+        return call if mine else None
 
     def find(self, call_sid: str) -> CallSession | None:
         """The call under way that Jambonz knows by this sid."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
 import structlog
@@ -21,15 +21,21 @@ SEND_SECONDS = 10.0
 
 HEARTBEAT = 20.0
 
+MOST_BYTES = 1024 * 1024
+"""Of a message: as of a body of the API."""
+
 TOO_SLOW = "too slow: go on with the cursor of the last event, as ?since="
 NO_STORE = "the events before now cannot be read: try again with the same cursor"
 
 
-async def watch(request: web.Request, events: AsyncGenerator[Event, None]) -> web.WebSocketResponse:
-    """Serve one watcher until it leaves, or is closed with 1013 and the reason."""
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT, compress=False, max_msg_size=64 * 1024)
+async def watch(
+    request: web.Request, events: AsyncGenerator[Event, None], answer: Callable[[str], Awaitable[Event]]
+) -> web.WebSocketResponse:
+    """Serve one watcher until it leaves, or is closed with 1013 and the reason. ``answer`` replies to what it sends,
+    one message after the other."""
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_BYTES)
     await socket.prepare(request)
-    reader = asyncio.create_task(_until_closed(socket))
+    reader = asyncio.create_task(_read(socket, answer))
     sender = asyncio.create_task(_send(socket, events))
     reason = None
     try:
@@ -73,7 +79,10 @@ async def _accepted(socket: web.WebSocketResponse, event: Event) -> bool:
     return True
 
 
-async def _until_closed(socket: web.WebSocketResponse) -> None:
+async def _read(socket: web.WebSocketResponse, answer: Callable[[str], Awaitable[Event]]) -> None:
+    """Until it is closed."""
     async for message in socket:
         if message.type is WSMsgType.ERROR:
+            return
+        if message.type is WSMsgType.TEXT and not await _accepted(socket, await answer(message.data)):
             return

@@ -42,6 +42,21 @@ from pipelines.events import (
 from pipelines.generation import Delivery, Generation, Stage
 from pipelines.history import Conversation, History
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
+from pipelines.messages import (
+    ENDING,
+    NOBODY,
+    NOTHING_SAID,
+    NOTHING_TO_COMMIT,
+    Become,
+    CallMessage,
+    Cancel,
+    Commit,
+    HangUp,
+    Inbox,
+    NotNow,
+    Say,
+    Tell,
+)
 from pipelines.parts import LanguageModel, ProviderError, SpeechToText, TextToSpeech, ToolCall
 from pipelines.phrasebook import phrases
 from pipelines.providers.smart_turn import SemanticDetector
@@ -149,6 +164,8 @@ class Cascade:
         self._failures = 0
         self._owed = False  # an answer failed, and it is somebody else's
         self._returned: list[str] = []  # by tools that nobody waited for
+        self._inbox = Inbox()
+        self._becoming: AgentDefinition | None = None  # from the next generation on
         self._playout: Playout | None = None
         self._stage: Stage | None = None
         self._ears: Ears | None = None
@@ -159,6 +176,7 @@ class Cascade:
 
     def take_over(self, so_far: Conversation) -> None:
         self._so_far = so_far
+        self._inbox.refill(so_far.waiting)
         self.history.go_on_from(so_far.known_to({function.name for function in self._agent.functions}))
 
     async def prepare(self) -> None:
@@ -256,7 +274,7 @@ class Cascade:
             self.history.user(self._waiting_turn.text)
         entries = self.history.entries
         owed = self._owed or bool(entries and entries[-1].role == "user")
-        return Conversation(entries, owed, self._waiting.since)
+        return Conversation(entries, owed, self._waiting.since, self._inbox.all)
 
     async def close(self) -> None:
         """The leg is gone. What was heard until now enters the record; nothing goes on."""
@@ -282,6 +300,62 @@ class Cascade:
             self._begin(Generation(self._next(), text, protected=True, ends=reason))
         else:
             self._host.end_call(reason)
+
+    # Messages of others
+
+    def take(self, message: CallMessage) -> None:
+        ears, now = self._ears, self._clock()
+        if ears is None:
+            raise NotNow(NOBODY)
+        if self._ending:
+            raise NotNow(ENDING)
+        protected = any(generation.protected for generation in self._live.values())
+        match message:
+            case Tell(text, "now") if not protected:
+                self._fall_silent(now)
+                self._take_turn(self._with_texts(TurnEnded(text, now, now, now)), now)
+            case Say(text, "now", interruptible) if not protected:
+                self._fall_silent(now)
+                self._begin(Generation(self._next(), text, protected=not interruptible))
+            case Tell() | Say():
+                self._inbox.put(message)
+                self._idle.reset()
+                self._drop_guess(now)  # it did not know of this
+                self._quiet_if_over(now)
+            case Commit():
+                if not ears.commit():
+                    if not self._inbox.has_texts:
+                        raise NotNow(NOTHING_TO_COMMIT)
+                    self._inbox.hurry()
+                    self._quiet_if_over(now)
+            case Cancel():
+                if all(generation is self._guess for generation in self._live.values()):
+                    raise NotNow(NOTHING_SAID)
+                self._fall_silent(now)
+            case Become(agent):
+                self._becoming = agent
+                self._drop_guess(now)
+            case HangUp(text):
+                self.say_and_end(text, "api")
+            case _:
+                assert_never(message)
+
+    def _fall_silent(self, now: float) -> None:
+        """Not because of the caller: nothing of it is said again."""
+        self._idle.reset()
+        self._drop_guess(now)
+        self._paused_since = None
+        self._decided.set()
+        self._talked_over, self._unheard = False, ""
+        self._interrupt(now)
+
+    def _become(self) -> None:
+        """Another one, where nothing is under way that began as this one."""
+        agent = self._becoming
+        if agent is not None and all(one.task is not None and one.task.done() for one in self._live.values()):
+            self._agent, self._becoming = agent, None
+            self.history.prompt = agent.prompt
+            self._toolbox.become(agent.functions, agent.keys)
 
     # The audio path
 
@@ -378,11 +452,10 @@ class Cascade:
                 self._interrupt(now)
             case TurnLikely(text):
                 self._prepare_answer(text, now)
-            case TurnEnded(text):
+            case TurnEnded():
                 self._idle.reset()
                 self._talked_over, self._unheard, self._deaf = False, "", 0
-                self._host.on_event(UserSaid(text))
-                self._take_turn(event, now)
+                self._take_turn(self._with_texts(event), now)
             case _:
                 assert_never(event)
 
@@ -412,7 +485,8 @@ class Cascade:
     # Guesses: an answer is prepared while it is not certain that the turn is over
 
     def _prepare_answer(self, text: str, now: float) -> None:
-        if self._live or self._ending or self._playout is None or not self._agent.options.turns.preemptive_generation:
+        wanted = self._agent.options.turns.preemptive_generation and not self._inbox.has_texts
+        if self._live or self._ending or self._playout is None or not wanted:
             return
         self._decided.clear()
         self._playout.pause(now)  # nothing plays; nothing will before it is certain
@@ -454,6 +528,13 @@ class Cascade:
     async def _wait_until_decided(self) -> None:
         await self._decided.wait()
 
+    def _with_texts(self, turn: TurnEnded) -> TurnEnded:
+        """The caller has said so, and what waited to be told goes before it."""
+        texts = [*self._inbox.take_texts(), turn.text]
+        for text in texts:
+            self._host.on_event(UserSaid(text))
+        return replace(turn, text=" ".join(texts))
+
     def _take_turn(self, turn: TurnEnded, now: float) -> None:
         """Answer, once everything said before is in the record."""
         if self._guess is not None and self._guess.guess == turn.text:
@@ -491,6 +572,7 @@ class Cascade:
     def _begin(self, generation: Generation) -> None:
         if self._stage is None:
             return
+        self._become()
         self._live[generation.number] = generation
         if generation.turn is None:
             self._waiting.begin(self._clock())
@@ -607,13 +689,15 @@ class Cascade:
         speaking = self._ears is not None and self._ears.caller_speaking
         if self._live or speaking or self._ending:
             return
-        if self._returned:
+        if (say := self._inbox.take_say()) is not None:
+            self._begin(Generation(self._next(), say.text, protected=not say.interruptible))
+        elif self._returned or self._inbox.is_due:
             self._remember_late()
             self._begin(Generation(self._next()))
         else:
             self._idle.quiet(now)
 
-    # Tools that have returned after their generation was interrupted
+    # What is told beside the caller's turns: what tools have returned after they were interrupted, and texts
 
     def _on_late(self, call: ToolCall, result: ToolResult) -> None:
         self._returned.append(late_words(call, result))
@@ -624,6 +708,9 @@ class Cascade:
         for words in self._returned:
             self.history.user(words)
         self._returned.clear()
+        for text in self._inbox.take_texts():
+            self._host.on_event(UserSaid(text))
+            self.history.user(text)
 
     def _on_idle(self, prompt: IdlePrompt | IdleFarewell) -> None:
         match prompt:

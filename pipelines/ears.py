@@ -149,6 +149,14 @@ class Ears:
     def expect(self, kind: Expects | None, digits: int | None) -> None:
         self._turns.expect(kind, digits)
 
+    def commit(self) -> bool:
+        """The caller's turn is over. Whether he was saying anything."""
+        now = self._clock()
+        events = self._turns.commit(now)
+        if events:
+            self._tell(events, now)
+        return events is not None
+
     def shut(self) -> None:
         """The call is ending: nothing the caller says changes that."""
         self._turns.close()

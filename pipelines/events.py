@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 EndReason = Literal[
-    "agent", "caller", "idle", "max_duration", "transferred", "failed", "no_media", "media_lost", "shutdown"
+    "agent", "caller", "idle", "max_duration", "transferred", "failed", "no_media", "media_lost", "shutdown", "api"
 ]
 """Why a call ended: a closed list, so that it can be a metric's label."""
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
+from pipelines.messages import Say, Tell
 from pipelines.parts import Message, ToolCall
 
 
@@ -36,6 +37,8 @@ class Conversation:
     """The caller waits for an answer: to the last entry, or to the end of one that broke off there."""
     silent_since: float = 0.0
     """When the caller last heard something, or said something."""
+    waiting: Sequence[Tell | Say] = ()
+    """Messages that wait for their time."""
 
     def known_to(self, tools: Collection[str]) -> Sequence[Message]:
         """The entries for a model that has these tools: vendors refuse calls of others."""
@@ -59,7 +62,7 @@ class Conversation:
                 break
         else:
             entries = list(_with_user(entries, text))
-        return Conversation(entries, owed=True, silent_since=at)
+        return replace(self, entries=entries, owed=True, silent_since=at)
 
     def heard(self, text: str) -> bool:
         """Whether the agent has said it already."""

@@ -15,6 +15,7 @@ from pipelines.ears import VoiceDetector
 from pipelines.events import AgentSaid, EndReason, PipelineHost
 from pipelines.generation import Generation
 from pipelines.history import Conversation, History
+from pipelines.messages import NOBODY, CallMessage, NotNow
 from pipelines.own_voice import OwnVoice
 from pipelines.parts import TextToSpeech
 from pipelines.phrasebook import phrases
@@ -106,6 +107,9 @@ class Interlude:
 
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         self._host.end_call(reason)
+
+    def take(self, message: CallMessage) -> None:
+        raise NotNow(NOBODY)
 
     def mark(self, name: str, cleared: bool) -> None:
         if self._playout is not None:

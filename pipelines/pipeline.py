@@ -9,6 +9,7 @@ from media.playout import Playout
 from pipelines.ears import VoiceDetector
 from pipelines.events import EndReason
 from pipelines.history import Conversation
+from pipelines.messages import CallMessage
 
 
 class Pipeline(Protocol):
@@ -40,6 +41,10 @@ class Pipeline(Protocol):
 
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         """Interrupt whatever is said, say this to its end, and hang up."""
+        ...
+
+    def take(self, message: CallMessage) -> None:
+        """Raises :class:`~pipelines.messages.NotNow` and :class:`~pipelines.messages.NotPossible`."""
         ...
 
     async def close(self) -> None:

@@ -106,6 +106,7 @@ class TurnMachine:
         self._digits: int | None = None
         self._question = False  # the agent's last words asked something
         self._cutting = False  # the turn is too long, and a transcript of it was asked for
+        self._committed = False  # somebody else says that the turn is over
         self._floor = False  # the agent has it: it speaks, or is about to
         self._protected = False
         self._pausing = False  # the agent is paused, and it is not decided whether it was interrupted
@@ -195,6 +196,20 @@ class TurnMachine:
         self._decide(now)
         return self._take()
 
+    def commit(self, now: float) -> Sequence[TurnEvent] | None:
+        """Somebody else says that the turn is over: as soon as there is a transcript of it. What the caller says from
+        here on is another one. None where he is saying nothing."""
+        if self._caller is _Caller.SILENT or self._closed or self._voiced < COUGH_SECONDS:
+            return None
+        if self._pausing or (self._doubtful and self._floor):
+            self._interrupt()
+        self._committed = True
+        if self._caller is _Caller.SPEAKING:
+            self._last_voice = now
+            self._trail(now)
+        self._decide(now)
+        return self._take()
+
     # The caller's voice
 
     def _voice(self, now: float) -> None:
@@ -202,7 +217,7 @@ class TurnMachine:
             self._begin(now)
         elif self._caller is _Caller.SPEAKING:
             self._voiced += FRAME_SECONDS
-        elif self._window & 0b11 == 0b11:
+        elif self._window & 0b11 == 0b11 and not self._committed:
             self._go_on(now)
         else:
             return  # one frame alone, after speech, is a click
@@ -241,12 +256,7 @@ class TurnMachine:
 
     def _decide_speaking(self, silence: float, now: float) -> None:
         if silence >= PAUSE_SECONDS - _EPSILON:
-            self._caller = _Caller.TRAILING
-            if self._voiced >= COUGH_SECONDS:
-                self._events.append(SpeechPaused())
-            if self._transcripts and self._covered() >= self._spoken():
-                self._transcribed = now  # a recogniser that streams may know it all by now
-                self._look()
+            self._trail(now)
         elif self._pausing:
             if self._long_enough(now):
                 self._interrupt()
@@ -258,6 +268,14 @@ class TurnMachine:
             self._last_voice = now
             self._cutting = True
             self._events.append(SpeechPaused())
+
+    def _trail(self, now: float) -> None:
+        self._caller = _Caller.TRAILING
+        if self._voiced >= COUGH_SECONDS:
+            self._events.append(SpeechPaused())
+        if self._transcripts and self._covered() >= self._spoken():
+            self._transcribed = now  # a recogniser that streams may know it all by now
+            self._look()
 
     def _decide_interruption(self, silence: float, now: float) -> None:
         """Speech over the agent has stopped before it lasted long enough to be one by itself."""
@@ -296,7 +314,7 @@ class TurnMachine:
         if self._transcribed is not None and (not text or (self._unheard_out and self._is_backchannel(text))):
             self._drop(deaf=False)
         elif self._transcribed is not None and (
-            self._cutting or silence >= self.settings.endpointing.delay(self._outlook) - _EPSILON
+            self._cutting or self._committed or silence >= self.settings.endpointing.delay(self._outlook) - _EPSILON
         ):
             self._end(text, self._transcribed, now)
         elif silence >= TRANSCRIPT_SECONDS:
@@ -375,7 +393,7 @@ class TurnMachine:
         self._transcripts.clear()
         self._transcribed = self._semantic = self._likely = None
         self._outlook = "uncertain"
-        self._cutting = self._doubtful = self._unheard_out = self._prepared = False
+        self._cutting = self._committed = self._doubtful = self._unheard_out = self._prepared = False
 
     # Words
 

@@ -25,6 +25,7 @@ from pipelines.realtime.model import (
     ResponseBegan,
     ResponseEnded,
     SessionReady,
+    Setup,
     ToolOutput,
     ToolsAsked,
     WordsCame,
@@ -88,6 +89,12 @@ class UltravoxProtocol:
     def tell(self, text: str) -> Sequence[Outgoing]:
         self._prompted = True
         return (_user_text(text, "immediate"),)
+
+    def note(self, text: str) -> Sequence[Outgoing]:
+        return (_user_text(text, "later"),)
+
+    def update(self, setup: Setup) -> Sequence[Outgoing]:
+        return ()
 
     def answer(self) -> Sequence[Outgoing]:
         return ()

@@ -28,12 +28,13 @@ class ApiError(Exception):
         self.details = details
         self.scope = scope
 
-    def response(self) -> web.Response:
+    def body(self) -> dict[str, object]:
         body = {"error": self.error, "code": self.code, "details": self.details}
-        if self.scope is not None:
-            body["scope"] = self.scope
+        return body if self.scope is None else {**body, "scope": self.scope}
+
+    def response(self) -> web.Response:
         headers = {hdrs.WWW_AUTHENTICATE: "Bearer"} if self.status == 401 else None
-        return web.json_response(body, status=self.status, headers=headers)
+        return web.json_response(self.body(), status=self.status, headers=headers)
 
 
 def invalid(found: list[Problem]) -> ApiError:
@@ -51,28 +52,38 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     """Whatever goes wrong below becomes an answer in the shape of the API's errors."""
     try:
         return await handler(request)
-    except ApiError as error:
-        return error.response()
-    except Unauthenticated as error:
-        return ApiError(401, "UNAUTHORIZED", str(error)).response()
-    except Unsure as error:
-        return ApiError(503, "UNAVAILABLE", str(error)).response()
-    except Forbidden as error:
-        return ApiError(403, "FORBIDDEN", str(error)).response()
     except TooMany as error:
-        response = ApiError(429, "TOO_MANY_REQUESTS", str(error)).response()
+        response = as_error(error, request.method, request.path).response()
         response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.seconds))
         return response
-    except StoreError as error:
-        return _refusal(error).response()
     except web.HTTPException as error:
         return _plain(request, error)
-    except UNREACHABLE:
-        log.exception("api_database_unreachable", method=request.method, path=request.path)
-        return ApiError(503, "UNAVAILABLE", "The database cannot be reached just now; try again shortly").response()
-    except Exception:
-        log.exception("api_failed", method=request.method, path=request.path)
-        return ApiError(500, "INTERNAL", "Something went wrong in the service; its log says what").response()
+    except Exception as error:  # noqa: BLE001 - whatever it is: it is answered, and what is a fault of ours is logged
+        return as_error(error, request.method, request.path).response()
+
+
+def as_error(error: Exception, method: str, path: str) -> ApiError:
+    """What is answered for ``error``. A fault of ours is logged."""
+    match error:
+        case ApiError():
+            return error
+        case Unauthenticated():
+            return ApiError(401, "UNAUTHORIZED", str(error))
+        case Unsure():
+            return ApiError(503, "UNAVAILABLE", str(error))
+        case Forbidden():
+            return ApiError(403, "FORBIDDEN", str(error))
+        case TooMany():
+            return ApiError(429, "TOO_MANY_REQUESTS", str(error))
+        case StoreError():
+            return _refusal(error)
+        case _:
+            pass
+    if isinstance(error, UNREACHABLE):
+        log.error("api_database_unreachable", method=method, path=path, exc_info=error)
+        return ApiError(503, "UNAVAILABLE", "The database cannot be reached just now; try again shortly")
+    log.error("api_failed", method=method, path=path, exc_info=error)
+    return ApiError(500, "INTERNAL", "Something went wrong in the service; its log says what")
 
 
 def _refusal(error: StoreError) -> ApiError:

@@ -132,6 +132,10 @@ BODIES: Mapping[str, Any] = {
     "update_phone_endpoint": {"name": "Front desk"},
     "create_trunk": {"name": "Carrier", "outbound": True, "flags": {"canRefer": True}},
     "update_trunk": {"outbound": True},
+    "send_text": {"text": "Are you open on Saturday?", "urgency": "now"},
+    "say": {"text": "This call may be recorded.", "urgency": "soon", "interruptible": False},
+    "hang_up": {"text": "We have to close now. Goodbye.", "reason": "closing time"},
+    "update_call": {"context": "The caller is Ann Smith, who has an appointment on Friday at ten."},
     "create_key": {"name": "dashboard", "scopes": ["calls:read"]},
     "rotate_key": {"overlap": 3600},
 }
@@ -185,6 +189,12 @@ ANSWERS: Mapping[str, Any] = {
     "get_room_key": {"listenerId": LISTENER, "roomKey": "aW5zdGFuY2U6ODBiNTY2MGUt…"},
     "list_calls": {"calls": [_CALL], "next": False},
     "get_call": {**_CALL, "listenerId": LISTENER, "recordingId": None, "usage": _USAGE},
+    "send_text": {"callId": CALL, "command": "text"},
+    "say": {"callId": CALL, "command": "say"},
+    "commit_turn": {"callId": CALL, "command": "commit"},
+    "cancel_answer": {"callId": CALL, "command": "cancel"},
+    "hang_up": {"callId": CALL, "command": "hangup"},
+    "update_call": {"callId": CALL, "command": "update"},
     "get_call_log": [
         {
             "id": f"{CALL}:4",
@@ -267,6 +277,7 @@ ERRORS: Mapping[int, Any] = {
     403: {"error": "This needs a key with the scope agents:write; this one has agents:read", "code": "FORBIDDEN"},
     404: {"error": f"There is no agent {AGENT}", "code": "NOT_FOUND"},
     409: {"error": f"The number {NUMBER} is in use", "code": "IN_USE"},
+    410: {"error": f"The call {CALL} is over", "code": "CALL_OVER"},
     412: {"error": f"The number {NUMBER} is for livekit, not for jambonz", "code": "NOT_SUPPORTED"},
     413: {"error": "The body is larger than 1048576 bytes", "code": "TOO_LARGE"},
     429: {"error": "There were too many requests with this key; try again in 1.5 s", "code": "TOO_MANY_REQUESTS"},

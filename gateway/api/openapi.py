@@ -25,6 +25,7 @@ _MEANING = {
     403: "The key is not good for this.",
     404: "There is no such thing, or it belongs to somebody else.",
     409: "It is in use.",
+    410: "The call is over.",
     412: "It is of the wrong kind.",
     413: "The body is too large.",
     429: "Too many requests with this key (Retry-After says when to try again), or no place for another call.",

@@ -101,12 +101,15 @@ async def read_json(request: web.Request) -> dict[str, Any]:
                 raise ApiError(413, "TOO_LARGE", f"The body is larger than {MAX_BODY} bytes")
     except web.RequestPayloadError:
         raise ApiError(400, "BAD_BODY", "The body did not come as its headers say, or not to its end") from None
-    if not raw.strip():
-        return {}
+    return parse_json(bytes(raw)) if raw.strip() else {}
+
+
+def parse_json(raw: bytes) -> dict[str, Any]:
+    """A JSON object. Raises :class:`ApiError` 400."""
     if b"\\u0000" in raw:
         raise invalid([Problem("", "the body holds the character U+0000, which cannot be stored; take it out")])
     try:
-        body = from_json(bytes(raw), allow_inf_nan=False)
+        body = from_json(raw, allow_inf_nan=False)
     except ValueError as error:
         raise ApiError(400, "BAD_JSON", f"The body is not JSON: {error}") from None
     if not isinstance(body, dict):

@@ -65,6 +65,51 @@ def log(service: Service, call_id: str, everything: bool) -> None:
 
 @calls.command()
 @click.argument("call_id")
+@click.argument("words")
+@click.option("--urgency", type=click.Choice(["now", "soon", "later"]), default="soon", show_default=True)
+@service_flags
+def text(service: Service, call_id: str, words: str, urgency: str) -> None:
+    """Say something to the agent of a call, as the caller, in text."""
+    _send(service, call_id, "text", {"text": words, "urgency": urgency})
+
+
+@calls.command()
+@click.argument("call_id")
+@click.argument("words")
+@click.option("--now", is_flag=True, help="Interrupt what the agent says.")
+@click.option("--to-its-end", is_flag=True, help="Whatever the caller says meanwhile.")
+@service_flags
+def say(service: Service, call_id: str, words: str, now: bool, to_its_end: bool) -> None:
+    """Have the agent of a call say something, word for word."""
+    body = {"text": words, "urgency": "now" if now else "soon", "interruptible": not to_its_end}
+    _send(service, call_id, "say", body)
+
+
+@calls.command()
+@click.argument("call_id")
+@service_flags
+def cancel(service: Service, call_id: str) -> None:
+    """Cancel what the agent of a call says and does at the moment."""
+    _send(service, call_id, "cancel", {})
+
+
+@calls.command()
+@click.argument("call_id")
+@click.option("--text", help="What the agent says before; without it the call ends at once.")
+@click.option("--reason", help="For the call's log.")
+@service_flags
+def hangup(service: Service, call_id: str, text: str | None, reason: str | None) -> None:
+    """Hang up a call that is under way."""
+    _send(service, call_id, "hangup", {name: one for name, one in (("text", text), ("reason", reason)) if one})
+
+
+def _send(service: Service, call_id: str, command: str, body: dict[str, Any]) -> None:
+    taken = service.run(lambda api: api.post(f"/api/calls/{call_id}/{command}", body))
+    service.done(f"{call_id} has taken it", taken)
+
+
+@calls.command()
+@click.argument("call_id")
 @service_flags
 def delete(service: Service, call_id: str) -> None:
     """Delete a call that is over, with its log: nothing of it is left."""

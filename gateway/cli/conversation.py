@@ -85,6 +85,7 @@ ENDINGS = {
     "no_media": "no sound came",
     "media_lost": "the sound was lost",
     "shutdown": "the service stopped",
+    "api": "it was hung up by the API",
 }
 
 

@@ -12,6 +12,7 @@ export const REASONS = {
   no_media: "no audio connection came",
   media_lost: "the audio connection was lost",
   shutdown: "the service stopped",
+  api: "it was hung up by the API",
   abandoned: "the service stopped without a word",
 };
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -51,6 +51,14 @@ class AgentDefinition(Strict):
         other = self.model_copy(update={"model_name": names[0], "options": options.model_copy(update=changes)})
         other.__dict__.pop("model", None)  # that of the other name
         return other
+
+    def changed(self, changes: Mapping[str, Any]) -> AgentDefinition:
+        """With these of its fields, as JSON, in place of its own. Raises :class:`pydantic.ValidationError`."""
+        return AgentDefinition.model_validate({**self.as_stored(), "keys": self.secrets(), **changes})
+
+    def with_context(self, context: str) -> AgentDefinition:
+        """The same agent, which knows this of the call."""
+        return self.model_copy(update={"prompt": f"{self.prompt}\n\n{context}".strip()}) if context else self
 
     def as_stored(self) -> dict[str, Any]:
         """As sent, without ``keys``: what the store holds in the clear and the API gives back."""

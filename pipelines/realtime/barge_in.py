@@ -62,6 +62,10 @@ class BargeIn:
         self._speaking.playout.resume(now)
         self._host.wake()
 
+    def forget(self) -> None:
+        """What was paused is not said any more, for another reason."""
+        self.paused_at = None
+
     def confirm(self, now: float) -> bool:
         """Whether what is said is to be interrupted."""
         playout, caller = self._speaking.playout, self._caller

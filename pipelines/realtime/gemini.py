@@ -87,7 +87,7 @@ class GeminiLiveModel:
     """``model`` is the vendor's id, with or without ``models/``."""
 
     name = "gemini"
-    capabilities = Capabilities(PCM_16K, PCM_24K, continuous=True, session_seconds=SESSION_SECONDS)
+    capabilities = Capabilities(PCM_16K, PCM_24K, continuous=True, notes=False, session_seconds=SESSION_SECONDS)
 
     def __init__(self, model: str, *, api_key: str, base_url: str = BASE_URL, api_version: str = "v1") -> None:
         self._model = model
@@ -151,6 +151,13 @@ class GeminiLiveProtocol:
 
     def tell(self, text: str) -> Sequence[Outgoing]:
         return self._write(text)
+
+    def note(self, text: str) -> Sequence[Outgoing]:
+        """Any text ends what the model says, and is answered by models since 3."""
+        return ()
+
+    def update(self, setup: Setup) -> Sequence[Outgoing]:
+        return ()
 
     def answer(self) -> Sequence[Outgoing]:
         return ()

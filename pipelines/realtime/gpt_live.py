@@ -52,6 +52,7 @@ SETTLED_MS = 1500
 
 SAY = "Say exactly this to the caller now, in these words, and nothing else:\n"
 TOLD = "This comes from the caller, by voice or by keys, and waits for an answer. Answer it now:\n"
+NOTED = "This comes from the caller, in text, for later. It needs no answer now:\n"
 NOTHING_KNOWN = "There is nothing more to find out. Answer the caller from what you know."
 
 _AUDIO_HEAD: Final = '{"type":"session.input_audio.append","audio":"'
@@ -139,6 +140,12 @@ class GptLiveProtocol:
 
     def tell(self, text: str) -> Sequence[Outgoing]:
         return [_commentary(TOLD + piece) for piece in pieces(text)]
+
+    def note(self, text: str) -> Sequence[Outgoing]:
+        return [_append("thinking", NOTED + piece) for piece in pieces(text)]
+
+    def update(self, setup: Setup) -> Sequence[Outgoing]:
+        return ()
 
     def answer(self) -> Sequence[Outgoing]:
         return ()
@@ -294,7 +301,11 @@ _FAULTS: Final[tuple[tuple[str, ProviderFault], ...]] = (
 
 
 def _commentary(content: str, delegation: str | None = None) -> str:
-    return _json({"type": "session.commentary.append", "content": content, "delegation_id": delegation})
+    return _append("commentary", content, delegation)
+
+
+def _append(what: str, content: str, delegation: str | None = None) -> str:
+    return _json({"type": f"session.{what}.append", "content": content, "delegation_id": delegation})
 
 
 def _json(message: object) -> str:

@@ -219,6 +219,10 @@ class Link:
             case None:
                 pass
 
+    def renew(self) -> None:
+        """In another session, as soon as nobody speaks: this one was told what does not hold any more."""
+        self._renew_at = self._clock()
+
     def in_doubt(self, now: float) -> bool:
         """There is no session, or maybe none any more."""
         return not self.is_open or self._pulse.doubtful(now)

@@ -39,6 +39,11 @@ class Capabilities:
     """Asks a silent caller by itself whether he is there, as its :class:`Setup` says."""
     speaks: bool = True
     """Can be made to say a given text (:meth:`RealtimeProtocol.say`)."""
+    notes: bool = True
+    """Takes text that it is not to answer (:meth:`RealtimeProtocol.note`)."""
+    updates: bool = False
+    """Can be given other instructions and tools (:meth:`RealtimeProtocol.update`). One that cannot gets another
+    session."""
     session_seconds: float | None = None
     """The longest session. Before that the call goes on in another one."""
     tells_last_usage: bool = False
@@ -285,6 +290,14 @@ class RealtimeProtocol(Protocol):
 
     def tell(self, text: str) -> Sequence[Outgoing]:
         """The caller said this in another way than by voice (keys): it is to be answered."""
+        ...
+
+    def note(self, text: str) -> Sequence[Outgoing]:
+        """The caller said this, in text: it is to be known, and not to be answered."""
+        ...
+
+    def update(self, setup: Setup) -> Sequence[Outgoing]:
+        """The instructions and tools are those of ``setup`` from its next answer on."""
         ...
 
     def answer(self) -> Sequence[Outgoing]:

@@ -41,6 +41,7 @@ class OpenAIRealtimeModel:
             input=sound,
             output=sound,
             truncates=True,
+            updates=True,
             detections=frozenset({"server", "semantic", "own"}),
             session_seconds=SESSION_SECONDS,
         )

@@ -34,11 +34,13 @@ from pipelines.realtime.model import (
 from pipelines.realtime.openai_preview import flat_format, flat_item, flat_session
 from pipelines.realtime.openai_session import (
     SETUP_ID,
+    UPDATE_ID,
     history_items,
     item_create,
     message_item,
     output_item,
     session_update,
+    tool_fields,
 )
 from pipelines.realtime.openai_turns import Request, Responses
 from pipelines.realtime.openai_wire import (
@@ -127,6 +129,15 @@ class OpenAIRealtimeProtocol:
         self._number += 1
         item = {"id": f"told_{self._number}", **message_item("user", text)}
         return [item_create(item), *self._want("turn", item["id"])]
+
+    def note(self, text: str) -> Sequence[Outgoing]:
+        return [item_create(message_item("user", text))]
+
+    def update(self, setup: Setup) -> Sequence[Outgoing]:
+        session = {"type": "realtime", "instructions": setup.instructions, "tools": tool_fields(setup.tools)}
+        if self._preview:
+            del session["type"]
+        return [session_update(session, UPDATE_ID)]
 
     def answer(self) -> Sequence[Outgoing]:
         if self._uncommitted * 1000 < COMMIT_MS * self._input.bytes_per_second:

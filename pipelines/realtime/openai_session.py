@@ -8,13 +8,16 @@ from typing import Any
 
 from media.audio import AudioFormat, Encoding
 from pipelines.agent.vendor_specific import OPENAI_REALTIME, said_to
-from pipelines.parts import Message, ToolCall
+from pipelines.parts import Message, ToolCall, ToolSpec
 from pipelines.realtime.model import Setup
 
 TRANSCRIPTION = "gpt-transcribe"
 
 SETUP_ID = "setup"
 """The ``event_id`` of the settings: an error that repeats it refuses them."""
+
+UPDATE_ID = "update"
+"""That of others, in the middle of a session."""
 
 _TAKES_KEYWORDS = ("gpt-transcribe", "gpt-live-transcribe")
 _TAKES_NO_PROMPT = ("gpt-realtime-whisper", "gpt-4o-transcribe-diarize")
@@ -47,16 +50,20 @@ def session_fields(setup: Setup, input: AudioFormat, output: AudioFormat, transc
         "instructions": setup.instructions,
         "output_modalities": ["audio"],
         "audio": audio,
-        "tools": [
-            {"type": "function", "name": t.name, "description": t.description, "parameters": dict(t.parameters)}
-            for t in setup.tools
-        ],
+        "tools": tool_fields(setup.tools),
     }
     return _merged(session, options)
 
 
-def session_update(session: Mapping[str, Any]) -> str:
-    return json.dumps({"type": "session.update", "event_id": SETUP_ID, "session": session})
+def tool_fields(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
+    return [
+        {"type": "function", "name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+        for tool in tools
+    ]
+
+
+def session_update(session: Mapping[str, Any], id: str = SETUP_ID) -> str:
+    return json.dumps({"type": "session.update", "event_id": id, "session": session})
 
 
 def _turn_detection(setup: Setup) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ playout, and enters the same history.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, assert_never
 
 from media.playout import (
@@ -30,6 +30,22 @@ from pipelines.events import (
 )
 from pipelines.history import Conversation, History, Step
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
+from pipelines.messages import (
+    ENDING,
+    NOBODY,
+    NOTHING_SAID,
+    NOTHING_TO_COMMIT,
+    Become,
+    CallMessage,
+    Cancel,
+    Commit,
+    HangUp,
+    Inbox,
+    NotNow,
+    NotPossible,
+    Say,
+    Tell,
+)
 from pipelines.own_voice import OwnVoice
 from pipelines.parts import Message, ProviderError, ProviderFault, TextToSpeech, ToolCall
 from pipelines.phrasebook import phrases
@@ -56,12 +72,14 @@ from pipelines.realtime.model import (
     SessionEnding,
     SessionOver,
     SessionReady,
+    Setup,
     ToolOutput,
     ToolsAsked,
     ToolsWithdrawn,
     Used,
     WordsCame,
 )
+from pipelines.realtime.notes import Notes
 from pipelines.realtime.records import Records
 from pipelines.realtime.setup import detection_of, setup_of, silence_of
 from pipelines.realtime.speaking import Speaking
@@ -93,6 +111,9 @@ OWN_SILENCE, SILENCE = 0.75, 0.4
 
 LEAST_TURN = 0.2
 """Seconds of voice that are a turn, where we tell turns."""
+
+ANSWER_NOTES = "(That was all for now. Answer it.)"
+"""Told to a model that knows texts which it was not to answer."""
 
 MAX_FAILURES = 3
 RELIEVED_AFTER = 2
@@ -166,6 +187,9 @@ class Realtime:
             on_late=self._on_late,
         )
         self._late: list[str] = []  # what functions returned for which nobody waited
+        self._inbox = Inbox()
+        self._committed = False  # texts that were told are to be answered
+        self._notes = Notes(self._link, self._next_setup, lambda: self._agent, updates=self._can.updates)
         self._failures = 0
         self._started_at = self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
@@ -176,6 +200,8 @@ class Realtime:
 
     def take_over(self, so_far: Conversation) -> None:
         self._so_far = so_far
+        self._inbox.refill([one for one in so_far.waiting if one.urgency != "later" or not self._can.notes])
+        self._notes.refill([one.text for one in so_far.waiting if one.urgency == "later" and self._can.notes])
         self.history.go_on_from(so_far.known_to({function.name for function in self._agent.functions}))
 
     async def prepare(self) -> None:
@@ -233,7 +259,8 @@ class Realtime:
     def hand_over(self) -> Conversation:
         entries = self.history.entries
         owed = self._attention.is_owed or bool(entries and entries[-1].role == "user")
-        return Conversation(entries, owed, self._attention.heard_at)
+        waiting = [*(Tell(text, "later") for text in self._notes.texts), *self._inbox.all]
+        return Conversation(entries, owed, self._attention.heard_at, waiting)
 
     async def close(self) -> None:
         self._ending.begun = True
@@ -256,10 +283,94 @@ class Realtime:
         else:
             self._host.end_call(reason)
 
-    def _setup(self) -> Any:
+    def _setup(self) -> Setup:
+        self._notes.on_setup()
+        return self._next_setup()
+
+    def _next_setup(self) -> Setup:
+        """Of a session that would begin now."""
         self._records.flush()
         first = self._started_at == 0.0 and self._so_far is None
         return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=first)
+
+    # Messages of others
+
+    def take(self, message: CallMessage) -> None:
+        speaking, now = self._speaking, self._clock()
+        if speaking.playout is None:
+            raise NotNow(NOBODY)
+        if self._ending.begun or self._ending.leaving:
+            raise NotNow(ENDING)
+        match message:
+            case Tell(text, "now") if not speaking.is_protected:
+                self._fall_silent(now)
+                notes = self._said(self._notes.take())
+                self._ask(self._said([*self._inbox.take_texts(), text]), now, notes=notes)
+            case Say(text, "now", interruptible) if not speaking.is_protected:
+                self._fall_silent(now)
+                speaking.say(text, None, now, protected=not interruptible)
+            case Tell(text, "later"):
+                if not self._can.notes:
+                    raise NotPossible(f"{self._model.name} takes no text without answering it: send it as soon, or now")
+                self._notes.add(text)
+                self._idle.reset()
+                self.on_quiet(now)
+            case Tell() | Say():
+                self._inbox.put(message)
+                self._idle.reset()
+                self.on_quiet(now)
+            case Commit():
+                self._commit(now)
+            case Cancel():
+                if not (speaking.answers or speaking.has_sayings or self._errands.under_way):
+                    raise NotNow(NOTHING_SAID)
+                self._fall_silent(now)
+                self.on_quiet(now)
+            case Become(agent):
+                self._agent = agent
+                self.history.prompt = agent.prompt
+                self._toolbox.become(agent.functions, agent.keys)
+                self._notes.tell()
+            case HangUp(text):
+                self.say_and_end(text, "api")
+            case _:
+                assert_never(message)
+
+    def _commit(self, now: float) -> None:
+        """The caller's turn is over; without one, the texts that wait are."""
+        if self._caller.speaking and self._caller.voiced >= LEAST_TURN:
+            if self._detection != "own":
+                raise NotPossible("This model says itself when a turn is over; turns.detection vad leaves it to us")
+            if self._speaking.answers:
+                self._barge_in(now, by_us=True)
+            self._caller.end()
+            self._uplink.end_turn()
+            self._answer_turn()
+        elif self._notes.texts or self._inbox.has_texts:
+            self._committed = True
+            self.on_quiet(now)
+        else:
+            raise NotNow(NOTHING_TO_COMMIT)
+
+    def _fall_silent(self, now: float) -> None:
+        self._idle.reset()
+        self._interruption.forget()
+        self._attention.stop()
+        self._speaking.interrupt(now, by_us=True)
+        self._errands.leave()
+
+    def _said(self, texts: Sequence[str]) -> str:
+        """By the caller, in text."""
+        for text in texts:
+            self._host.on_event(UserSaid(text))
+        return " ".join(texts)
+
+    def _ask(self, text: str, now: float, *, notes: str = "") -> None:
+        """The caller says so, otherwise than by voice; ``notes`` he has said before, and the model knows them."""
+        self._on_words_of_caller(f"{notes} {text}".strip())
+        self._link.send(lambda protocol: protocol.tell(text))
+        self._attention.patience.noticed = True
+        self._attention.await_answer(now)
 
     # The audio path
 
@@ -313,6 +424,9 @@ class Realtime:
         if speaking.say_in_time(now) and self._link.is_open and not self._ending.begun:
             self.fails("it says nothing, time and again")
         self._records.tick(now)
+        self._notes.tell()
+        if self._inbox.is_due or self._committed:
+            self.on_quiet(now)
         attention.look(playout, now)
         attention.wait_for_functions(now, acting=bool(self._errands.under_way))
         self._link.watch(now, awaited=attention.awaits(now))
@@ -367,13 +481,16 @@ class Realtime:
             return
         plays = self._interruption.paused_at is not None and bool(self._speaking.answers)
         if self._detection == "own" and self._caller.voiced >= LEAST_TURN and not plays:
-            self._attention.patience.noticed = True
             self._uplink.flush()
-            self._link.send(lambda protocol: protocol.answer())
-            self._attention.await_answer_to_turn()
+            self._answer_turn()
         else:
             self._attention.on_silence(now)
         self.on_quiet(now)
+
+    def _answer_turn(self) -> None:
+        self._attention.patience.noticed = True
+        self._link.send(lambda protocol: protocol.answer())
+        self._attention.await_answer_to_turn()
 
     def _barge_in(self, now: float, *, by_us: bool) -> None:
         playout = self._speaking.playout
@@ -388,11 +505,16 @@ class Realtime:
         waits = self._attention.patience.waiting
         if self._speaking.answers or self._caller.speaking or self._ending.begun or waits:
             return
-        if self._late and self._link.is_open:
-            text = " ".join(self._late)
+        free = self._link.is_open and not self._speaking.has_sayings
+        if free and (say := self._inbox.take_say()) is not None:
+            self._speaking.say(say.text, None, now, protected=not say.interruptible)
+        elif free and (self._late or self._inbox.is_due or self._committed):
+            notes, texts = self._said(self._notes.take()), self._said(self._inbox.take_texts())
+            text = " ".join([*self._late, *([texts] if texts else [])])
             self._late.clear()
-            self._on_words(text)
-            self._link.send(lambda protocol: protocol.tell(text))
+            self._committed = False
+            self._on_words(f"{notes} {text}".strip())
+            self._link.send(lambda protocol: protocol.tell(text or ANSWER_NOTES))
             self._attention.patience.noticed = True
             self._attention.await_answer(now)
         else:
@@ -479,12 +601,14 @@ class Realtime:
     def _on_words(self, text: str) -> None:
         """To be answered."""
         self._records.flush()
+        text = f"{self._said(self._notes.take())} {text}".strip()
         self.history.user(text)
         self._attention.on_words(text)
 
     def on_link_restored(self, *, renewed: bool) -> None:
         """The call goes on in another session, which knows the conversation as the caller heard it."""
         now = self._speaking.sound_at = self._clock()
+        self._notes.on_session()
         self._errands.forget()
         self._host.on_event(ModelNoted("renewed" if renewed else "reconnected"))
         self._attention.on_restored(now, renewed=renewed)
@@ -720,10 +844,7 @@ class Realtime:
         self._speaking.interrupt(now, by_us=True)
         self._errands.leave()
         self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
-        self._on_words_of_caller(digits)
-        self._link.send(lambda protocol: protocol.tell(digits))
-        self._attention.patience.noticed = True
-        self._attention.await_answer(now)
+        self._ask(digits, now)
 
 
 def _same(said: str, text: str) -> bool:

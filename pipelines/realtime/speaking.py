@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 from media.playout import (
@@ -35,6 +36,16 @@ SAY_SECONDS = 1.8
 
 _LATE = 64
 """Names of interrupted answers that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Saying:
+    """What the model was told to say as it stands, and when."""
+
+    text: str
+    ends: EndReason | None
+    asked: float
+    protected: bool = False
 
 
 class SpeakingListener(Protocol):
@@ -94,7 +105,7 @@ class Speaking:
         self._first_number = 1
         self._late: deque[str] = deque(maxlen=_LATE)  # responses that were interrupted
         self._continued: dict[str, Mapping[str, Before]] = {}  # and those set aside, with what came of their parts
-        self._sayings: deque[tuple[str, EndReason | None, float]] = deque()  # asked of the model, and not begun
+        self._sayings: deque[_Saying] = deque()  # asked of the model, and not begun
 
     def start(self, playout: Playout, own_voice: OwnVoice) -> None:
         self.playout, self._own_voice = playout, own_voice
@@ -160,8 +171,9 @@ class Speaking:
             return None
         answer = Answer(self._next(), response, began=now, before=self._continued.pop(response, {}))
         if self._sayings:
-            answer.saying, answer.ends, answer.asked = self._sayings.popleft()
-            answer.protected = answer.ends is not None or self._is_opening
+            saying = self._sayings.popleft()
+            answer.saying, answer.ends, answer.asked = saying.text, saying.ends, saying.asked
+            answer.protected = saying.protected or answer.ends is not None or self._is_opening
         answer.timing, self.turn = self.turn, None
         self._begin(answer)
         return answer
@@ -248,14 +260,14 @@ class Speaking:
 
     def will_say(self, text: str, now: float) -> None:
         """The model says it of itself, as it was set up to."""
-        self._sayings.append((text, None, now))
+        self._sayings.append(_Saying(text, None, now))
 
-    def say(self, text: str, ends: EndReason | None, now: float) -> None:
+    def say(self, text: str, ends: EndReason | None, now: float, *, protected: bool = False) -> None:
         """By the model, in the voice that the caller knows; by the service where the model cannot."""
         if not (self._can.speaks and self._link.is_open):
-            self.say_ourselves(text, ends)
+            self.say_ourselves(text, ends, protected=protected)
             return
-        self._sayings.append((text, ends, now))
+        self._sayings.append(_Saying(text, ends, now, protected))
         self._listener.on_begun()
         self._link.send(lambda protocol: protocol.say(text))
 
@@ -263,7 +275,7 @@ class Speaking:
         """What the model was told to say, and does not: it has not begun, or of what it began no sound comes. Whether
         there was such a thing; it is said in its place."""
         late = [a for a in self.answers.values() if a.is_unsaid and now - a.asked >= SAY_SECONDS]
-        if not late and not (self._sayings and now - self._sayings[0][2] >= SAY_SECONDS):
+        if not late and not (self._sayings and now - self._sayings[0].asked >= SAY_SECONDS):
             return False
         self._link.send(lambda protocol: protocol.interrupt())
         for answer in late:
@@ -292,8 +304,8 @@ class Speaking:
     def say_all_ourselves(self) -> None:
         """All that the model has not begun to say."""
         while self._sayings:
-            text, ends, _ = self._sayings.popleft()
-            self.say_ourselves(text, ends)
+            saying = self._sayings.popleft()
+            self.say_ourselves(saying.text, saying.ends, protected=saying.protected)
 
     def say_ourselves(self, text: str, ends: EndReason | None = None, *, protected: bool = False) -> None:
         """In the service's own voice."""

@@ -50,6 +50,12 @@ class Uplink:
         self._frames += [self._format.silence(20)] * frames
         self.flush()
 
+    def end_turn(self) -> None:
+        """What the caller is saying is a turn, and over."""
+        if self._gate is not None:
+            self._frames += self._gate.release()
+        self.flush()
+
     def flush(self) -> None:
         if not self._frames:
             return

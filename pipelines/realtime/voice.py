@@ -62,6 +62,11 @@ class CallerVoice:
         self._recent = 0
         return "ended"
 
+    def end(self) -> None:
+        """What the caller was saying is over, whatever follows it."""
+        self.speaking = False
+        self._recent = 0
+
 
 class TurnGate:
     """Lets through the caller's turns, with a little of what was before and the pause that ends them: what a model
@@ -79,6 +84,11 @@ class TurnGate:
     def take(self) -> None:
         """What the caller is saying is a turn."""
         self._taken = True
+
+    def release(self) -> Sequence[bytes]:
+        """What the caller is saying is a turn, and over: what of it was not sent yet."""
+        held, self._held, self._taken = self._held, deque(maxlen=PRE_ROLL_FRAMES), False
+        return held
 
     def hear(self, frame: bytes, *, speaking: bool) -> Sequence[bytes]:
         """A frame of the caller, and whether he speaks or pauses in what he says: what is to be sent now."""

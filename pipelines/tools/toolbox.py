@@ -60,17 +60,22 @@ class Toolbox:
     ) -> None:
         """``elsewhere``: functions that the model's vendor runs by itself; the model is offered them all the same."""
         self._means = means or Means()
-        self._functions = {function.name: function for function in functions}
-        self._parameters = {function.name: Parameters(function) for function in functions}
-        self._keys = {key.name: key for key in keys}
+        self._elsewhere = elsewhere
         self._metadata = {**metadata, **self._means.metadata}
         memory = self._means.memory or ToolMemory()
         self._done, self._count = memory.done, memory.count
         self._tell = tell
+        self.become(functions, keys)
+
+    def become(self, functions: Sequence[Function], keys: Sequence[Key]) -> None:
+        """These functions from here on. What those of before returned is still known, and their calls still count."""
+        self._functions = {function.name: function for function in functions}
+        self._parameters = {function.name: Parameters(function) for function in functions}
+        self._keys = {key.name: key for key in keys}
         self.specs = [
             ToolSpec(function.name, function.description, self._parameters[function.name].schema)
             for function in functions
-            if self._runs(function) or function.name in elsewhere
+            if self._runs(function) or function.name in self._elsewhere
         ]
         self.unavailable = [function.name for function in functions if not self._runs(function)]
         """Functions of kinds that this service does not run: the model is not offered them."""

@@ -15,6 +15,7 @@ The script's lines, or parts between semicolons, one after the other:
 ``thinks 90``         the semantic detector holds it for 90 % likely that the turn is over
 ``expects digits``    the agent's question asks for digits
 ``agent``             the agent takes the floor; ``protected``: so that nobody may interrupt; ``quiet``: gives it back
+``commit``            somebody says that the turn is over; ``nothing`` is told where there is none
 ``close``             the call is ending
 ====================  ==================================================================
 
@@ -94,6 +95,11 @@ class Scene:
                 self._tell(self.machine.semantic(int(rest) / 100, self.ms / 1000))
             case "expects":
                 self.machine.expect(rest)  # type: ignore[arg-type]
+            case "commit":
+                events = self.machine.commit(self.ms / 1000)
+                if events is None:
+                    self.told.append(f"{self.ms} nothing")
+                self._tell(events or ())
             case "close":
                 self.machine.close()
             case _:

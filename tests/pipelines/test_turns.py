@@ -390,6 +390,53 @@ def test_what_the_recogniser_holds_for_likely(script: str, expected: list[str]) 
     assert Scene(guessing=True).play(script) == expected
 
 
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param("silence 300; commit", ["300 nothing"], id="of nothing"),
+        pytest.param("speech 100; commit", [STARTS, "100 nothing"], id="of a cough"),
+        pytest.param(
+            "speech 600; commit; silence 100; says hello",
+            [STARTS, "600 paused", "700 turn(hello) of 600, known at 700"],
+            id="it ends with its transcript",
+        ),
+        pytest.param(
+            "speech 600; silence 220; says open; silence 100; commit",
+            [STARTS, "800 paused", "920 turn(open) of 600, known at 820"],
+            id="whatever its words, and at once where they are known",
+        ),
+        pytest.param(
+            "speech 600; says@600 hello; commit",
+            [STARTS, "600 paused", "600 turn(hello) of 600, known at 600"],
+            id="at once with a recogniser that keeps up",
+        ),
+        pytest.param(
+            "speech 600; commit; speech 400; says hello; speech 100",
+            [STARTS, "600 paused", "1000 turn(hello) of 600, known at 1000", "1060 started@1000"],
+            id="who goes on begins another one",
+        ),
+        pytest.param(
+            "agent; speech 300; commit; silence 100; says wait",
+            [STARTS, "60 agent-pauses@0", "300 interrupted@0", "300 paused", "400 turn(wait) of 300, known at 400"],
+            id="over the agent it is an interruption",
+        ),
+        pytest.param(
+            "speech 600; commit; silence 2500", [STARTS, "600 paused", "3000 deaf"], id="there may be no transcript"
+        ),
+        pytest.param(
+            "speech 600; commit; says hello; silence 100; speech 600; silence 220; says you; silence 240",
+            [
+                STARTS, "600 paused", "600 turn(hello) of 600, known at 600",
+                "760 started@700", "1500 paused",
+            ],
+            id="the next one ends as turns do",
+        ),
+    ],
+)  # fmt: skip
+def test_a_turn_that_somebody_else_ends(script: str, expected: list[str]) -> None:
+    assert Scene().play(script)[: len(expected)] == expected
+
+
 def test_a_turn_without_end_is_cut() -> None:
     scene = Scene(TurnSettings(longest=2.0))
     told = scene.play("speech 2000; says and so on; speech 1000; silence 600")

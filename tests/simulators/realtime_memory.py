@@ -145,6 +145,12 @@ class Commands:
     def tell(self, text: str) -> Sequence[Outgoing]:
         return [json.dumps(["tell", text])]
 
+    def note(self, text: str) -> Sequence[Outgoing]:
+        return [json.dumps(["note", text])]
+
+    def update(self, setup: Setup) -> Sequence[Outgoing]:
+        return [json.dumps(["update", setup.instructions, [tool.name for tool in setup.tools]])]
+
     def answer(self) -> Sequence[Outgoing]:
         return [json.dumps(["answer"])]
 
@@ -279,6 +285,11 @@ class MemorySession:
             case ["tell", text]:
                 self._model.commands.append(f"tell: {text}")
                 self._reply(text)
+            case ["note", text]:
+                self._model.commands.append(f"note: {text}")
+                self.history.append(("user", text))
+            case ["update", instructions, tools]:
+                self._model.commands.append(f"update: {instructions} {tools}")
             case ["answer"]:
                 self._take_turn()
             case ["interrupt"]:

@@ -62,6 +62,12 @@ class Plain:
 
     tell = say
 
+    def note(self, text: str) -> Sequence[Outgoing]:
+        return []
+
+    def update(self, setup: Setup) -> Sequence[Outgoing]:
+        return []
+
     def answer(self) -> Sequence[Outgoing]:
         return []
 

@@ -1,0 +1,162 @@
+"""``/calls/{callId}/…``: messages into a call under way; and the same over a progress socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+from typing_extensions import TypedDict
+
+from gateway.api.errors import ApiError, as_error, invalid, not_found
+from gateway.api.operations import Operations, owner_of, parse_json, read_json, validated
+from gateway.auth import authorize
+from gateway.keys import DOORKEEPER, STORE, SWITCHBOARD
+from gateway.messages import (
+    COMMANDS,
+    CallUpdate,
+    HangUpMessage,
+    SayMessage,
+    TextMessage,
+    perform,
+)
+from gateway.progress import Event
+from gateway.session import CallSession
+from pipelines.agent import Problem, nearest, problems
+from pipelines.messages import NotNow, NotPossible
+from store import Owner
+from store.accounts import Identity
+
+operations = Operations("Messages", "calls")
+
+ERRORS = (400, 404, 409, 410, 501)
+
+TAKEN = 202
+
+
+class Taken(TypedDict):
+    """What comes of it is in the call's log, and told by the progress socket."""
+
+    callId: str
+    command: str
+
+
+@operations.add("POST", "/calls/{callId}/text", body=(TextMessage,), answer=Taken, status=TAKEN, errors=ERRORS)
+async def send_text(request: web.Request) -> web.Response:
+    """Say something to the agent in text, as if the caller had said it."""
+    return await _take(request, "text")
+
+
+@operations.add("POST", "/calls/{callId}/say", body=(SayMessage,), answer=Taken, status=TAKEN, errors=ERRORS)
+async def say(request: web.Request) -> web.Response:
+    """Have the agent say something, word for word."""
+    return await _take(request, "say")
+
+
+@operations.add("POST", "/calls/{callId}/commit", answer=Taken, status=TAKEN, errors=(404, 409, 410, 501))
+async def commit_turn(request: web.Request) -> web.Response:
+    """End the caller's turn at once: what was said, and texts that wait, are answered."""
+    return await _take(request, "commit")
+
+
+@operations.add("POST", "/calls/{callId}/cancel", answer=Taken, status=TAKEN, errors=(404, 409, 410, 501))
+async def cancel_answer(request: web.Request) -> web.Response:
+    """Cancel what the agent says and does at the moment."""
+    return await _take(request, "cancel")
+
+
+@operations.add("POST", "/calls/{callId}/hangup", body=(HangUpMessage,), answer=Taken, status=TAKEN, errors=ERRORS)
+async def hang_up(request: web.Request) -> web.Response:
+    """Hang up, at once or after some last words."""
+    return await _take(request, "hangup")
+
+
+@operations.add("PATCH", "/calls/{callId}", body=(CallUpdate,), answer=Taken, status=TAKEN, errors=ERRORS)
+async def update_call(request: web.Request) -> web.Response:
+    """Change the agent's prompt, context and functions for the rest of this call, from its next answer on."""
+    return await _take(request, "update")
+
+
+async def _take(request: web.Request, name: str) -> web.Response:
+    body = await read_json(request) if COMMANDS[name].model_fields else {}
+    taken = await _deliver(request, owner_of(request), request.match_info["callId"], name, body)
+    return web.json_response(taken, status=TAKEN)
+
+
+async def _deliver(
+    request: web.Request, owner: Owner, call_id: str, name: str, body: dict[str, Any], *, of_listener: str | None = None
+) -> Taken:
+    command = validated(COMMANDS[name], body)
+    call = await _live(request, owner, call_id, of_listener)
+    try:
+        await perform(call, command)
+    except NotNow as error:
+        raise ApiError(409, "NOT_NOW", str(error)) from None
+    except NotPossible as error:
+        raise ApiError(501, "NOT_IMPLEMENTED", str(error)) from None
+    except ValidationError as error:
+        raise invalid(problems(error)) from None
+    return Taken(callId=call_id, command=name)
+
+
+async def _live(request: web.Request, owner: Owner, call_id: str, of_listener: str | None) -> CallSession:
+    """The call, under way in this process. Raises :class:`ApiError` in words where there is none."""
+    call = request.config_dict[SWITCHBOARD].call_of(owner, call_id)
+    if call is not None:
+        listener_id, over = call.listener.id, call.over.is_set()
+    else:
+        stored = await request.config_dict[STORE].calls.get(owner, call_id)
+        if stored is None:
+            raise not_found("call", call_id)
+        listener_id, over = stored.listener_id or "", stored.ended_at is not None
+    if of_listener is not None and listener_id != of_listener:
+        raise not_found("call", call_id)
+    if over:
+        raise ApiError(410, "CALL_OVER", f"The call {call_id} is over")
+    if call is None:
+        raise ApiError(
+            409, "ELSEWHERE", f"The call {call_id} is with another process of this service, which was not asked"
+        )
+    return call
+
+
+class SocketMessages:
+    """What comes over the progress socket of a listener; ``call_id`` is the call that is meant where a message names
+    none."""
+
+    def __init__(self, request: web.Request, identity: Identity, listener_id: str) -> None:
+        self._request = request
+        self._identity = identity
+        self._listener_id = listener_id
+        self._call_id = request.query.get("call")
+
+    async def answer(self, text: str) -> Event:
+        """The reply to one message, whatever it is."""
+        reply: dict[str, Any] = {"id": None}
+        try:
+            message = parse_json(text.encode())
+            reply["id"] = message.pop("id", None)
+            taken = await self._deliver(message)
+            reply |= {"status": TAKEN, **taken}
+        except Exception as error:  # noqa: BLE001 - as over HTTP: it is logged, and answered as an error
+            refused = as_error(error, "message", f"/progress/{self._listener_id}")
+            reply |= {"status": refused.status, **refused.body()}
+        return {"reply": reply}
+
+    async def _deliver(self, message: dict[str, Any]) -> Taken:
+        authorize(self._identity, "calls:write")
+        if self._identity.id:
+            self._request.config_dict[DOORKEEPER].admit(self._identity.id)
+        name, call_id = message.pop("command", None), message.pop("callId", self._call_id)
+        if not isinstance(name, str) or name not in COMMANDS:
+            raise invalid([Problem("command", _unknown(name))])
+        if not isinstance(call_id, str):
+            raise invalid([Problem("callId", "is missing; write which call this is for")])
+        return await _deliver(
+            self._request, self._identity.owner, call_id, name, message, of_listener=self._listener_id
+        )
+
+
+def _unknown(name: object) -> str:
+    meant = nearest(name, COMMANDS) if isinstance(name, str) else None
+    return f"has to be one of {', '.join(COMMANDS)}" + (f"; did you mean {meant}?" if meant else "")
