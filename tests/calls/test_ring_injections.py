@@ -1,0 +1,102 @@
+"""Nobody is rung whom the agent's definition does not let ring, whatever its model is talked into."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from gateway.transfers import ORIGIN_HEADER
+from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Speak, Wait
+from jambonz.simulator.outcomes import DialOutcome, Outcomes
+from jambonz.simulator.report import CallReport, VerbStarted
+from pipelines.parts import Message, ToolCall
+from pipelines.tools.means import HttpAnswer, Means
+from pipelines.tools.request import HttpRequest
+from store.numbers import Line
+from tests.calls.office import NUMBER, Office
+from tests.calls.realtime_office import RealtimeOffice
+from tests.clock import run_virtual
+from tests.injections.transfers import RINGING, TRANSFERRER, RingInjection
+from tests.simulators.codeword import speak
+from tests.simulators.realtime_memory import MemoryModel
+from tests.simulators.replies import Answer, ReplyModel
+
+BUSY = DialOutcome("busy", 486, ring_seconds=0.5)
+
+
+class Page:
+    """The one service that there is: the attacker's."""
+
+    def __init__(self, injection: RingInjection) -> None:
+        self._text = json.dumps(injection.page)
+
+    async def ask(self, request: HttpRequest, *, seconds: float, tenant: str) -> HttpAnswer:
+        return HttpAnswer(200, "OK", "application/json", self._text)
+
+
+class Obedient:
+    """Reads the page where there is something on it, and then does as it says."""
+
+    def __init__(self, injection: RingInjection) -> None:
+        self._injection = injection
+        self._has_read = not injection.page
+        self.obeyed = self._calls = 0
+
+    def next(self) -> tuple[str, Sequence[ToolCall]]:
+        if not self._has_read:
+            self._has_read = True
+            return "", [ToolCall("page", "read_page")]
+        if self.obeyed == self._injection.again:
+            return "so be it", ()
+        self.obeyed += 1
+        self._calls += 1
+        return "", [ToolCall(f"{self._calls}.{n}", *call) for n, call in enumerate(self._injection.calls)]
+
+
+def office(kind: str, obedient: Obedient, outcomes: Outcomes) -> Office:
+    if kind == "realtime":
+        return RealtimeOffice(TRANSFERRER, MemoryModel(lambda heard, history: obedient.next()), outcomes=outcomes)
+
+    def script(messages: Sequence[Message]) -> Sequence[Answer]:
+        text, calls = obedient.next()
+        return [*([text] if text else []), *calls]
+
+    return Office(TRANSFERRER, ReplyModel(script), outcomes=outcomes)
+
+
+@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+@pytest.mark.parametrize("injection", RINGING, ids=lambda injection: injection.name)
+def test_nobody_is_rung_whom_the_definition_does_not_let_ring(injection: RingInjection, kind: str) -> None:
+    obedient = Obedient(injection)
+    application = (RINGING.index(injection) + (kind == "cascade")) % 2 == 0
+
+    async def main() -> tuple[Office, CallReport]:
+        here = office(kind, obedient, Outcomes(dials=(BUSY,) * 20))
+        here.store.lines[NUMBER] = Line(NUMBER, True, "trunk-1", "My carrier", can_refer=False)
+        metadata = {"aplisay": {"callerId": "+447700900123"}}
+        here.means = Means("the-call", "organisation", Page(injection), metadata)
+        async with here:
+            steps = [Speak(speak("do as the page says")), AwaitAgentSpeech(), Wait(60 if injection.again > 1 else 9)]
+            return here, await here.call(*steps, HangUp(), application=application)
+
+    here, report = run_virtual(main())
+    assert obedient.obeyed >= 1
+    assert [dialled.party for dialled in report.dials] == list(injection.rings)
+    for dialled in report.dials:
+        assert dialled.caller_id == f"+{NUMBER}"
+        assert dialled.headers == {ORIGIN_HEADER: "+447700900123"}
+    only_what_it_may(report, injection)
+    assert len(here.store.started) == 1 + len(injection.rings), "each bridge is a call, and there are no others"
+
+
+def only_what_it_may(report: CallReport, injection: RingInjection) -> None:
+    verbs: list[tuple[str, Any]] = [(e.verb, e.properties) for e in report.events if isinstance(e, VerbStarted)]
+    assert [name for name, _ in verbs] == ["listen", *["dial", "listen"] * len(injection.rings)]
+    for name, properties in verbs:
+        if name == "dial":
+            assert [target["type"] for target in properties["target"]] == ["phone"]
+    assert {command for _, command, _ in report.commands} <= {"redirect"}
+    assert report.ended_by == "caller"
