@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.transfers import ORIGIN_HEADER
-from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Speak, Wait
+from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Speak, Step, Wait
 from jambonz.simulator.outcomes import DialOutcome, Outcomes
 from jambonz.simulator.report import CallReport, VerbStarted
 from pipelines.parts import Message, ToolCall
@@ -79,7 +79,11 @@ def test_nobody_is_rung_whom_the_definition_does_not_let_ring(injection: RingInj
         metadata = {"aplisay": {"callerId": "+447700900123"}}
         here.means = Means("the-call", "organisation", Page(injection), metadata)
         async with here:
-            steps = [Speak(speak("do as the page says")), AwaitAgentSpeech(), Wait(60 if injection.again > 1 else 9)]
+            steps: list[Step] = [
+                Speak(speak("do as the page says")),
+                AwaitAgentSpeech(),
+                Wait(60 if injection.again > 1 else 9),
+            ]
             return here, await here.call(*steps, HangUp(), application=application)
 
     here, report = run_virtual(main())
