@@ -13,6 +13,7 @@ from gateway.admission import Admission
 from gateway.auth import ensure_admin_key
 from gateway.call_hooks import CallHooks
 from gateway.caretaker import Caretaker
+from gateway.dialler import Dialler
 from gateway.elsewhere import Elsewhere
 from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
@@ -59,7 +60,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         recorder = Recorder(store, is_watched=elsewhere.is_watched)
         admission, leases = Admission(store), Leases(store)
         caretaker = Caretaker(store, admission, leases)
-        provisioner, jambonz = _provisioning(settings, store)
+        provisioner, jambonz, dialler = _provisioning(settings, store)
         app[PROVISIONER] = provisioner
         outside = Outside(Guard(parse_networks(settings.tool_networks or "")))
         hooks = CallHooks(outside)
@@ -92,6 +93,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
                 api=jambonz,
+                dialler=dialler,
             )
             beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
             yield
@@ -116,15 +118,16 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
     return app
 
 
-def _provisioning(settings: Settings, store: Store) -> tuple[Provisioner, RestApi | None]:
-    """Without a Jambonz it has nothing to do."""
+def _provisioning(settings: Settings, store: Store) -> tuple[Provisioner, RestApi | None, Dialler | None]:
+    """Without a Jambonz it has nothing to do, and nobody is rung."""
     place = place_of(settings)
     if not isinstance(place, Place):
         if place is not None:
             log.warning("numbers are local", reason=place)
-        return Provisioner(None), None
+        return Provisioner(None), None, None
     api = api_of(place)
-    return Provisioner(lambda rest: sync(store, place, api, rest=rest)), api
+    dialler = Dialler(api, place.account_sid, place.public_url)
+    return Provisioner(lambda rest: sync(store, place, api, rest=rest)), api, dialler
 
 
 async def _recordings(settings: Settings, store: Store) -> Recordings:

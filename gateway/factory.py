@@ -100,11 +100,12 @@ class ProviderFactory:
             "fallbackNumbers": [number] if number else [],
             "model": agent.model_name,
         }
+        session.facts.update(about)  # one object for all who have the call: what is found out later is in it, too
         return Means(
             call.id,
             listener.owner.organisation_id,
             self._http,
-            {"aplisay": about},
+            {"aplisay": session.facts},
             transfers=session.transfers if session.transfers.possible else None,
             memory=session.tool_memory,
             recorder=lambda: session.recording,

@@ -38,7 +38,7 @@ class HandingOver:
     def will_put_through(self, number: str) -> None:
         """The call's fallback: to a telephone, for good."""
         call = self._call
-        self.will(fallback(number, caller_id=call.record.called_id, hook=call.next_url))
+        self.will(fallback(number, caller_id=call.own_number, hook=call.next_url))
 
     async def put_through(self) -> None:
         """There. Returns once it is known what became of it."""

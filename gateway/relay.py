@@ -184,6 +184,8 @@ class Relay:
     async def _is_attached(self) -> bool:
         """Wait for the caller's audio. Whether it came, and there still is a caller."""
         call = self._call
+        if not await call.picked_up():
+            return False
         await first_of(call.attached, seconds=MEDIA_SECONDS)
         if not call.attached.is_set():
             call.log.warning("no media socket came", seconds=MEDIA_SECONDS)

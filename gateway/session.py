@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -17,11 +18,13 @@ import structlog
 from gateway import lines, metrics
 from gateway.call_log import CallLog
 from gateway.control import CallControl, ControlFailed
+from gateway.dialling import Dialling
 from gateway.handing_over import HandingOver
 from gateway.recordings.call import CallRecording
 from gateway.relay import Relay
 from gateway.surroundings import Leg, Surroundings
 from gateway.transfers import Transfers
+from gateway.waiting import first_of
 from jambonz.application import VerbStatus
 from jambonz.hooks import CallHook, CallProgress, StatusHook
 from jambonz.listen import Started
@@ -73,9 +76,11 @@ class CallSession:
         *,
         next_url: str = "",
         platform: Platform = "jambonz",
+        dialling: Dialling | None = None,
+        call_id: str | None = None,
     ) -> None:
         """``next_url`` is where Jambonz asks what comes after our socket. ``platform``: who opens that, Jambonz or a
-        client of the API."""
+        client of the API. ``dialling`` is of a call that we place; ``call_id`` where its id is given."""
         self.record = NewCall(
             owner=listener.owner,
             agent_id=listener.agent_id,
@@ -86,8 +91,14 @@ class CallSession:
             called_id=hook.to,
             platform_call_id=hook.call_sid,
             metadata=listener.options.metadata,
+            **({"id": call_id} if call_id is not None else {}),
         )
         self.id = self.record.id
+        self.begun = False
+        """It has the place that was taken for it."""
+        self.dialling = dialling
+        self.facts: dict[str, Any] = {"direction": "inbound" if dialling is None else "outbound"}
+        """What functions may read of the call, beside what they are told anyway."""
         self.call_sid = hook.call_sid
         self.token = new_token()
         self.next_url = next_url
@@ -129,6 +140,11 @@ class CallSession:
         self.transfers = Transfers(self, around)
         self.tool_memory = ToolMemory()
 
+    @property
+    def own_number(self) -> str | None:
+        """The number of ours that the call is on: that was called, or that rings."""
+        return self.record.called_id if self.dialling is None else self.record.caller_id
+
     # The call's life
 
     async def run(self) -> None:
@@ -161,9 +177,10 @@ class CallSession:
             metrics.calls_active.dec()
             metrics.calls_ended.labels(reason).inc()
             metrics.call_seconds.observe(seconds)
+            unanswered = self._unanswered()
             used = self._told.usage.sums
             self.note("hangup", {"reason": reason, "usage": as_json(used)})
-            status = "failed" if reason in FAILED else "ended normally"
+            status = unanswered or ("failed" if reason in FAILED else "ended normally")
             ended = datetime.now(UTC)
             self._around.recorder.end_call(self.id, status, reason, ended, round(seconds * 1000), used)
             if self._hooks is not None:
@@ -172,15 +189,37 @@ class CallSession:
             if (logged := lines.take(self.id)) is not None:
                 self._around.recorder.keep_lines(self.id, logged)
 
+    def _unanswered(self) -> str | None:
+        """The status of a call that we have placed, and that nobody answered."""
+        dialling = self.dialling
+        if dialling is None:
+            return None
+        if dialling.rings:
+            dialling.outcome = "failed"
+        metrics.calls_placed.labels(dialling.outcome or "answered").inc()
+        if dialling.status is not None:
+            self.note("call_failed", {"outcome": dialling.outcome, "sipStatus": self.progress.sip_status})
+        return dialling.status
+
     def refuse(self, scope: Scope, sentence: str) -> None:
         """Instead of :meth:`run`: there is no place for the call. Its record says so, and whoever watches hears of
         it."""
+        self._never(f"failed: {scope} concurrency limit", "limit", sentence)
+
+    def not_placed(self, sentence: str) -> None:
+        """Likewise: Jambonz rings nobody."""
+        metrics.calls_placed.labels("failed").inc()
+        self._never("failed: Jambonz did not place the call", "failed", sentence)
+
+    def _never(self, status: str, reason: str, sentence: str) -> None:
         at = datetime.now(UTC)
         self._around.recorder.start_call(self.record, at)
         self._note_call()
         self.note("error", sentence)
-        self.note("hangup", {"reason": "limit", "usage": []})
-        self._around.recorder.end_call(self.id, f"failed: {scope} concurrency limit", "limit", at, 0)
+        if self.dialling is not None:
+            self.note("call_failed", {"outcome": "failed", "sipStatus": None})
+        self.note("hangup", {"reason": reason, "usage": []})
+        self._around.recorder.end_call(self.id, status, reason, at, 0)
 
     def _note_call(self) -> None:
         self.note("call", {"callId": self.id, "callerId": self.record.caller_id, "calledId": self.record.called_id})
@@ -216,9 +255,10 @@ class CallSession:
         self.end("shutdown")
 
     def end(self, reason: EndReason) -> None:
-        """End the listen verb: Jambonz then asks what is next, and is told to hang up."""
+        """End the listen verb: Jambonz then asks what is next, and is told to hang up. Where nobody has answered yet,
+        the ringing ends."""
         if self.reason is None:
-            self.reason = reason
+            self.reason = reason if self.dialling is None else self.dialling.end_reason(reason)
         if self.leg is not None:
             self.leg.disconnect()
         else:
@@ -245,9 +285,9 @@ class CallSession:
             self._relay.update(changes, context)
 
     async def hang_up(self, text: str | None, why: str | None) -> None:
-        """After ``text`` was heard; without one, at once, whatever is being said."""
+        """After ``text`` was heard; without one, or where nobody has answered yet, at once, whatever is being said."""
         shown = {"hangup": why or "", "text": text}
-        if text is not None:
+        if text is not None and (self.dialling is None or not self.dialling.rings):
             self.take(HangUp(text), shown)
             return
         if self.leg is None and self.attached_at and self.control is None:
@@ -260,6 +300,26 @@ class CallSession:
                 await self.control.hang_up()
             except ControlFailed as error:
                 raise NotNow(str(error)) from None
+
+    # A call that we place
+
+    def placed(self, call_sid: str) -> None:
+        """Jambonz knows it by this sid."""
+        self.call_sid = call_sid
+        self.progress = CallProgress(call_sid)
+        self.record = replace(self.record, platform_call_id=call_sid)
+        self.log = self.log.bind(call_sid=call_sid)
+
+    async def picked_up(self) -> bool:
+        """Whether there is somebody, once that is known: of a call that came in there always is."""
+        dialling = self.dialling
+        if dialling is None:
+            return True
+        await first_of(dialling.answered, self.over, seconds=dialling.patience)
+        if not dialling.answered.is_set() and not self.over.is_set():
+            self.log.warning("nothing more was heard of a call that was placed", seconds=dialling.patience)
+            self.end("no_answer")
+        return not self.over.is_set()
 
     def record_from_now(self, wanted: Recording) -> None:
         """To the end of the call, whoever has it; once."""
@@ -298,9 +358,19 @@ class CallSession:
         if hook.call_sid != self.call_sid:
             self.handing.on_news(hook)
             return
-        self.progress.update(hook)
+        news = self.progress.update(hook)
+        if news and self.dialling is not None:
+            self._on_dialling(self.dialling)
         if self.progress.ended and self.leg is None:
             self.handing.on_call_over(by_jambonz=self.progress.terminated_by == "jambonz")
+
+    def _on_dialling(self, dialling: Dialling) -> None:
+        if self.progress.state in ("ringing", "early-media", "in-progress"):
+            state = "answered" if self.progress.answered else "ringing"
+            self.note("status", {"originate": {"state": state, "earlyMedia": self.progress.state == "early-media"}})
+        reason = dialling.learn(self.progress)
+        if reason is not None:
+            self.finish(reason)
 
     def on_verb(self, status: VerbStatus) -> None:
         self.note("status", {"verb": {"name": status.verb, "event": status.event}})

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Literal, assert_never
 
@@ -20,13 +21,16 @@ from gateway import metrics
 from gateway.admission import Admission
 from gateway.bridged import Bridges
 from gateway.control import CallControl, RestControl
+from gateway.dialler import CannotDial, Dialler
+from gateway.dialling import TAG, Dialling
 from gateway.known import KnownListeners
 from gateway.putting_through import PuttingThrough
 from gateway.session import CallSession, new_token
 from gateway.surroundings import Surroundings
 from gateway.webhooks import HookReader, Reply
 from jambonz import verbs
-from jambonz.hooks import ActionHook, CallHook, StatusHook
+from jambonz.hooks import ActionHook, CallHook, Hook, StatusHook
+from jambonz.outgoing import new_call
 from jambonz.provisioning.wanted import registration_of
 from jambonz.rest import Api
 from jambonz.signature import MAX_AGE, MAX_AHEAD
@@ -41,6 +45,9 @@ log = structlog.get_logger(__name__)
 LOOK_UP_SECONDS = 2.0
 """The longest that finding the agent, and then taking a place, may take each: Jambonz gives a webhook 10 s, and an
 application socket 5."""
+
+PLACE_SECONDS = 20.0
+"""The longest that placing a call may take: whoever asks for it waits."""
 
 REMEMBER_SECONDS = MAX_AGE + MAX_AHEAD
 """A call that is over is known this long, for its hook's signature is good this long: it may come again."""
@@ -61,7 +68,8 @@ class NoPlace(Exception):
 
 class Switchboard:
     """``secrets`` verify webhooks (several while one is being replaced); without any, webhooks are not verified.
-    ``api`` is Jambonz's, where there is one: by it calls that came by webhooks are commanded."""
+    ``api`` is Jambonz's, where there is one: by it calls that came by webhooks are commanded. ``dialler``
+    places calls."""
 
     def __init__(
         self,
@@ -72,6 +80,7 @@ class Switchboard:
         max_calls: int,
         secrets: Sequence[str] = (),
         api: Api | None = None,
+        dialler: Dialler | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -79,6 +88,7 @@ class Switchboard:
         self._around = around
         self._max_calls = max_calls
         self._api = api
+        self._dialler = dialler
         self._reader = HookReader(secrets, wall_clock)
         self._known = KnownListeners()
         self._calls: dict[str, CallSession] = {}
@@ -87,6 +97,8 @@ class Switchboard:
         self._answering: dict[str, asyncio.Task[Reply]] = {}
         self._over: dict[str, tuple[float, str]] = {}  # by call sid: until when it is remembered, and the call's id
         self._gone: dict[str, PuttingThrough] = {}  # by call id, of those: who is still to be put through
+        self._originating: dict[str, asyncio.Task[CallSession]] = {}  # by call id
+        self._placing: dict[str, CallSession] = {}  # by call id: Jambonz is just asked to place them
         self._tasks: set[asyncio.Task[None]] = set()
         self.bridges = Bridges()
         self._taken = 0
@@ -106,7 +118,9 @@ class Switchboard:
     async def announce(self, hook: CallHook, base_url: str, control: CallControl | None = None) -> Reply:
         """The same of a hook that was read already. ``control`` is that of the call where it comes by an application
         socket: then its hooks do, too."""
-        known = self._by_sid.get(hook.call_sid)
+        known = self._known_call(hook)
+        if known is not None and known.dialling is not None:
+            return self._answered(known, known.dialling, hook, base_url, control)
         if known is not None:
             return Reply(200, self._listen(known, base_url))  # the same hook again: the same answer, once the effect
         answer = self._answering.get(hook.call_sid)
@@ -120,6 +134,8 @@ class Switchboard:
         self._forget()
         if hook.call_sid in self._over:
             return self._decline(hook, 480, "Temporarily Unavailable", "over")
+        if TAG in hook.customer_data:  # it was placed by a process that is gone, or given up: nobody is there to speak
+            return self._decline(hook, 480, "Temporarily Unavailable", "not_placed_here")
         if self.draining or self._taken >= self._max_calls:
             return self._decline(hook, 486, "Busy Here", "draining" if self.draining else "full")
         self._taken += 1  # before the first await: two calls never share the last place
@@ -130,10 +146,7 @@ class Switchboard:
             if isinstance(found, Reply):
                 return found
             call = CallSession(hook, found, self._around)
-            call.control = control or self._by_rest(hook, call, base_url)
-            # A path is a hook of the application itself: with a socket it comes by that.
-            call.next_url = ("" if control is not None else base_url) + next_path(call.id)
-            call.base_url, call.listen_again = base_url, partial(self._listen_again, call, base_url)
+            self._reach(call, hook, base_url, control)
             try:
                 application = self._listen(call, base_url)
             except VerbError as error:  # the request's Host is no place to send anybody to
@@ -152,6 +165,13 @@ class Switchboard:
                 self._taken -= 1
                 if call is not None:
                     self._admission.give_back(call.id)
+
+    def _reach(self, call: CallSession, hook: CallHook, base_url: str, control: CallControl | None) -> None:
+        """How we reach Jambonz from now on, and it us."""
+        call.control = control or self._by_rest(hook, call, base_url)
+        # A path is a hook of the application itself: with a socket it comes by that.
+        call.next_url = ("" if control is not None else base_url) + next_path(call.id)
+        call.base_url, call.listen_again = base_url, partial(self._listen_again, call, base_url)
 
     async def _find(self, hook: CallHook) -> ListenerForCall | Reply:
         registration = registration_of(hook.originating_sip_trunk_name)
@@ -226,7 +246,7 @@ class Switchboard:
         return Reply(204)
 
     def tell_status(self, hook: StatusHook) -> None:
-        call = self._by_sid.get(hook.call_sid) or self._by_sid.get(hook.parent_call_sid)
+        call = self._known_call(hook) or self._by_sid.get(hook.parent_call_sid)
         if call is not None:
             call.on_status(hook)
         else:
@@ -257,7 +277,8 @@ class Switchboard:
     def _decline(self, hook: CallHook, status: int, phrase: str, reason: str) -> Reply:
         metrics.calls_declined.labels(reason).inc()
         log.info("call declined", call_sid=hook.call_sid, called=hook.to, sip_status=status, reason=reason)
-        return Reply(200, [verbs.sip_decline(status, phrase)])
+        answered = hook.direction == "outbound" and hook.call_status == "in-progress"
+        return Reply(200, [verbs.hangup() if answered else verbs.sip_decline(status, phrase)])
 
     def _listen(self, call: CallSession, base_url: str) -> list[Verb]:
         url = f"ws{base_url.removeprefix('http')}/jambonz/listen/{call.token}"
@@ -281,23 +302,125 @@ class Switchboard:
     async def join(self, listener: ListenerForCall) -> CallSession:
         """A call whose media socket a client of the API is to open, with the call's token. Raises :class:`NoPlace`,
         :class:`NotFound`, and what the store raises, or TimeoutError."""
+        call = CallSession(CallHook(call_sid=str(uuid.uuid4())), listener, self._around, platform="websocket")
+        async with self._place_of(call):
+            return self._start(call)
+
+    # Calls that we place
+
+    async def originate(
+        self,
+        listener: ListenerForCall,
+        called: str,
+        *,
+        from_: str,
+        trunk: str | None = None,
+        call_id: str | None = None,
+    ) -> CallSession:
+        """Have ``called`` (digits) rung by ``from_``, over the carrier ``trunk``; returns once it rings, or is about
+        to. Who asks for the same ``call_id`` meanwhile gets the same call. Raises :class:`NoPlace`, :class:`NotFound`,
+        :class:`CannotDial`, and what the store raises, or TimeoutError."""
+        new = call_id or str(uuid.uuid4())
+        if new in self._calls:
+            return self._calls[new]
+        placing = self._originating.get(new)
+        if placing is None:
+            work = self._originate(listener, called, from_, trunk, new)
+            placing = self._originating[new] = asyncio.get_running_loop().create_task(work)
+            placing.add_done_callback(lambda _: self._originating.pop(new))
+        return await asyncio.shield(placing)
+
+    async def _originate(
+        self, listener: ListenerForCall, called: str, from_: str, trunk: str | None, call_id: str
+    ) -> CallSession:
+        if self._dialler is None:
+            raise CannotDial("There is no Jambonz that could place calls: set JAMBONZ_SERVER", "nowhere")
+        options = listener.agent.options.outbound
+        dialling = Dialling(called, options.ring_timeout)
+        hook = CallHook(call_sid=str(uuid.uuid4()), from_=from_, to=called, direction="outbound")
+        call = CallSession(hook, listener, self._around, dialling=dialling, call_id=call_id)
+        call.carrier = trunk or ""
+        body = new_call(
+            verbs.phone(f"+{called}", trunk=trunk),
+            from_=from_,
+            application="",
+            timeout=options.ring_timeout,
+            tag={TAG: call.id},
+        )
+        async with self._place_of(call):
+            self._placing[call.id] = call
+            try:
+                async with asyncio.timeout(PLACE_SECONDS):
+                    self._begin_placed(call, await self._dialler.place(body))
+            except (CannotDial, TimeoutError) as error:
+                if not call.begun:
+                    call.not_placed(_words(error))
+                    raise CannotDial(_words(error), error.kind if isinstance(error, CannotDial) else "away") from None
+            finally:
+                del self._placing[call.id]
+            if self.draining:
+                call.shut_down()
+            return call
+
+    def _begin_placed(self, call: CallSession, call_sid: str) -> None:
+        """Its sid is known; Jambonz's hooks may have told it before its answer does."""
+        if not call.begun:
+            call.placed(call_sid)
+            self._start(call)
+
+    def _known_call(self, hook: Hook) -> CallSession | None:
+        """A call under way, or one that is just being placed."""
+        call = self._by_sid.get(hook.call_sid)
+        if call is None and hook.customer_data and not hook.parent_call_sid:
+            call = self._placing.get(str(hook.customer_data.get(TAG)))
+            if call is not None:
+                self._begin_placed(call, hook.call_sid)
+        return call
+
+    def _answered(
+        self, call: CallSession, dialling: Dialling, hook: CallHook, base_url: str, control: CallControl | None
+    ) -> Reply:
+        """Whoever was rung is there: from here on the call is as others."""
+        if call.over.is_set():
+            return self._decline(hook, 480, "Temporarily Unavailable", "over")
+        if not dialling.answered.is_set():
+            self._reach(call, hook, base_url, control)
+        try:
+            application = self._listen(call, base_url)
+        except VerbError as error:
+            log.warning("a call that was placed cannot be held", call_sid=hook.call_sid, error=str(error))
+            call.end("failed")
+            return Reply(200, [verbs.hangup()])
+        dialling.answered.set()
+        return Reply(200, application)
+
+    async def _stop_ringing(self, call: CallSession) -> None:
+        """Where it may ring still."""
+        if call.dialling is None or self._dialler is None or call.progress.answered or call.progress.ended:
+            return
+        if call.dialling.answered.is_set():
+            return
+        try:
+            await self._dialler.stop(call.call_sid)
+        except CannotDial as error:
+            call.log.warning("somebody rings on, and will be hung up on", error=str(error))
+
+    @asynccontextmanager
+    async def _place_of(self, call: CallSession) -> AsyncIterator[None]:
+        """A place for a call that somebody asks for. What begins inside keeps it. Raises as :meth:`join` does."""
         if self.draining or self._taken >= self._max_calls:
             metrics.calls_declined.labels("draining" if self.draining else "full").inc()
             raise NoPlace("process", self._max_calls, self._taken)
         self._taken += 1
-        place_used = False
-        call = CallSession(CallHook(call_sid=str(uuid.uuid4())), listener, self._around, platform="websocket")
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                refused = await self._admission.take(Place(call.id, listener.id, listener.owner))
+                refused = await self._admission.take(Place(call.id, call.listener.id, call.listener.owner))
             match refused:
                 case None:
-                    self._start(call)
-                    place_used = True
-                    return call
+                    yield
                 case ListenerGone():
                     metrics.calls_declined.labels("no_listener").inc()
-                    raise NotFound(f"There is no listener {listener.id}")
+                    raise NotFound(f"There is no listener {call.listener.id}")
                 case LimitReached(scope, limit, current):
                     metrics.calls_declined.labels(f"{scope}_limit").inc()
                     call.refuse(scope, str(refused))
@@ -305,7 +428,7 @@ class Switchboard:
                 case _:
                     assert_never(refused)
         finally:
-            if not place_used:
+            if not call.begun:
                 self._taken -= 1
                 self._admission.give_back(call.id)
 
@@ -340,6 +463,7 @@ class Switchboard:
             self._by_token[call.token] = call
 
     def _start(self, call: CallSession) -> CallSession:
+        call.begun = True
         self._calls[call.id] = self._by_sid[call.call_sid] = self._by_token[call.token] = call
         task = asyncio.get_running_loop().create_task(self._run(call), name=f"call {call.id}")
         self._tasks.add(task)
@@ -349,6 +473,7 @@ class Switchboard:
     async def _run(self, call: CallSession) -> None:
         try:
             await call.run()
+            await self._stop_ringing(call)
         finally:
             self._taken -= 1
             self._admission.give_back(call.id)

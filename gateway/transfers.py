@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway import metrics
 from gateway.bridged import LONGEST_SECONDS, BridgedCall
+from gateway.permits import DEFAULT_FILTER
 from gateway.putting_through import NEWS_AFTER, PuttingThrough
 from gateway.surroundings import Surroundings
 from jambonz import verbs
@@ -36,9 +37,6 @@ ORIGIN_HEADER = "X-Aplisay-Origin-Caller-Id"
 """Tells the other side of a bridge who the caller is, whatever number it sees."""
 
 RINGBACK_PATH = "/jambonz/ringback.wav"
-
-DEFAULT_FILTER = r"^(\+44|44|0)[1237]\d{6,15}$"
-"""For numbers that the definition does not have as they stand, where it has no filter."""
 
 _WORDS: Mapping[TransferOutcome, str] = {
     "busy": "the line is busy",
@@ -117,7 +115,7 @@ class Transfers:
             raise ToolFault("the number may not be called: the agent's outboundCallFilter does not let it through")
 
     async def _route(self, wanted: TransferRequest) -> Route:
-        called = self._call.record.called_id
+        called = self._call.own_number
         asked = (normalize_number(wanted.caller_id) if wanted.caller_id is not None else None) or ""
         lines = await self._lines([number for number in (called, asked) if number], needed=bool(asked))
         own = lines.get(called or "")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 EndReason = Literal[
-    "agent", "caller", "idle", "max_duration", "transferred", "failed", "no_media", "media_lost", "shutdown", "api"
-]
+    "agent", "caller", "idle", "max_duration", "transferred", "failed", "no_media", "media_lost", "shutdown", "api",
+    "busy", "no_answer", "declined", "cancelled",
+]  # fmt: skip
 """Why a call ended: a closed list, so that it can be a metric's label."""
 
 

@@ -112,6 +112,14 @@ class Numbers:
             for number, outbound, trunk_id, name, places, flags in rows
         }
 
+    async def of_owner(self, owner: Owner, number: str) -> PhoneNumber | None:
+        """A number that is the owner's, or the house's and listened to by the owner: not one that is free for all."""
+        his = sa.or_(_owned(owner), phone_numbers.c.listener_id.is_not(None))
+        query = _select(owner).where(phone_numbers.c.number == number, his)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return PhoneNumber(*row) if row else None
+
     async def list(self, owner: Owner, page: Page, wanted: NumberFilter) -> list[PhoneNumber]:
         """Own numbers and those of the house that no other organisation has taken, by their digits."""
         query = _wanted(owner, wanted).order_by(phone_numbers.c.number).limit(page.limit).offset(page.offset)

@@ -17,7 +17,7 @@ AGENT, LISTENER, CALL = (
 KEY, TRUNK = "2f0c7a52-5d0e-4f2c-9b7c-6c2f4c0f8d11", "0f7c1a34-93f4-4c58-8d2e-b1f0a7c1d9e2"
 REGISTRATION, RECORDING = "6a3c2f10-1b7e-4d8e-a9c4-5e2d1f0b7a66", "b4d0a3f6-2a18-4f0e-9a55-0f3f6f1c7d21"
 ORGANISATION, USER = "5b6e7f88-0a3c-4b59-9a53-0a8a4c8d6c70", "c3a8f0de-54f1-4a3e-8f0b-2b6a1f7f9e10"
-NUMBER, CALLER = "442079460000", "447700900123"
+NUMBER, CALLER, CALLED = "442079460000", "447700900123", "442079460123"
 MADE, CHANGED = "2026-11-20T09:00:00.000Z", "2026-11-20T09:05:00.000Z"
 BEGAN, ENDED = "2026-11-20T15:54:50.834Z", "2026-11-20T15:55:00.932Z"
 
@@ -128,6 +128,7 @@ BODIES: Mapping[str, Any] = {
     "listen": {"number": "*", "options": {"agentLimit": 10, "metadata": {"site": "north"}}},
     "join_listener": {"options": {"metadata": {"cart": 7}}},
     "join_room": {"options": {"metadata": {"cart": 7}}},
+    "originate": {"calledId": f"+{CALLED}", "callerId": f"+{NUMBER}", "metadata": {"customer": {"name": "Ann"}}},
     "create_phone_endpoint": {"type": "e164-ddi", "number": "+44 20 7946 0000", "name": "Office"},
     "update_phone_endpoint": {"name": "Front desk"},
     "create_trunk": {"name": "Carrier", "outbound": True, "flags": {"canRefer": True}},
@@ -217,6 +218,17 @@ ANSWERS: Mapping[str, Any] = {
             "log": '{"event": "call over", "level": "info", "reason": "caller", "seconds": 34.1}\n',
         }
     ],
+    "originate": {
+        "success": True,
+        "message": f"{CALLED} is being rung",
+        "data": {
+            "callId": CALL,
+            "listenerId": LISTENER,
+            "callerId": NUMBER,
+            "calledId": CALLED,
+            "organisationId": ORGANISATION,
+        },
+    },
     "create_phone_endpoint": {"success": True, "number": NUMBER, "trunkId": None},
     "list_phone_endpoints": {"items": [_ENDPOINT], "nextOffset": None},
     "get_phone_endpoint": _ENDPOINT,

@@ -18,7 +18,7 @@ _COMMANDS = {
     "agents": "List, make, change and delete agents.",
     "numbers": "List, add and delete telephone numbers, and tell Jambonz.",
     "listeners": "List, keep and end what agents listen on.",
-    "calls": "List calls and read them back.",
+    "calls": "List calls, read them back, and place some.",
     "keys": "Make, list, replace and delete API keys.",
     "reseal": "Encrypt all secrets with the new CREDENTIALS_KEY.",
     "limits": "Show and set how many calls at once there may be.",

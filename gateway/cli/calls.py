@@ -1,4 +1,4 @@
-"""``trunkline calls``: what was called and said, over the REST API."""
+"""``trunkline calls``: what was called and said, and calls that are placed, over the REST API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-@click.group(short_help="List calls and read them back.")
+@click.group(short_help="List calls, read them back, and place some.")
 def calls() -> None:
     """Calls, those under way and those that are over."""
 
@@ -36,6 +36,28 @@ def list_calls(service: Service, agent_id: str | None, last_index: int, limit: i
         return await pages(api, start, "calls", "next", "lastIndex", limit)
 
     service.show(service.run(rows), _COLUMNS, nothing="There are no calls.")
+
+
+@calls.command()
+@click.argument("listener_id")
+@click.option("--to", "called", required=True, metavar="NUMBER", help="Whom to ring, in E.164.")
+@click.option(
+    "--from", "caller", required=True, metavar="NUMBER", help="Your number that rings, or a registration's id."
+)
+@click.option("--metadata", default="{}", metavar="JSON", help="What functions can read, over that of the listener.")
+@click.option("--once", metavar="KEY", help="A second request with this key rings nobody.")
+@service_flags
+def originate(service: Service, listener_id: str, called: str, caller: str, metadata: str, once: str | None) -> None:
+    """Ring somebody, for a listener's agent; prints the call's id."""
+    try:
+        given = json.loads(metadata)
+    except ValueError as error:
+        raise click.BadParameter(f"it is not JSON: {error}", param_hint="--metadata") from None
+    body = {"calledId": called, "callerId": caller, "metadata": given}
+    headers = {"Idempotency-Key": once} if once is not None else {}
+    path = f"/api/listener/{listener_id}/originate"
+    answer = service.run(lambda api: api.post(path, body, headers=headers))
+    service.done(answer["data"]["callId"], answer)
 
 
 @calls.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,8 +32,8 @@ class Client:
     async def get(self, path: str) -> Any:
         return await self._request("GET", path)
 
-    async def post(self, path: str, body: Any) -> Any:
-        return await self._request("POST", path, body)
+    async def post(self, path: str, body: Any, *, headers: Mapping[str, str] | None = None) -> Any:
+        return await self._request("POST", path, body, headers)
 
     async def put(self, path: str, body: Any) -> Any:
         return await self._request("PUT", path, body)
@@ -71,9 +71,9 @@ class Client:
                 reader.cancel()
                 await asyncio.gather(reader, return_exceptions=True)
 
-    async def _request(self, method: str, path: str, body: Any = None) -> Any:
+    async def _request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         try:
-            async with self._session.request(method, path, json=body) as answer:
+            async with self._session.request(method, path, json=body, headers=headers) as answer:
                 given = await answer.json(content_type=None) if await answer.read() else None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ServiceRefused(f"The service did not answer {method} {path}: {_reason(error)}") from error

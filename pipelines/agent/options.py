@@ -266,6 +266,22 @@ class Dtmf(Strict):
     mask: bool = False
 
 
+def _region(value: str) -> str:
+    if not re.fullmatch(r"[A-Z]{2}", value):
+        raise refuse("has to be the code of a country in two capital letters, such as GB")
+    return value
+
+
+class Outbound(Strict):
+    """Calls that are placed: whom, beside ``outboundCallFilter``, and how. ``regions``: countries, as GB; without any
+    it is the filter alone that says which. ``anyNumber`` lets the agent ring numbers that cost more than others, too,
+    and such as no country gives out. It rings for ``ringTimeout``."""
+
+    ring_timeout: Annotated[float, Field(ge=5, le=180)] = 45.0
+    regions: list[Annotated[str, AfterValidator(_region)]] = Field(default=[], max_length=250)
+    any_number: bool = False
+
+
 class Background(Strict):
     """A sound under the whole call, by its name, at ``volume`` of full scale."""
 
@@ -289,6 +305,7 @@ class AgentOptions(Strict):
     callback_url: HttpUrl | None = None
     call_hook: CallHook | None = None
     outbound_call_filter: Regex | None = None
+    outbound: Outbound = Outbound()
     transfer_prompt: Text | None = None
     transfer: Transfer = Transfer()
     vendor_specific: dict[str, Any] = Field(default={})

@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from gateway.admission import Admission
 from gateway.call_hooks import CallHooks
+from gateway.dialler import Dialler
 from gateway.dispatch import Dispatcher
 from gateway.progress import Progress
 from gateway.recorder import Recorder
@@ -280,6 +281,8 @@ class Office:
         self.applications: list[MemoryApplication] = []
         self.api: Api | None = None
         """Jambonz's REST API, where a test has one."""
+        self.dialler: Dialler | None = None
+        """What places calls, likewise."""
         self._max_calls = max_calls
         self._hooks = hooks
         self.means = Means(call_id="the-call", tenant=owner.organisation_id, http=http)
@@ -309,6 +312,7 @@ class Office:
             max_calls=self._max_calls,
             secrets=[SECRET],
             api=self.api,
+            dialler=self.dialler,
             wall_clock=self._wall_clock,
         )
         return self

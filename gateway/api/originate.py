@@ -1,0 +1,181 @@
+"""``/listener/{id}/originate``: a listener's agent rings somebody."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from gateway.api.errors import ApiError, invalid, not_found
+from gateway.api.operations import Operations, owner_of, read_body, store_of
+from gateway.dialler import CannotDial
+from gateway.keys import SWITCHBOARD
+from gateway.permits import NotPermitted, permitted
+from gateway.switchboard import NoPlace
+from jambonz.provisioning.wanted import CARRIER_PREFIX
+from jambonz.verbs import VerbError
+from pipelines.agent import Problem, Strict
+from pipelines.agent.telephone import digits
+from store import Owner, Store
+from store.calls import Call
+from store.listeners import ListenerForCall
+
+operations = Operations("Outbound calls", "calls")
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+_LONGEST_KEY = 255
+_KEYS = uuid.UUID("6f0d7c52-6a0b-4d0e-9a49-1f5f0e1c7b3a")
+"""The space of the ids that calls with such a key have."""
+
+_POOL = "jambonz"
+
+
+class OriginateRequest(Strict):
+    """``calledId`` is who is rung, in E.164, or as at the caller's home. ``callerId`` rings: a number of the owner's,
+    or the id of a registration, either of them for outbound calls. ``metadata`` is laid over that of the listener, for
+    this call."""
+
+    called_id: str = Field(max_length=40, examples=["+442079460123"])
+    caller_id: str = Field(max_length=64, examples=["+442079460000"])
+    metadata: dict[str, Any] = Field(default={}, examples=[{"customer": {"name": "Ann"}}])
+
+
+class OriginatedView(TypedDict):
+    callId: str
+    listenerId: str
+    callerId: str
+    calledId: str
+    organisationId: str
+
+
+class OriginateView(TypedDict):
+    success: Literal[True]
+    message: str
+    data: OriginatedView
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """``from_`` is as the network is told, ``home`` the digits of it, where it is a number."""
+
+    from_: str
+    home: str | None
+    trunk: str | None
+
+
+@operations.add(
+    "POST",
+    "/listener/{listenerId}/originate",
+    body=(OriginateRequest,),
+    answer=OriginateView,
+    errors=(400, 404, 409, 501),
+)
+async def originate(request: web.Request) -> web.Response:
+    """Ring somebody, for the agent of a listener to speak with."""
+    body = await read_body(request, OriginateRequest)
+    owner, store = owner_of(request), store_of(request)
+    listener = await _listener(store, owner, request.match_info["listenerId"])
+    caller = await _caller(store, owner, body.caller_id)
+    try:
+        # The plan of a country is read from disk when it is first needed.
+        called = await asyncio.to_thread(permitted, body.called_id, listener.agent.options, home=caller.home)
+    except NotPermitted as refused:
+        raise ApiError(400, "NOT_PERMITTED", str(refused), [{"path": "calledId", "message": str(refused)}]) from None
+    view = OriginatedView(
+        callId=_call_id(request, owner, listener),
+        listenerId=listener.id,
+        callerId=caller.home or body.caller_id,
+        calledId=called,
+        organisationId=owner.organisation_id,
+    )
+    if IDEMPOTENCY_HEADER in request.headers:
+        known = await store.calls.get(owner, view["callId"])
+        if known is not None:
+            return _again(known, view)
+    options = replace(listener.options, metadata={**listener.options.metadata, **body.metadata})
+    await _place(request, replace(listener, options=options), caller, view)
+    return _answer(view)
+
+
+async def _place(request: web.Request, listener: ListenerForCall, caller: _Caller, view: OriginatedView) -> None:
+    details = {"callId": view["callId"]}
+    try:
+        await request.config_dict[SWITCHBOARD].originate(
+            listener, view["calledId"], from_=caller.from_, trunk=caller.trunk, call_id=view["callId"]
+        )
+    except NoPlace as refused:
+        reached = {"limit": refused.limit, "current": refused.current}
+        raise ApiError(429, "AGENT_CONCURRENCY_LIMIT_EXCEEDED", str(refused), reached, scope=refused.scope) from None
+    except VerbError as error:
+        raise ApiError(400, "NOT_PLACED", f"Jambonz would not take this call: {error}") from None
+    except CannotDial as error:
+        match error.kind:
+            case "nowhere":
+                raise ApiError(501, "NOT_IMPLEMENTED", str(error)) from None
+            case "refused":
+                raise ApiError(400, "NOT_PLACED", str(error), details) from None
+            case "away":
+                raise ApiError(503, "UNAVAILABLE", str(error), details) from None
+
+
+async def _listener(store: Store, owner: Owner, listener_id: str) -> ListenerForCall:
+    room = await store.listeners.room(listener_id)
+    if room is None or room.listener.owner.organisation_id != owner.organisation_id:
+        raise not_found("listener", listener_id)
+    return room.listener
+
+
+async def _caller(store: Store, owner: Owner, caller_id: str) -> _Caller:
+    """Raises :class:`ApiError`: what rings has to be the owner's, and for that."""
+    registration = await store.registrations.get(owner, caller_id)
+    if registration is not None:
+        _check(registration.outbound, registration.handler, f"The registration {caller_id}")
+        return _Caller(registration.username, None, f"{CARRIER_PREFIX}{registration.id}")
+    try:
+        number = await store.numbers.of_owner(owner, digits(caller_id))
+    except ValueError:
+        raise invalid([Problem("callerId", "has to be a number in E.164, or the id of a registration")]) from None
+    if number is None:
+        raise ApiError(400, "UNKNOWN_CALLER", f"callerId: there is no number {caller_id} of yours to ring from")
+    _check(number.outbound, number.handler, f"The number {number.number}")
+    trunk = await store.trunks.get(owner, number.trunk_id) if number.trunk_id is not None else None
+    return _Caller(f"+{number.number}", number.number, trunk.name if trunk is not None else None)
+
+
+def _check(outbound: bool, handler: str, what: str) -> None:
+    if not outbound:
+        raise ApiError(400, "NOT_OUTBOUND", f"{what} is not for outbound calls; set its outbound to true")
+    if handler != _POOL:
+        raise ApiError(400, "NOT_OUTBOUND", f"{what} is for {handler}; calls are placed over {_POOL}")
+
+
+def _call_id(request: web.Request, owner: Owner, listener: ListenerForCall) -> str:
+    """Another one each time, unless the client says which request is which."""
+    key = request.headers.get(IDEMPOTENCY_HEADER)
+    if key is None:
+        return str(uuid.uuid4())
+    if not 1 <= len(key) <= _LONGEST_KEY:
+        raise ApiError(400, "BAD_REQUEST", f"{IDEMPOTENCY_HEADER} has to have 1 to {_LONGEST_KEY} characters")
+    return str(uuid.uuid5(_KEYS, f"{owner.organisation_id} {listener.id} {key}"))
+
+
+def _again(known: Call, view: OriginatedView) -> web.Response:
+    """The request came before: it rings nobody twice."""
+    if known.called_id != view["calledId"] or known.listener_id != view["listenerId"]:
+        raise ApiError(409, "IN_USE", f"This {IDEMPOTENCY_HEADER} was used for another call, {known.id}")
+    if known.status.startswith("failed: Jambonz did not") or known.end_reason == "limit":
+        raise ApiError(
+            409,
+            "IN_USE",
+            f"This {IDEMPOTENCY_HEADER} was used for a call that could not be placed, {known.id}; take another",
+        )
+    return _answer(view)
+
+
+def _answer(view: OriginatedView) -> web.Response:
+    return web.json_response(OriginateView(success=True, message=f"{view['calledId']} is being rung", data=view))

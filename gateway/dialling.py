@@ -1,0 +1,102 @@
+"""A call that we place, until there is an answer: what the network says of it, and what comes of that."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jambonz.hooks import CallProgress
+from pipelines.events import EndReason
+
+TAG = "trunkline_call"
+"""The key of the call's tag: its own id, by which its hooks are known before its sid is."""
+
+NEWS_SECONDS = 15.0
+"""After Jambonz was to stop ringing: until then it says so."""
+
+Outcome = Literal["answered", "busy", "no_answer", "declined", "failed", "cancelled"]
+
+_BUSY = frozenset({486, 600})
+_DECLINED = frozenset({403, 433, 603, 607, 608})
+_UNANSWERED = frozenset({408, 480, 487})
+
+_WORDS: dict[Outcome, str] = {
+    "busy": "busy",
+    "no_answer": "no answer",
+    "declined": "declined",
+    "failed": "the call could not be put through",
+    "cancelled": "cancelled",
+}
+_REASONS: dict[Outcome, EndReason] = {
+    "busy": "busy",
+    "no_answer": "no_answer",
+    "declined": "declined",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+def outcome_of(progress: CallProgress) -> Outcome | None:
+    """None while it is open. Jambonz calls busy what was declined, and failed what was not answered: the SIP status
+    tells them apart."""
+    if progress.answered:
+        return "answered"
+    if not progress.ended:
+        return None
+    status = progress.sip_status
+    if status in _DECLINED:
+        return "declined"
+    if status in _BUSY or (status is None and progress.state == "busy"):
+        return "busy"
+    if status in _UNANSWERED or progress.state == "no-answer":
+        return "no_answer"
+    return "failed"
+
+
+@dataclass(slots=True)
+class Dialling:
+    """``number`` as it is rung, for ``ring_seconds``."""
+
+    number: str
+    ring_seconds: float
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Jambonz has asked what to do: from here on there is somebody."""
+    outcome: Outcome | None = None
+
+    @property
+    def patience(self) -> float:
+        """How long news may take."""
+        return self.ring_seconds + NEWS_SECONDS
+
+    @property
+    def rings(self) -> bool:
+        """As far as is known: or Jambonz was not told yet."""
+        return not self.answered.is_set() and self.outcome is None
+
+    def end_reason(self, wanted: EndReason) -> EndReason:
+        """Why a call ends now. Who hangs up on somebody who was never there has cancelled it."""
+        if not self.rings:
+            return wanted
+        match wanted:
+            case "agent" | "caller" | "api":
+                self.outcome = "cancelled"
+                return "cancelled"
+            case "no_answer":
+                self.outcome = "no_answer"
+            case _:
+                self.outcome = "failed"
+        return wanted
+
+    def learn(self, progress: CallProgress) -> EndReason | None:
+        """Why the call is over, if it is and nobody answered."""
+        outcome = outcome_of(progress)
+        if outcome is None or self.outcome is not None:
+            return None
+        self.outcome = outcome
+        return _REASONS.get(outcome)
+
+    @property
+    def status(self) -> str | None:
+        """Of its record, where nobody answered."""
+        return None if self.outcome in (None, "answered") else f"failed: {_WORDS[self.outcome]}"
