@@ -1,4 +1,4 @@
-"""A page of ``docs/examples``: an agent's definition, how it is put on a number, and a call, row by row."""
+"""A page of ``docs/examples``: an agent's definition, how it is put on a number, and calls, row by row."""
 
 from __future__ import annotations
 
@@ -40,12 +40,29 @@ class ServiceAnswers:
     answer: Any
 
 
-Row: TypeAlias = CallerSays | AgentSays | ModelCalls | ServiceIsAsked | ServiceAnswers
+@dataclass(frozen=True, slots=True)
+class ModelIsTold:
+    """Of a function that asks no service."""
+
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Rings:
+    """Somebody whom the caller is put through to, and who says something when he answers."""
+
+    number: str
+    outcome: str
+    says: str
+
+
+Row: TypeAlias = CallerSays | AgentSays | ModelCalls | ServiceIsAsked | ServiceAnswers | ModelIsTold | Rings
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """``agent`` and ``listen`` are the JSON of the page as it stands: the bodies of the requests that make them."""
+    """One call of a page. ``agent`` and ``listen`` are the JSON of the page as it stands: the bodies of the requests
+    that make them."""
 
     agent: dict[str, Any]
     listen: dict[str, Any]
@@ -55,14 +72,16 @@ class Example:
         return [row for row in self.rows if isinstance(row, kinds)]
 
 
-def read(name: str) -> Example:
+def read(name: str) -> dict[str, Example]:
+    """By the titles of its calls."""
     text = (FOLDER / f"{name}.md").read_text()
     agent, listen = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL))
-    return Example(agent, listen, list(_rows(text.split("## A call\n")[1])))
+    calls = re.findall(r"^## (A call.*)\n([^#]+)", text, re.MULTILINE)
+    return {title: Example(agent, listen, list(_rows(section))) for title, section in calls}
 
 
-def _rows(table: str) -> Iterator[Row]:
-    for line in table.strip().splitlines()[2:]:
+def _rows(section: str) -> Iterator[Row]:
+    for line in section.split("|---|---|\n")[1].strip().splitlines():
         kind, rest = (part.strip() for part in line.strip("|").split("|", 1))
         code = re.findall(r"`([^`]+)`", rest)
         match kind, code:
@@ -77,5 +96,9 @@ def _rows(table: str) -> Iterator[Row]:
                 yield ServiceIsAsked(method, url, json.loads(body[0]) if body else None)
             case "gets", [answer]:
                 yield ServiceAnswers(json.loads(answer))
+            case "told", [answer]:
+                yield ModelIsTold(json.loads(answer))
+            case "rings", [number, outcome]:
+                yield Rings(number, outcome, rest.rsplit("`", 1)[1].strip())
             case _:
                 raise ValueError(f"a row that means nothing: {line}")

@@ -8,16 +8,27 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from jambonz.simulator.caller import AwaitAgentSilence, Speak, Step
+from jambonz.simulator.caller import AwaitAgentSilence, Speak, Step, Wait
+from jambonz.simulator.outcomes import DialOutcome, Outcomes
 from jambonz.simulator.report import CallReport
 from pipelines.agent import AgentDefinition
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.means import HttpAnswer, Means
 from pipelines.tools.request import HttpRequest
-from tests.calls.office import Office
+from store.numbers import Line
+from tests.calls.office import NUMBER, Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
-from tests.examples.page import AgentSays, CallerSays, Example, ModelCalls, ServiceAnswers, ServiceIsAsked
+from tests.examples.page import (
+    AgentSays,
+    CallerSays,
+    Example,
+    ModelCalls,
+    ModelIsTold,
+    Rings,
+    ServiceAnswers,
+    ServiceIsAsked,
+)
 from tests.simulators.codeword import plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel
@@ -88,7 +99,7 @@ def _turns(example: Example) -> Iterator[tuple[str, list[tuple[str, list[ModelCa
                     steps.append(("", calls))
         row = rows[start]
         assert isinstance(row, CallerSays)
-        yield row.text, steps, [row.answer for row in turn if isinstance(row, ServiceAnswers)]
+        yield row.text, steps, [row.answer for row in turn if isinstance(row, ServiceAnswers | ModelIsTold)]
 
 
 def play(example: Example) -> tuple[Office, CallReport, Services]:
@@ -97,16 +108,35 @@ def play(example: Example) -> tuple[Office, CallReport, Services]:
 
     async def main() -> tuple[Office, CallReport]:
         office = _office(example, model)
+        office.store.lines[NUMBER] = Line(NUMBER, True, "trunk-1", "My carrier", can_refer=False)
         office.means = Means("the-call", "organisation", services, metadata)
         async with office:
             steps: list[Step] = []
-            for row in example.of(CallerSays):
-                steps += [AwaitAgentSilence(), Speak(speak(row.text))]
+            for row in example.rows:
+                match row:
+                    case CallerSays(text):
+                        steps += [AwaitAgentSilence(), Speak(speak(text))]
+                    case Rings():
+                        steps += [AwaitAgentSilence(), Wait(4.0)]  # it rings, which is no silence of the agent's
+                    case _:
+                        pass
             return office, await office.call(*steps, from_=CALLER)
 
     office, report = run_virtual(main())
     assert model.calls == len(example.of(ModelCalls))
     return office, report, services
+
+
+def _outcomes(example: Example) -> Outcomes:
+    busy = DialOutcome("busy", 486, ring_seconds=2.0)
+    return Outcomes(
+        dials=tuple(
+            DialOutcome(ring_seconds=2.0, steps=(Speak(speak(ring.says)), Wait(2)), talk_seconds=0)
+            if ring.outcome == "answered"
+            else busy
+            for ring in example.of(Rings)
+        )
+    )
 
 
 def _office(example: Example, model: PlayedModel) -> Office:
@@ -118,7 +148,7 @@ def _office(example: Example, model: PlayedModel) -> Office:
             text, calls = model.next(len(said), messages[said[-1]].content, results)
             return [*([text] if text else []), *calls]
 
-        return Office(example.agent, ReplyModel(script, first=0.15, per_word=0.03))
+        return Office(example.agent, ReplyModel(script, first=0.15, per_word=0.03), outcomes=_outcomes(example))
     turns: list[str] = []
     results: list[str] = []
 

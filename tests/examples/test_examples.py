@@ -10,32 +10,39 @@ from jambonz.simulator.report import VerbStarted
 from pipelines.agent import AgentDefinition
 from pipelines.breaker import Breakers
 from pipelines.providers.registry import Registry
-from tests.examples.page import FOLDER, AgentSays, CallerSays, read
+from tests.examples.page import FOLDER, AgentSays, CallerSays, Rings, read
 from tests.examples.player import play
 from tests.simulators.codeword import heard_words, plain_words
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.md"))
+CALLS = [(name, title) for name in NAMES for title in read(name)]
 ACCOUNTS = {f"{vendor}_API_KEY": "key" for vendor in ("OPENAI", "DEEPGRAM", "ELEVENLABS")}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_call_of_the_page_is_the_call_that_is_heard(name: str) -> None:
-    example = read(name)
+@pytest.mark.parametrize(("name", "title"), CALLS)
+def test_the_call_of_the_page_is_the_call_that_is_heard(name: str, title: str) -> None:
+    example = read(name)[title]
     office, report, services = play(example)
     assert services.left == []
-    assert heard_words(report.heard) == [word for row in example.of(AgentSays) for word in plain_words(row.text)]
-    assert [plain_words(text) for text in office.said("user")] == [
-        plain_words(row.text) for row in example.of(CallerSays)
-    ]
-    assert (report.ended_by, office.ending()) == ("jambonz", "agent")
-    assert [event.verb for event in report.events if isinstance(event, VerbStarted)] == ["listen", "hangup"]
-    assert office.said("error") == []
+    heard = [row.text if isinstance(row, AgentSays) else row.says for row in example.of(AgentSays, Rings)]
+    assert heard_words(report.heard) == [word for text in heard for word in plain_words(text)]
+    said = [plain_words(text) for text in office.said("user", report)]
+    assert said == [plain_words(row.text) for row in example.of(CallerSays)]
+    assert office.said("error", report) == []
+
+    rings: list[Rings] = example.of(Rings)
+    assert [dialled.party for dialled in report.dials] == [ring.number for ring in rings]
+    through = bool(rings) and rings[-1].outcome == "answered"
+    verbs = ["listen", *(verb for ring in rings for verb in ("dial", "listen"))][: -1 if through else None]
+    assert [event.verb for event in report.events if isinstance(event, VerbStarted)] == [*verbs, "hangup"]
+    [call] = [call for call in office.store.started.values() if call.parent_id is None]
+    assert (report.ended_by, office.store.ended[call.id][1]) == ("jambonz", "transferred" if through else "agent")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_definition_of_the_page_is_one_that_the_service_takes(name: str) -> None:
     """With an account at the vendors that it names."""
-    example = read(name)
+    example = next(iter(read(name).values()))
     agent = AgentDefinition.model_validate(example.agent)
     assert {**agent.as_stored(), "keys": agent.secrets()} == example.agent
     if agent.model.is_realtime:
@@ -50,4 +57,5 @@ def test_the_definition_of_the_page_is_one_that_the_service_takes(name: str) -> 
 
 
 def test_there_is_an_example_of_each_kind() -> None:
-    assert {"orders", "appointments"} <= set(NAMES)
+    assert set(NAMES) == {"orders", "appointments", "receptionist"}
+    assert len(CALLS) == 4
