@@ -13,12 +13,24 @@ from gateway.admission import Admission
 from gateway.auth import ensure_admin_key
 from gateway.call_hooks import CallHooks
 from gateway.caretaker import Caretaker
+from gateway.clients import Clients
 from gateway.dialler import Dialler
 from gateway.elsewhere import Elsewhere
 from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
 from gateway.forgetting import Forgetting
-from gateway.keys import APPLICATIONS, FEEDS, LEASES, PROGRESS, PROVISIONER, RECORDINGS, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import (
+    APPLICATIONS,
+    CLIENTS,
+    FEEDS,
+    LEASES,
+    PROGRESS,
+    PROVISIONER,
+    RECORDINGS,
+    SETTINGS,
+    STORE,
+    SWITCHBOARD,
+)
 from gateway.leases import Leases
 from gateway.outside import Outside
 from gateway.progress import Progress
@@ -56,7 +68,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
     async def running(app: web.Application) -> AsyncIterator[None]:
         store = await Store.open(settings.database, data_dir=settings.data_dir, **settings.credentials)
         providers = factory or await ProviderFactory.open(settings)
-        elsewhere = Elsewhere(store, app[PROGRESS])
+        clients = Clients(store)
+        elsewhere = Elsewhere(store, app[PROGRESS], clients.wake)
         recorder = Recorder(store, is_watched=elsewhere.is_watched)
         admission, leases = Admission(store), Leases(store)
         caretaker = Caretaker(store, admission, leases)
@@ -65,7 +78,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         outside = Outside(Guard(parse_networks(settings.tool_networks or "")))
         hooks = CallHooks(outside)
         recordings = await _recordings(settings, store)
-        working = (recorder, admission, elsewhere, recordings, Forgetting(store, settings.retention_days))
+        working = (recorder, admission, elsewhere, clients, recordings, Forgetting(store, settings.retention_days))
         beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in working]
         try:
             await caretaker.start()
@@ -75,6 +88,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 await asyncio.to_thread(_show_key, new_key)
             app[STORE] = store
             app[FEEDS] = Feeds(store, recorder, app[PROGRESS], elsewhere)
+            app[CLIENTS] = clients
             app[LEASES] = leases
             app[RECORDINGS] = recordings
             app[SWITCHBOARD] = Switchboard(
@@ -89,6 +103,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                     hooks,
                     recordings,
                     store.numbers.lines,
+                    clients,
                 ),
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
@@ -99,6 +114,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             yield
             await app[SWITCHBOARD].drain(0)
             await hooks.close()
+            await clients.close()
             await recorder.close()
             await recordings.close()
             await leases.close()

@@ -21,6 +21,7 @@ from pipelines.events import (
     PipelineEvent,
     RestCalled,
     ToolCalled,
+    ToolRan,
     ToolReturned,
     TurnTimings,
     Underran,
@@ -114,6 +115,17 @@ class CallLog:
                 self.note("function_calls", [{"name": name, "arguments": dict(arguments)}])
             case ToolReturned(name, arguments, result):
                 self.note("function_results", [{"name": name, "input": dict(arguments), "result": result}])
+            case ToolRan(name, kind, digest, outcome, seconds):
+                metrics.tool_seconds.labels(kind, outcome).observe(seconds)
+                ran = {
+                    "name": name,
+                    "kind": kind,
+                    "arguments": digest,
+                    "outcome": outcome,
+                    "seconds": round(seconds, 3),
+                }
+                self._log.info("a function was run", **{**ran, "function": ran.pop("name")})
+                self.note("status", {"function": {"name": name, **ran}})
             case RestCalled(request):
                 self.note("rest_callout", dict(request))
             case Underran(cause, seconds):

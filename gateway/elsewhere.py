@@ -7,7 +7,7 @@ this end they are told whom somebody watches, so that they store at once what th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -33,9 +33,11 @@ RETRY_SECONDS = 1.0
 class Elsewhere:
     """:meth:`run` it in a task. With a database of one process, there is nothing elsewhere."""
 
-    def __init__(self, store: Store, progress: Progress) -> None:
+    def __init__(self, store: Store, progress: Progress, on_clients: Callable[[], None] = lambda: None) -> None:
+        """``on_clients``: other processes may have something for the clients of this one, or from theirs."""
         self._store = store
         self._progress = progress
+        self._on_clients_here = on_clients
         self._wakeups = store.wakeups
         self._readers: dict[str, _Reader] = {}
         self._watched: dict[str, float] = {}
@@ -43,7 +45,9 @@ class Elsewhere:
 
     async def run(self) -> None:
         if self._wakeups is not None:
-            ears = Ears(self._on_stored, self._on_watched, self._on_gap, lambda: self._progress.watched)
+            ears = Ears(
+                self._on_stored, self._on_watched, self._on_gap, lambda: self._progress.watched, self._on_clients
+            )
             await self._wakeups.run(ears)
 
     def is_watched(self, listener_id: str) -> bool:
@@ -82,7 +86,12 @@ class Elsewhere:
             del self._watched[one]
         self._watched[listener_id] = now + WATCHED_SECONDS
 
+    def _on_clients(self, process_id: str) -> None:
+        if process_id == self._store.node:
+            self._on_clients_here()
+
     def _on_gap(self) -> None:
+        self._on_clients_here()
         for reader in self._readers.values():
             reader.wake()
 

@@ -20,15 +20,18 @@ from media.vad import VoiceActivity
 from pipelines.agent import AgentDefinition
 from pipelines.breaker import OPEN_SECONDS, Breakers
 from pipelines.cascade import Cascade
+from pipelines.functions import registered
 from pipelines.interlude import Interlude
 from pipelines.parts import ProviderError, TextToSpeech
 from pipelines.pipeline import Pipeline
 from pipelines.providers.registry import Registry
 from pipelines.providers.smart_turn import MISSING, SemanticDetector, find_smart_turn
 from pipelines.realtime.pipeline import Realtime
-from pipelines.tools.addresses import Guard, parse_hosts, parse_networks
+from pipelines.tools.addresses import Guard, parse_hosts, parse_networks, parse_origins
 from pipelines.tools.http import GuardedHttp
+from pipelines.tools.mcp import McpServers
 from pipelines.tools.means import Means
+from pipelines.tools.python import PythonFunctions
 from store.listeners import ListenerForCall
 from ultravox.model import Webhook
 
@@ -49,6 +52,8 @@ class ProviderFactory:
         self._registry = registry
         self._realtime = realtime or RealtimeModels({})
         self._http = http or GuardedHttp(Guard())
+        self._python = PythonFunctions(registered)
+        self._mcp = McpServers(self._http)
         self._silero = silero
         self._breakers = Breakers(_on_opened)
         self._semantic = semantic
@@ -109,6 +114,10 @@ class ProviderFactory:
             transfers=session.transfers if session.transfers.possible else None,
             memory=session.tool_memory,
             recorder=lambda: session.recording,
+            python=self._python,
+            clients=session.clients,
+            mcp=self._mcp,
+            log=session.log,
         )
 
     def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
@@ -143,7 +152,9 @@ class ProviderFactory:
     async def close(self) -> None:
         await self._registry.close_all()
         await self._realtime.close()
+        await self._mcp.close()
         await self._http.close()
+        await self._python.close()
         if self._semantic is not None:
             await self._semantic.close()
 
@@ -169,7 +180,8 @@ def ultravox_webhook(settings: Settings) -> Webhook | None:
 
 def guarded_http(settings: Settings) -> GuardedHttp:
     """For the functions of all agents."""
-    return GuardedHttp(Guard(parse_networks(settings.tool_networks or ""), parse_hosts(settings.tool_hosts or "")))
+    networks, hosts = parse_networks(settings.tool_networks or ""), parse_hosts(settings.tool_hosts or "")
+    return GuardedHttp(Guard(networks, hosts, parse_origins(settings.tool_origins or "")))
 
 
 def provider_environment(settings: Settings) -> dict[str, str]:

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.application import ApplicationSocket
 from gateway.auth import Doorkeeper
 from gateway.catalogue import Catalogue
+from gateway.clients import Clients
 from gateway.feed import Feeds
 from gateway.leases import Leases
 from gateway.progress import Progress
@@ -22,6 +23,7 @@ STORE = web.AppKey("store", Store)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 PROGRESS = web.AppKey("progress", Progress)
 FEEDS = web.AppKey("feeds", Feeds)
+CLIENTS = web.AppKey("clients", Clients)
 LEASES = web.AppKey("leases", Leases)
 PROVISIONER = web.AppKey("provisioner", Provisioner)
 RECORDINGS = web.AppKey("recordings", Recordings)

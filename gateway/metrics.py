@@ -59,6 +59,12 @@ transfers = Counter("trunkline_transfers", "Transfers that are over, by how.", [
 watchdogs = Counter("trunkline_watchdogs", "Silence where there should have been none, by what was missing.", ["what"])
 model_notes = Counter("trunkline_model_notes", "What realtime models did, or was done for them.", ["what"])
 tool_calls = Counter("trunkline_tool_calls", "Tools run.")
+tool_seconds = Histogram(
+    "trunkline_tool_seconds",
+    "How long functions took, by their implementation and what became of them.",
+    ["kind", "outcome"],
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
 usage = Counter("trunkline_usage", "What providers report to have been used.", ["part", "provider", "unit"])
 hooks_refused = Counter("trunkline_hooks_refused", "Webhooks refused.", ["hook", "reason"])
 applications_refused = Counter(

@@ -12,8 +12,9 @@ from gateway import metrics
 from gateway.api.messages import SocketMessages
 from gateway.application import ApplicationSocket, refusal_of
 from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure, authorize
+from gateway.client_messages import names_of
 from gateway.cursors import Seen
-from gateway.keys import APPLICATIONS, DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import APPLICATIONS, CLIENTS, DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
 from gateway.transfers import RINGBACK_PATH
 from gateway.watching import watch
 from gateway.webhooks import Reply
@@ -124,10 +125,12 @@ async def close_applications(app: web.Application) -> None:
 
 async def progress_socket(request: web.Request) -> web.StreamResponse:
     """Events of a listener's calls, one JSON object each: all that follow ``since``, or those from now on. ``call``
-    is the id of the only call that is watched. What comes over it are messages into these calls."""
+    is the id of the only call that is watched, ``functions`` are those that this socket answers. What else comes over it
+    are messages into these calls."""
+    answers = "functions" in request.query
     try:
         identity = await request.app[DOORKEEPER].identify_socket(request)
-        authorize(identity, "calls:read")
+        authorize(identity, "calls:write" if answers else "calls:read")
     except Unauthenticated as error:
         return _error(401, "UNAUTHORIZED", str(error))
     except Forbidden as error:
@@ -143,12 +146,17 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
         return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
     try:
         since = Seen.parse(request.query["since"]) if "since" in request.query else None
+        names = names_of(request.query["functions"]) if answers else ()
     except ValueError as error:
         return _error(400, "BAD_REQUEST", str(error))
-    events = request.app[FEEDS].events(identity.owner, listener_id, call_id=request.query.get("call"), since=since)
+    owner, call_id = identity.owner, request.query.get("call")
+    events = request.app[FEEDS].events(owner, listener_id, call_id=call_id, since=since)
     messages = SocketMessages(request, identity, listener_id)
-    async with request.app[LEASES].held(listener):
-        return await watch(request, events, messages.answer)
+    async with (
+        request.app[LEASES].held(listener),
+        request.app[CLIENTS].line(owner, listener_id, names, call_id) as line,
+    ):
+        return await watch(request, events, line, messages.answer)
 
 
 async def metrics_page(request: web.Request) -> web.Response:

@@ -139,6 +139,8 @@ class CallSession:
         self.handing = HandingOver(self)
         self.transfers = Transfers(self, around)
         self.tool_memory = ToolMemory()
+        self.clients = around.clients.of_call(listener, self.id) if around.clients is not None else None
+        """Those who answer functions."""
 
     @property
     def own_number(self) -> str | None:

@@ -21,7 +21,7 @@ from yarl import URL
 
 from pipelines.agent import nearest
 from pipelines.providers.google_account import WRITE, target
-from pipelines.tools.addresses import parse_hosts, parse_networks
+from pipelines.tools.addresses import parse_hosts, parse_networks, parse_origins
 from store.database import parse_url
 
 PREFIX = "TRUNKLINE_"
@@ -76,6 +76,11 @@ def _networks(value: str) -> str:
 
 def _hosts(value: str) -> str:
     parse_hosts(value)
+    return value
+
+
+def _origins(value: str) -> str:
+    parse_origins(value)
     return value
 
 
@@ -171,6 +176,8 @@ class Settings(BaseSettings):
     metrics_token: Secret = Field(None, alias="TRUNKLINE_METRICS_TOKEN")
     tool_networks: Optional[Annotated[str, AfterValidator(_networks)]] = Field(None, alias="TRUNKLINE_TOOL_NETWORKS")
     tool_hosts: Optional[Annotated[str, AfterValidator(_hosts)]] = Field(None, alias="TRUNKLINE_TOOL_HOSTS")
+    tool_origins: Optional[Annotated[str, AfterValidator(_origins)]] = Field(None, alias="TRUNKLINE_TOOL_ORIGINS")
+    functions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field((), alias="TRUNKLINE_FUNCTIONS")
     smart_turn_model: Optional[Path] = Field(None, alias="TRUNKLINE_SMART_TURN_MODEL")
 
     database_url: Optional[Annotated[str, AfterValidator(_database)]] = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.call_hooks import CallHooks
+from gateway.clients import Clients
 from gateway.progress import Progress
 from gateway.recorder import Recorder
 from gateway.recordings.keeper import Recordings
@@ -70,3 +71,4 @@ class Surroundings:
     hooks: CallHooks | None = None
     recordings: Recordings | None = None
     find_lines: Callable[[Owner, Sequence[str]], Awaitable[Mapping[str, Line]]] | None = None
+    clients: Clients | None = None

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from gateway import metrics
+from gateway.clients import Line
 from gateway.feed import StoreAway
 from gateway.progress import Event
 
@@ -29,27 +30,28 @@ NO_STORE = "the events before now cannot be read: try again with the same cursor
 
 
 async def watch(
-    request: web.Request, events: AsyncGenerator[Event, None], answer: Callable[[str], Awaitable[Event]]
+    request: web.Request, events: AsyncGenerator[Event, None], line: Line, answer: Callable[[str], Awaitable[Event]]
 ) -> web.WebSocketResponse:
-    """Serve one watcher until it leaves, or is closed with 1013 and the reason. ``answer`` replies to what it sends,
-    one message after the other."""
+    """Serve one watcher until it leaves, or is closed with 1013 and the reason. On ``line`` it answers functions;
+    ``answer`` replies to what else it sends, one message after the other."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_BYTES)
     await socket.prepare(request)
-    reader = asyncio.create_task(_read(socket, answer))
+    reader = asyncio.create_task(_read(socket, line, answer))
     sender = asyncio.create_task(_send(socket, events))
+    asker = asyncio.create_task(_ask(socket, line))
     reason = None
     try:
-        await asyncio.wait((sender, reader), return_when=asyncio.FIRST_COMPLETED)
-        if sender.done() and not reader.done():
-            reason = sender.result()
+        await asyncio.wait((sender, reader, asker), return_when=asyncio.FIRST_COMPLETED)
+        if not reader.done():
+            reason = asker.result() if asker.done() else sender.result()
         if reason is not None:
             metrics.watchers_closed.labels("no_store" if reason == NO_STORE else "too_slow").inc()
     except ConnectionError:
         pass  # it is gone
     finally:
-        for task in (reader, sender):
+        for task in (reader, sender, asker):
             task.cancel()
-        await asyncio.gather(reader, sender, return_exceptions=True)
+        await asyncio.gather(reader, sender, asker, return_exceptions=True)
     with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(SEND_SECONDS):
             await socket.close(code=1013 if reason else 1000, message=(reason or "").encode())
@@ -79,10 +81,19 @@ async def _accepted(socket: web.WebSocketResponse, event: Event) -> bool:
     return True
 
 
-async def _read(socket: web.WebSocketResponse, answer: Callable[[str], Awaitable[Event]]) -> None:
+async def _ask(socket: web.WebSocketResponse, line: Line) -> str:
+    """Questions of functions, and what became of its answers. Returns why it went no further."""
+    while await _accepted(socket, await line.outbox.get()):
+        pass
+    return TOO_SLOW
+
+
+async def _read(socket: web.WebSocketResponse, line: Line, answer: Callable[[str], Awaitable[Event]]) -> None:
     """Until it is closed."""
     async for message in socket:
         if message.type is WSMsgType.ERROR:
             return
-        if message.type is WSMsgType.TEXT and not await _accepted(socket, await answer(message.data)):
+        if message.type is not WSMsgType.TEXT or await line.hear(message.data):
+            continue
+        if not await _accepted(socket, await answer(message.data)):
             return

@@ -186,7 +186,9 @@ class Cascade:
         """
         _ = self._spawn(self._prepare_to_hear())  # the call's task group waits for it
         await asyncio.gather(
-            self._ready("llm", self._models, MODEL_READY_SECONDS), self._ready("tts", self._voices, VOICE_READY_SECONDS)
+            self._ready("llm", self._models, MODEL_READY_SECONDS),
+            self._ready("tts", self._voices, VOICE_READY_SECONDS),
+            self._toolbox.prepare(),
         )
 
     async def _ready(self, part: Literal["stt", "llm", "tts"], standby: Standby[Any], seconds: float) -> None:

@@ -73,6 +73,19 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolRan:
+    """For the audit: what this service did for a call of a function. ``kind`` is its implementation, ``digest`` the
+    SHA-256 of its name and the values that it was given, in hex; ``refused`` ones did nothing, and of ``stopped`` ones
+    it is not known."""
+
+    name: str
+    kind: str
+    digest: str
+    outcome: Literal["done", "failed", "refused", "stopped"]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RestCalled:
     """A function asks a URL: ``request`` has ``url``, ``method``, ``headers`` and ``body``, without its key."""
 
@@ -129,6 +142,7 @@ PipelineEvent = (
     | Guessed
     | ToolCalled
     | ToolReturned
+    | ToolRan
     | RestCalled
     | Underran
     | PartFailed

@@ -21,6 +21,7 @@ from store.numbers import Numbers
 from store.places import Places
 from store.processes import Processes
 from store.provisioning import Provisioning
+from store.questions import Questions
 from store.recordings import Recordings
 from store.registrations import Registrations
 from store.retention import Retention
@@ -49,6 +50,7 @@ class Store:
         self.recordings = Recordings(database, vault)
         self.listener_events = ListenerEvents(database)
         self.wakeups = None if database.file is not None else Wakeups(database, node)
+        self.questions = Questions(database, node)
         self.invocation_logs = InvocationLogs(database)
         self.retention = Retention(database)
         self.sealed = SealedRows(database, vault)

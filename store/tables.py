@@ -348,3 +348,33 @@ invocation_logs = sa.Table(
     _created(),
     sa.Column("updated_at", Utc, nullable=False),
 )
+
+# Progress sockets that answer functions; null names are all of them. A socket goes with its process.
+client_sockets = sa.Table(
+    "client_sockets",
+    metadata,
+    _id(),
+    sa.Column("process_id", sa.Text, sa.ForeignKey("processes.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("listener_id", sa.Text, nullable=False, index=True),
+    sa.Column("call_id", sa.Text),
+    sa.Column("names", sa.JSON(none_as_null=True)),
+    _created(),
+)
+
+# What calls of one process ask sockets of any, while they wait for it. It goes with the process of the call.
+client_questions = sa.Table(
+    "client_questions",
+    metadata,
+    _id(),
+    sa.Column("asked_by", sa.Text, sa.ForeignKey("processes.id", ondelete="CASCADE"), nullable=False, index=True),
+    # The process of the socket.
+    sa.Column("process_id", sa.Text, nullable=False, index=True),
+    sa.Column("socket_id", sa.Text, nullable=False),
+    sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("listener_id", sa.Text, nullable=False),
+    sa.Column("message", sa.JSON, nullable=False),
+    _flag("told"),
+    sa.Column("answer", sa.JSON(none_as_null=True)),
+    sa.Column("expires_at", Utc, nullable=False),
+)

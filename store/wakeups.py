@@ -2,7 +2,7 @@
 tables, and a message that is lost costs time and nothing else.
 
 A listener is named to all when events of its calls were stored, and when somebody watches it, so that the process of a
-call hurries.
+call hurries. A process is named where it is asked something, or answered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from store.database import Database
 
 log = structlog.get_logger(__name__)
 
-STORED, WATCHED = "trunkline_stored", "trunkline_watched"
+STORED, WATCHED, CLIENTS = "trunkline_stored", "trunkline_watched", "trunkline_clients"
 
 ANNOUNCE_SECONDS = 5.0
 """How often it is said again who is watched; and a connection that is dead is found."""
@@ -41,6 +41,8 @@ class Ears:
     on_gap: Callable[[], None]
     watched: Callable[[], Collection[str]]
     """The listeners that are watched here."""
+    on_clients: Callable[[str], None]
+    """There is something for the clients of a process, which is named, or from them."""
 
 
 async def tell_stored(connection: AsyncConnection, listener_ids: Collection[str], by: str) -> None:
@@ -49,6 +51,12 @@ async def tell_stored(connection: AsyncConnection, listener_ids: Collection[str]
         tell = sa.text("SELECT pg_notify(:channel, one) FROM unnest(CAST(:messages AS text[])) AS one")
         messages = [f"{by} {listener_id}" for listener_id in listener_ids]
         await connection.execute(tell, {"channel": STORED, "messages": messages})
+
+
+async def tell_clients(connection: AsyncConnection, process_id: str, *, by: str) -> None:
+    """There is something for this process, once the transaction is over."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.select(sa.func.pg_notify(CLIENTS, f"{by} {process_id}")))
 
 
 class Wakeups:
@@ -82,7 +90,8 @@ class Wakeups:
                 self._announce.set()
 
             connection.add_termination_listener(on_gone)
-            for channel, tell in ((STORED, ears.on_stored), (WATCHED, ears.on_watched)):
+            channels = ((STORED, ears.on_stored), (WATCHED, ears.on_watched), (CLIENTS, ears.on_clients))
+            for channel, tell in channels:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await connection.add_listener(channel, self._receiver(tell))
             ears.on_gap()
@@ -97,8 +106,8 @@ class Wakeups:
 
     def _receiver(self, tell: Callable[[str], None]) -> Callable[[Any, int, str, str], None]:
         def receive(_connection: Any, _pid: int, _channel: str, message: str) -> None:
-            by, _, listener_id = message.rpartition(" ")
+            by, _, what = message.partition(" ")
             if by != self._node:
-                tell(listener_id)
+                tell(what)
 
         return receive

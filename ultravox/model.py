@@ -16,6 +16,9 @@ from ultravox.rest import UltravoxRest
 MAX_SECONDS = 3600.0
 """Ultravox's own limit of a call, unless another is asked for."""
 
+PLACEHOLDER_SECONDS = 2.0
+"""A function that takes longer is answered by a placeholder: the caller is heard again, and told of it."""
+
 END_REASON_SECONDS = 2.0
 """How long the reason of a call's end is waited for: it is written a little after the socket closes."""
 
@@ -67,6 +70,7 @@ class UltravoxModel:
             continuous=True,
             idles=True,
             speaks=True,
+            frozen_seconds=PLACEHOLDER_SECONDS,
             session_seconds=max_seconds,
         )
         self._rest = rest

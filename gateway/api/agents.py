@@ -8,10 +8,11 @@ from aiohttp import web
 from typing_extensions import TypedDict
 
 from gateway.api.calls import AgentCallsPage, AgentCallsQuery, agent_call_view
-from gateway.api.errors import not_found
+from gateway.api.errors import invalid, not_found
 from gateway.api.operations import Operations, owner_of, read_json, read_query, store_of, validated
 from gateway.api.shapes import Like, Window, iso
-from pipelines.agent import AgentDefinition, AgentOptions, Function
+from pipelines.agent import AgentDefinition, AgentOptions, Function, Problem, nearest
+from pipelines.functions import registered
 from store import Listener
 from store.agents import Agent
 
@@ -73,7 +74,7 @@ class AgentsQuery(Window):
 @operations.add("POST", "/agents", body=(AgentDefinition,), answer=AgentView, errors=(400,))
 async def create_agent(request: web.Request) -> web.Response:
     """Define an agent."""
-    definition = validated(AgentDefinition, _without_read_only(await read_json(request)))
+    definition = _runnable(validated(AgentDefinition, _without_read_only(await read_json(request))))
     return web.json_response(_view(await store_of(request).agents.create(owner_of(request), definition)))
 
 
@@ -116,7 +117,7 @@ async def update_agent(request: web.Request) -> web.Response:
     agent_id = request.match_info["agentId"]
     changes = AgentDefinition.in_api_spelling(_without_read_only(await read_json(request)))
     agent = await store_of(request).agents.update(
-        owner_of(request), agent_id, lambda stored: validated(AgentDefinition, {**stored, **changes})
+        owner_of(request), agent_id, lambda stored: _runnable(validated(AgentDefinition, {**stored, **changes}))
     )
     if agent is None:
         raise not_found("agent", agent_id)
@@ -156,6 +157,22 @@ async def list_agent_calls(request: web.Request) -> web.Response:
 
 def _without_read_only(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in READ_ONLY}
+
+
+def _runnable(definition: AgentDefinition) -> AgentDefinition:
+    """With functions in Python that there are. Raises 400."""
+    problems = []
+    for i, one in enumerate(definition.functions):
+        name = one.python or one.name
+        if one.implementation == "python" and registered.get(name) is None:
+            meant = nearest(name, registered.names)
+            hint = f"did you mean {meant}?" if meant else "those who run the service name them in TRUNKLINE_FUNCTIONS."
+            problems.append(
+                Problem(f"functions[{i}]", f"is {name!r} in Python, which this service does not have; {hint}")
+            )
+    if problems:
+        raise invalid(problems)
+    return definition
 
 
 def _view(agent: Agent) -> AgentView:

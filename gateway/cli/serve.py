@@ -39,8 +39,14 @@ def serve(**flags: Any) -> None:
 
     from gateway import logs
     from gateway.cli.service import run
+    from pipelines.functions import NotAFunction, load
 
     logs.configure(settings.loglevel, settings.logformat)
+    try:
+        load(settings.functions)
+    except NotAFunction as error:
+        click.echo(f"TRUNKLINE_FUNCTIONS has a value that cannot be used: {error}", err=True)
+        sys.exit(BAD_SETTINGS)
     try:
         run(_serve(settings))
     except UNREACHABLE as error:

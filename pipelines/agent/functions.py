@@ -7,11 +7,19 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from pipelines.agent.parameter_rules import parameter_problems
-from pipelines.agent.rest_rules import PLACEHOLDER, header_problem, key_problem, rest_problems, split_url
+from pipelines.agent.rest_rules import (
+    PLACEHOLDER,
+    header_problem,
+    key_problem,
+    mcp_problems,
+    rest_problems,
+    split_url,
+)
 from pipelines.agent.strict import Problem, Strict, nearest, refuse
 from pipelines.agent.telephone import target
 
-_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
+LONGEST_NAME = 64
+_NAME = rf"^[a-zA-Z0-9_-]{{1,{LONGEST_NAME}}}$"
 
 TRANSFER_PARAMETERS = ("number", "callerId", "operation", "transferPrompt", "consultFeedback", "forceBridged")
 
@@ -64,14 +72,18 @@ class InputSchema(Strict):
 
 class Function(Strict):
     """A function that the model may call. ``rest`` asks a URL, ``stub`` answers with ``result``, ``client`` is left to
-    whoever watches the call, ``builtin`` is one of ours (``platform``)."""
+    whoever watches the call, ``builtin`` is one of ours (``platform``), ``python`` one of those who run the service
+    (``python`` is its name there, if that is another one). ``mcp`` stands for a server's ``tools``: those whose names
+    match a pattern."""
 
     name: str = Field(pattern=_NAME)
     description: str = ""
-    implementation: Literal["rest", "stub", "client", "builtin"]
+    implementation: Literal["rest", "stub", "client", "builtin", "python", "mcp"]
     platform: (
         Literal["hangup", "transfer", "transfer_status", "metadata", "pause_recording", "resume_recording"] | None
     ) = None
+    python: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{1,64}$")
+    tools: list[str] | None = Field(default=None, min_length=1, max_length=64)
     url: str | None = Field(default=None, max_length=4000)
     method: Literal["get", "post", "put", "delete"] = "get"
     key: str | None = None
@@ -90,8 +102,14 @@ class Function(Strict):
                 self._rest()
             case "builtin":
                 self._builtin()
-            case "stub" | "client":
+            case "mcp":
+                self._mcp()
+            case "stub" | "client" | "python":
                 pass
+        if self.implementation != "mcp" and self.tools is not None:
+            raise refuse(f"has tools, which only an MCP server has; its implementation is {self.implementation}")
+        if self.implementation != "python" and self.python is not None:
+            raise refuse(f"names a function in Python, but its implementation is {self.implementation}")
         if self.implementation != "builtin" and self.platform is not None:
             raise refuse(f"has a platform, which only a builtin has; its implementation is {self.implementation}")
         return self
@@ -113,6 +131,10 @@ class Function(Strict):
 
     def _rest(self) -> None:
         for problem in rest_problems(self):
+            raise refuse(problem)
+
+    def _mcp(self) -> None:
+        for problem in mcp_problems(self):
             raise refuse(problem)
 
     def _builtin(self) -> None:
@@ -201,6 +223,12 @@ def cross_check(functions: list[Function], keys: list[Key]) -> list[Problem]:
             problem = key_problem(function, keys[known.index(function.key)])
             if problem is not None:
                 found.append(Problem(f"functions[{i}].key", problem))
+        elif (
+            function.implementation == "mcp"
+            and function.key is not None
+            and keys[known.index(function.key)].location in ("path", "query")
+        ):
+            found.append(Problem(f"functions[{i}].key", f"names {function.key!r}, which does not go into a header"))
     return found
 
 

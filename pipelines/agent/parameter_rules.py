@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
@@ -26,7 +26,7 @@ def parameter_problems(parameter: Parameter) -> Iterator[str]:
     for name, schema in (("items", parameter.items), ("properties", parameter.properties)):
         if schema is None:
             continue
-        problem = _schema_problem({name: schema})
+        problem = schema_problem({name: schema})
         if problem is not None:
             yield f"has {name} that {problem}"
             return
@@ -50,7 +50,8 @@ def _is(value: Any, type: str) -> bool:
     return bool(Draft202012Validator({"type": type}).is_valid(value))
 
 
-def _schema_problem(schema: dict[str, Any]) -> str | None:
+def schema_problem(schema: Mapping[str, Any]) -> str | None:
+    """What is wrong with it, as the rest of a sentence in the plural."""
     try:
         if len(json.dumps(schema)) > _LARGEST_SCHEMA:
             return "are too long"

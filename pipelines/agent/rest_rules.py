@@ -61,6 +61,23 @@ def rest_problems(function: Function) -> Iterator[str]:
                 pass
 
 
+def mcp_problems(function: Function) -> Iterator[str]:
+    """The same of an MCP server, whose URL is no template."""
+    try:
+        _, authority, _, _ = split_url(function.url or "")
+    except ValueError:
+        yield "stands for an MCP server; write its url, which starts with http:// or https://"
+        return
+    if "@" in authority:
+        yield "has credentials in its url; write them as one of keys"
+    if PLACEHOLDER.search(function.url or ""):
+        yield "has a {…} in its url, which is that of a server, and is asked as it stands"
+    if function.tools is None:
+        yield 'stands for an MCP server; write as tools the names of those that the model may call, or ["*"]'
+    if len(function.name) > 32:
+        yield "has a name of more than 32 characters, which the names of its tools begin with"
+
+
 def key_problem(function: Function, key: Key) -> str | None:
     """What is wrong with both together."""
     if key.location == "path" and key.name not in PLACEHOLDER.findall(function.url or ""):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pipelines.events import EndReason, PipelineHost
 from pipelines.history import Step
+from pipelines.parts import ToolCall
 from pipelines.realtime.answers import Answer
 from pipelines.realtime.model import ToolOutput, ToolsAsked
 from pipelines.tools import Toolbox
@@ -60,6 +61,7 @@ class Errands:
         on_late: OnLate,
     ) -> None:
         self.under_way: list[Errand] = []
+        self._put_off: set[Errand] = set()
         self._toolbox = toolbox
         self._host = host
         self._listener = listener
@@ -82,6 +84,13 @@ class Errands:
                 self.under_way.remove(errand)
                 errand.round.leave()
                 self._listener.on_returned(errand, ends=None)
+
+    def put_off(self, before: float) -> list[ToolCall]:
+        """The calls of those that began before then, and still run: each once."""
+        self._put_off.intersection_update(self.under_way)
+        late = [errand for errand in self.under_way if errand.began < before and errand not in self._put_off]
+        self._put_off.update(late)
+        return [call for errand in late for call in errand.asked.calls]
 
     def forget(self) -> None:
         """The session is gone. What runs goes on: another session is told of it."""

@@ -180,6 +180,9 @@ class GeminiLiveProtocol:
         ]
         return (_json({"toolResponse": {"functionResponses": responses}}),)
 
+    def placeholder(self, call: ToolCall) -> Sequence[Outgoing]:
+        return ()  # it hears the caller all the while
+
     def closing(self) -> Sequence[Outgoing]:
         return ()
 

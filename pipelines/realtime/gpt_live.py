@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from media.audio import MULAW_8K, PCM_16K, AudioFormat
-from pipelines.parts import ProviderError, ProviderFault
+from pipelines.parts import ProviderError, ProviderFault, ToolCall
 from pipelines.realtime.fast_sound import FastSound
 from pipelines.realtime.gpt_live_backend import Backend, as_object, one_line
 from pipelines.realtime.gpt_live_setup import pieces, session_config, vendor_options
@@ -158,6 +158,9 @@ class GptLiveProtocol:
 
     def results(self, outputs: Sequence[ToolOutput]) -> Sequence[Outgoing]:
         return self._behind.results(outputs)
+
+    def placeholder(self, call: ToolCall) -> Sequence[Outgoing]:
+        return ()  # it hears the caller all the while
 
     def closing(self) -> Sequence[Outgoing]:
         return () if self._over else (_json({"type": "session.close"}),)

@@ -44,6 +44,9 @@ class Capabilities:
     updates: bool = False
     """Can be given other instructions and tools (:meth:`RealtimeProtocol.update`). One that cannot gets another
     session."""
+    frozen_seconds: float | None = None
+    """Hears and says nothing while it waits for what a function returns: it is told that it takes a while
+    (:meth:`RealtimeProtocol.placeholder`) after so many seconds."""
     session_seconds: float | None = None
     """The longest session. Before that the call goes on in another one."""
     tells_last_usage: bool = False
@@ -314,6 +317,10 @@ class RealtimeProtocol(Protocol):
 
     def results(self, outputs: Sequence[ToolOutput]) -> Sequence[Outgoing]:
         """What all calls of one :class:`ToolsAsked` returned: the model answers."""
+        ...
+
+    def placeholder(self, call: ToolCall) -> Sequence[Outgoing]:
+        """A function takes a while: the conversation goes on, and its result comes later by :meth:`results`."""
         ...
 
     def closing(self) -> Sequence[Outgoing]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, assert_never
 
 from media.playout import (
@@ -62,10 +63,12 @@ from pipelines.realtime.model import (
     CallerSpeaks,
     ModelFault,
     NotUnderstood,
+    Outgoing,
     OutputCleared,
     RateLimited,
     RealtimeEvent,
     RealtimeModel,
+    RealtimeProtocol,
     ResponseBegan,
     ResponseEnded,
     Resumable,
@@ -206,7 +209,11 @@ class Realtime:
 
     async def prepare(self) -> None:
         """A model that cannot be reached now is tried again while the caller hears that it takes a moment."""
-        await asyncio.gather(self._link.prepare(PREPARE_SECONDS), self._prepare_voice())
+        await asyncio.gather(self._prepare_model(), self._prepare_voice())
+
+    async def _prepare_model(self) -> None:
+        await self._toolbox.prepare()  # its session begins with what tools there are
+        await self._link.prepare(PREPARE_SECONDS)
 
     async def _prepare_voice(self) -> None:
         try:
@@ -428,6 +435,7 @@ class Realtime:
         if self._inbox.is_due or self._committed:
             self.on_quiet(now)
         attention.look(playout, now)
+        self._put_off_functions(now)
         attention.wait_for_functions(now, acting=bool(self._errands.under_way))
         self._link.watch(now, awaited=attention.awaits(now))
         speaking.tick(now)
@@ -725,6 +733,12 @@ class Realtime:
     def on_forgotten(self, errand: Errand) -> None:
         self._enter(errand)
 
+    def _put_off_functions(self, now: float) -> None:
+        """Those that take a while, where the model would hear nothing meanwhile."""
+        if self._can.frozen_seconds is not None and self._errands.under_way:
+            for call in self._errands.put_off(now - self._can.frozen_seconds):
+                self._link.send(partial(_placeholder, call))
+
     def _enter(self, errand: Errand) -> Answer | None:
         """It enters the history, after what was said with it: that, if it is not over."""
         answer = errand.answer
@@ -849,6 +863,10 @@ class Realtime:
 
 def _same(said: str, text: str) -> bool:
     return " ".join(said.split()).casefold() == " ".join(text.split()).casefold()
+
+
+def _placeholder(call: ToolCall, protocol: RealtimeProtocol) -> Sequence[Outgoing]:
+    return protocol.placeholder(call)
 
 
 async def _raise(error: Exception) -> None:

@@ -6,6 +6,7 @@ moment, and wherever an IPv6 address leads that has an IPv4 address in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -23,6 +24,7 @@ _NOT_PUBLIC: tuple[Network, ...] = tuple(
 )  # fmt: skip
 """Beside what Python knows of them, which changes from release to release. RFC 6890 and its successors."""
 
+_ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9*?._-]+)(?::(\d{1,5}))?")
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
 
@@ -36,21 +38,41 @@ def is_public(address: Address) -> bool:
     )
 
 
-class Guard:
-    """``networks`` may be connected to though they are not public. ``hosts``: by organisation, patterns of the only
-    hosts that it may ask; ``*`` is every other organisation. None: all hosts."""
+PORTS = (443, 8443)
+"""Where public hosts are asked, by https, unless an origin is listed."""
 
-    def __init__(self, networks: Sequence[Network] = (), hosts: Mapping[str, Sequence[str]] | None = None) -> None:
+
+class Guard:
+    """``networks`` may be connected to though they are not public. By organisation, ``*`` is every other: ``hosts`` are
+    patterns of the only hosts that it may ask (None: all hosts), ``origins`` those of public origins that it may ask
+    in another way than by https at :data:`PORTS`, such as ``http://api.example.com:80``."""
+
+    def __init__(
+        self,
+        networks: Sequence[Network] = (),
+        hosts: Mapping[str, Sequence[str]] | None = None,
+        origins: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._networks = tuple(networks)
         self._hosts = dict(hosts or {})
+        self._origins = dict(origins or {})
 
     def may_connect(self, text: str) -> bool:
         """``text`` is an address as a socket has it."""
-        try:
-            address = ip_address(text.partition("%")[0])
-        except ValueError:
-            return False
-        return is_public(address) or _is_in(_really(address), self._networks)
+        address = _address(text)
+        return address is not None and (is_public(address) or self.is_listed(text))
+
+    def is_listed(self, text: str) -> bool:
+        """Whether the address is of a network that may be connected to whether it is public or not."""
+        address = _address(text)
+        return address is not None and _is_in(_really(address), self._networks)
+
+    def may_leave(self, tenant: str, scheme: str, host: str, port: int) -> bool:
+        """Whether requests of this kind may go to public addresses: others stay within the networks that are listed."""
+        patterns = self._origins.get(tenant, self._origins.get("*", ()))
+        plain = host.lower().rstrip(".")
+        origin = f"{scheme}://{f'[{plain}]' if ':' in plain else plain}:{port}"
+        return (scheme == "https" and port in PORTS) or any(fnmatchcase(origin, pattern) for pattern in patterns)
 
     def may_ask(self, tenant: str, host: str) -> bool:
         patterns = self._hosts.get(tenant, self._hosts.get("*"))
@@ -68,14 +90,40 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
     """``organisation=host *.host; …``. Raises ValueError."""
-    hosts: dict[str, tuple[str, ...]] = {}
+    return _by_tenant(text, "hosts such as <organisation>=api.example.com *.example.org")
+
+
+def parse_origins(text: str) -> dict[str, tuple[str, ...]]:
+    """``organisation=http://host https://*.host:9443; …``; each with its port. Raises ValueError."""
+    write = "origins such as <organisation>=http://api.example.com https://*.example.org:9443"
+    return {tenant: tuple(_origin(one, write) for one in each) for tenant, each in _by_tenant(text, write).items()}
+
+
+def _origin(text: str, write: str) -> str:
+    found = _ORIGIN.fullmatch(text)
+    port = int(found[3] or {"http": 80, "https": 443}[found[1]]) if found is not None else 0
+    if found is None or not 0 < port < 65536:
+        raise ValueError(f"write {write}, apart by semicolons")
+    host = found[2].replace("[", "[[]")  # of an IPv6 address: no choice of characters
+    return f"{found[1]}://{host}:{port}"
+
+
+def _by_tenant(text: str, write: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
     for part in filter(None, (one.strip() for one in text.split(";"))):
         tenant, equals, patterns = part.partition("=")
         tenant = tenant.strip()
-        if not tenant or not equals or tenant in hosts:
-            raise ValueError("write hosts such as <organisation>=api.example.com *.example.org, apart by semicolons")
-        hosts[tenant] = tuple(patterns.lower().replace(",", " ").split())
-    return hosts
+        if not tenant or not equals or tenant in found:
+            raise ValueError(f"write {write}, apart by semicolons")
+        found[tenant] = tuple(patterns.lower().replace(",", " ").split())
+    return found
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
 
 
 def _really(address: Address) -> Address:

@@ -34,19 +34,22 @@ class Body:
             case _:
                 raise BadBody("came in an encoding that was not asked for")
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> bytes:
+        """What is in it."""
         self._came += len(data)
         if self._came > LARGEST_ANSWER:
             raise BadBody("was more than 1 MiB")
         if self._inflate is None:
             self._kept += data
-            return
+            return data
         try:
-            self._kept += self._inflate.decompress(data, LARGEST_ANSWER + 1 - len(self._kept))
+            data = self._inflate.decompress(data, LARGEST_ANSWER + 1 - len(self._kept))
         except zlib.error:
             raise BadBody("was not compressed as it said") from None
+        self._kept += data
         if len(self._kept) > LARGEST_ANSWER:
             raise BadBody("was more than 1 MiB")
+        return data
 
     def text(self, content_type: str, charset: str | None) -> str | None:
         """None where it is nothing that can be read."""

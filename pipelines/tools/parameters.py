@@ -30,18 +30,27 @@ class BadArguments(ValueError):
 
 
 class Parameters:
-    """Of one function."""
+    """Of one function. ``described``: by whoever implements it, as an object's JSON Schema that stands alone; what the
+    definition says of a parameter counts in place of that."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, described: Mapping[str, Any] | None = None) -> None:
         self._name = function.name
         self._parameters = function.parameters
+        of_others = described or {}
+        self._described: dict[str, Mapping[str, Any]] = {
+            name: schema for name, schema in of_others.get("properties", {}).items() if name not in self._parameters
+        }
         self._required = {
             name for name, p in function.parameters.items() if p.required or name in function.input_schema.required
         }
-        generated = {name: p for name, p in function.parameters.items() if p.source == "generated"}
+        self._required |= {name for name in of_others.get("required", ()) if name in self._described}
+        generated: dict[str, Mapping[str, Any]] = {
+            **{name: schema_of(p) for name, p in function.parameters.items() if p.source == "generated"},
+            **self._described,
+        }
         self.schema: Mapping[str, Any] = {
             "type": "object",
-            "properties": {name: schema_of(p) for name, p in generated.items()},
+            "properties": generated,
             "required": [name for name in generated if name in self._required],
             "additionalProperties": False,
         }
@@ -52,6 +61,7 @@ class Parameters:
         """The value of each parameter that has one. Raises :class:`BadArguments`."""
         self._check_size(arguments)
         values = {name: self._value(name, p, arguments, metadata) for name, p in self._parameters.items()}
+        values |= {name: self._as_described(name, schema, arguments) for name, schema in self._described.items()}
         return {name: value for name, value in values.items() if value is not _ABSENT}
 
     def _value(self, name: str, parameter: Parameter, arguments: Mapping[str, Any], metadata: Mapping[str, Any]) -> Any:
@@ -89,6 +99,22 @@ class Parameters:
         complaint = self._complaint(name, parameter, value)
         if complaint is not None:
             raise self._bad(f"cannot take that: the parameter {name!r} is wrong: {complaint}")
+        return value
+
+    def _as_described(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+        value = arguments.get(name, _ABSENT)
+        if value is None and name not in self._required:
+            value = _ABSENT  # models write null for what they leave out
+        if value is _ABSENT:
+            if name in self._required:
+                raise self._bad(f"needs the parameter {name!r}")
+            return _ABSENT
+        if isinstance(schema.get("type"), str):
+            value = coerced(value, schema["type"])
+        validator = self._validators.setdefault(name, validator_of(schema))
+        error = best_match(validator.iter_errors(value))
+        if error is not None:
+            raise self._bad(f"cannot take that: the parameter {name!r} is wrong: {_sentence(error)}")
         return value
 
     def _complaint(self, name: str, parameter: Parameter, value: Any) -> str | None:

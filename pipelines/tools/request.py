@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote, unquote, urlencode
@@ -38,19 +38,27 @@ class HttpRequest:
     shown: Mapping[str, Any]
 
 
-def build(function: Function, values: Mapping[str, Any], key: Key | None, *, idempotency_key: str) -> HttpRequest:
-    """Raises :class:`BadArguments`."""
+def build(
+    function: Function,
+    values: Mapping[str, Any],
+    key: Key | None,
+    *,
+    idempotency_key: str,
+    hidden: Collection[str] = (),
+) -> HttpRequest:
+    """``hidden`` are parameters whose values are not shown. Raises :class:`BadArguments`."""
     secret = _Placed.of(key)
     method = function.method.upper()
     try:
         url, headers, body = _build(function, values, secret)
-        shown_url, shown_headers, _ = _build(function, values, secret.masked())
+        shown_values = {name: "***" if name in hidden else value for name, value in values.items()}
+        shown_url, shown_headers, shown_body = _build(function, shown_values, secret.masked())
         "".join((*headers.values(), body or "")).encode()
     except UnicodeEncodeError:
         raise BadArguments(f"{function.name} cannot take that: there is half a character in it") from None
     if method != "GET" and "idempotency-key" not in {name.lower() for name in headers}:
         headers["Idempotency-Key"] = idempotency_key
-    shown = {"url": shown_url, "method": method, "body": body, "headers": shown_headers}
+    shown = {"url": shown_url, "method": method, "body": shown_body, "headers": shown_headers}
     return HttpRequest(method, url, headers, body, shown)
 
 
@@ -62,6 +70,11 @@ def secrets_of(key: Key | None) -> list[str]:
     values = [secret.get_secret_value() for secret in (key.value, key.password) if secret is not None]
     values += [header.removeprefix("Basic ").removeprefix("Bearer ") for header in placed.headers.values()]
     return sorted({form for value in values for form in (value, quote(value, safe=""))}, key=len, reverse=True)
+
+
+def headers_of(key: Key | None) -> Mapping[str, str]:
+    """Those that a key goes into, if it does."""
+    return _Placed.of(key).headers
 
 
 def place_of(function: Function, name: str, parameter: Parameter) -> Literal["path", "query", "body", "header"]:

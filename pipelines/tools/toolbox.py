@@ -13,23 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pipelines.agent import Function, Key
-from pipelines.events import EndReason, PipelineEvent, RestCalled
+from pipelines.events import EndReason, PipelineEvent
 from pipelines.parts import ToolCall, ToolSpec
-from pipelines.tools.means import HttpAnswer, Means, ToolFault, ToolMemory
+from pipelines.tools.acting import Acting
+from pipelines.tools.audit import Audit
+from pipelines.tools.means import Means, ToolFault, ToolMemory
 from pipelines.tools.parameters import BadArguments, Parameters, look_up, text_of
-from pipelines.tools.request import build, secrets_of
 from pipelines.tools.results import Outcome, parsed
 from pipelines.tools.transfer import request_of
 
-SECONDS = 10.0
-"""The longest that a function may take which does not say how long."""
-
 MOST_CALLS = 200
 """Of tools in one call."""
-
-
-SHORTEST_SECRET = 6
-"""Characters: what is shorter may stand in an answer by chance, and is none that keeps anything."""
 
 _KEPT_FROM_MODELS = ("toolsCalls", "callHook")
 """Of the metadata, where the model says what it wants of them: what functions were given and returned may have been
@@ -65,20 +59,39 @@ class Toolbox:
         memory = self._means.memory or ToolMemory()
         self._done, self._count = memory.done, memory.count
         self._tell = tell
+        self._acting = Acting(self._means, memory, self._metadata, tell)
         self.become(functions, keys)
 
     def become(self, functions: Sequence[Function], keys: Sequence[Key]) -> None:
-        """These functions from here on. What those of before returned is still known, and their calls still count."""
-        self._functions = {function.name: function for function in functions}
-        self._parameters = {function.name: Parameters(function) for function in functions}
-        self._keys = {key.name: key for key in keys}
-        self.specs = [
-            ToolSpec(function.name, function.description, self._parameters[function.name].schema)
-            for function in functions
-            if self._runs(function) or function.name in self._elsewhere
-        ]
-        self.unavailable = [function.name for function in functions if not self._runs(function)]
-        """Functions of kinds that this service does not run: the model is not offered them."""
+        """These functions from here on. What those of before returned is still known, and their calls still count. Of an
+        MCP server that was not asked by :meth:`prepare` there are none."""
+        self._declared, self._keys = functions, keys
+        self._acting.become(functions, keys)
+        self._functions: dict[str, Function] = {}
+        self._parameters: dict[str, Parameters] = {}
+        self.specs: list[ToolSpec] = []
+        self.unavailable: list[str] = []
+        """Functions of kinds that this service does not run, or that are not there: the model is not offered them."""
+        for function in functions:
+            about, schema = self._acting.described(function)
+            self._add(function, about, schema)
+        for found in self._acting.tools(functions):
+            self._add(found.function, found.function.description, found.schema)
+
+    def _add(self, function: Function, about: str, schema: Mapping[str, Any] | None) -> None:
+        self._functions[function.name] = function
+        parameters = self._parameters[function.name] = Parameters(function, schema)
+        runs = self._runs(function)
+        if runs or function.name in self._elsewhere:
+            self.specs.append(ToolSpec(function.name, about, parameters.schema))
+        if not runs:
+            self.unavailable.append(function.name)
+
+    async def prepare(self) -> None:
+        """Learns which tools MCP servers have, in bounded time: what does not answer is done without."""
+        if any(function.implementation == "mcp" for function in self._declared):
+            await self._acting.ask_servers(self._declared)
+            self.become(self._declared, self._keys)
 
     def is_instant(self, name: str) -> bool:
         """Whether it does all it does in :meth:`call`, without a wait."""
@@ -111,15 +124,20 @@ class Toolbox:
             return self.call(call)
         function = self._functions[call.name]
         values: dict[str, Any] = {}
+        audit = Audit(function, call, self._tell, asyncio.get_running_loop().time)
         try:
             self._admit(function)
             values = self._values(function, call)
+            audit.begin(values)
             if function.platform == "transfer":
-                return await self._transfer(function, values, call)
-            outcome = await self._act(function, values, call)
+                return await self._transfer(function, values, call, audit)
+            outcome = await self._acting.perform(function, values, call)
         except (BadArguments, ToolFault) as error:
             outcome = Outcome(error=str(error))
-        return self._result(function, values, outcome)
+        except asyncio.CancelledError:
+            audit.end("stopped")
+            raise
+        return self._result(function, values, outcome, audit)
 
     def call(self, call: ToolCall) -> ToolResult:
         """Run one call of a function that is instant. Never raises."""
@@ -128,14 +146,17 @@ class Toolbox:
             known = ", ".join(spec.name for spec in self.specs) or "none"
             return _failure(f"there is no tool {call.name[:64]!r}; the tools are: {known}")
         values: dict[str, Any] = {}
+        audit = Audit(function, call, self._tell)
         try:
             self._admit(function)
             values = self._values(function, call)
         except BadArguments as error:
-            return self._result(function, values, Outcome(error=str(error)))
+            return self._result(function, values, Outcome(error=str(error)), audit)
+        audit.begin(values)
         if function.platform == "hangup":
+            audit.end("done")
             return ToolResult("OK", ends="agent")
-        return self._result(function, values, Outcome(self._instant(function, values)))
+        return self._result(function, values, Outcome(self._instant(function, values)), audit)
 
     def _instant(self, function: Function, values: Mapping[str, Any]) -> Any:
         """What a function returns that does all it does at once."""
@@ -149,28 +170,15 @@ class Toolbox:
             case _:
                 return parsed(_fill(function.result or "", values))
 
-    async def _transfer(self, function: Function, values: Mapping[str, Any], call: ToolCall) -> ToolResult:
+    async def _transfer(
+        self, function: Function, values: Mapping[str, Any], call: ToolCall, audit: Audit
+    ) -> ToolResult:
         """It is begun. What becomes of it is told later: to an agent who leaves the call for it, when he is back."""
         if self._means.transfers is None:
             raise ToolFault(f"{function.name} cannot be run here")
         begun = await self._means.transfers.request(request_of(function, values, call))
-        result = self._result(function, values, Outcome(dict(begun.told)))
+        result = self._result(function, values, Outcome(dict(begun.told)), audit)
         return replace(result, ends="transferred") if begun.leaves else result
-
-    async def _act(self, function: Function, values: Mapping[str, Any], call: ToolCall) -> Outcome:
-        http = self._means.http
-        if http is None:
-            raise ToolFault(f"{function.name} cannot be run here")
-        key = self._keys.get(function.key) if function.key is not None else None
-        request = build(function, values, key, idempotency_key=f"{self._means.call_id}:{call.id}")
-        self._tell(RestCalled(request.shown))
-        seconds = function.timeout or SECONDS
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await http.ask(request, seconds=seconds, tenant=self._means.tenant)
-        except TimeoutError:
-            raise ToolFault(f"{function.name} got no answer within {seconds:g} s") from None
-        return _outcome(function.name, _without(secrets_of(key), answer))
 
     def _values(self, function: Function, call: ToolCall) -> dict[str, Any]:
         metadata = {**self._metadata, "toolsCalls": self._done}
@@ -201,7 +209,8 @@ class Toolbox:
         if self._count.total() > MOST_CALLS:
             raise BadArguments(f"there were {MOST_CALLS} calls of tools in this call: no more are possible")
 
-    def _result(self, function: Function, values: Mapping[str, Any], outcome: Outcome) -> ToolResult:
+    def _result(self, function: Function, values: Mapping[str, Any], outcome: Outcome, audit: Audit) -> ToolResult:
+        audit.end("done" if outcome.error is None else "failed")
         self._done[function.name] = {"parameter": dict(values), **outcome.as_metadata()}
         return ToolResult(outcome.text(redact=function.redact), failed=outcome.error is not None)
 
@@ -212,35 +221,8 @@ class Toolbox:
             case "builtin":
                 on_the_call = function.platform in ("transfer", "transfer_status")
                 return not on_the_call or self._means.transfers is not None
-            case "rest":
-                return self._means.http is not None
-            case "client":
-                return False
-
-
-def _without(secrets: Sequence[str], answer: HttpAnswer) -> HttpAnswer:
-    """Services repeat the key that they were given, above all where they refuse it: the model is not to know it."""
-
-    def masked(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
-        return text
-
-    return replace(answer, reason=masked(answer.reason), text=None if answer.text is None else masked(answer.text))
-
-
-def _outcome(name: str, answer: HttpAnswer) -> Outcome:
-    value = None if answer.text is None else parsed(answer.text)
-    if 200 <= answer.status < 300:
-        if answer.text is None:
-            return Outcome(f"(an answer of the type {answer.type}, which cannot be read)")
-        return Outcome(value)
-    if 300 <= answer.status < 400:
-        return Outcome(
-            error=f"{name} was sent to another place, and does not go there", about={"status": answer.status}
-        )
-    error = f"{name} was answered with the status {answer.status}"
-    return Outcome(value, error, {"status": answer.status, "statusText": answer.reason})
+            case "rest" | "client" | "python" | "mcp":
+                return self._acting.runs(function)
 
 
 def _fill(template: str, values: Mapping[str, Any]) -> str:

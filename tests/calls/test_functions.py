@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import structlog
 
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Wait
 from pipelines.parts import Message, ToolCall
+from pipelines.tools.audit import digest_of
 from pipelines.tools.results import STILL_RUNNING, UNKNOWN_OUTCOME
 from tests.calls.office import Office
 from tests.clock import run_virtual
@@ -147,5 +149,59 @@ def test_a_caller_who_hangs_up_leaves_nothing_running() -> None:
             await here.call(AwaitAgentSilence(), Speak(speak(ASK)), Wait(2.0), HangUp())
             assert (services.done, services.stopped) == ([], ["red"])
             assert here.ending() == "caller"
+
+    run_virtual(main())
+
+
+SECRET = "canary-4711"
+
+
+def test_what_is_redacted_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor in what another function is asked with it, as far as that is shown."""
+
+    async def main() -> None:
+        services = Services({}, {"red": SECRET, "fails": None})
+        chained = {"properties": {"x": {"source": "metadata", "from": "toolsCalls.red.result", "in": "body"}}}
+        functions = [
+            function("red", redact=True),
+            function("blue", input_schema=chained),
+            function("fails", redact=True),
+        ]
+        with structlog.testing.capture_logs() as lines:
+            async with office(services, *functions) as here:
+                watched: list[Any] = []
+                monkeypatch.setattr(here.progress, "publish", lambda _, event: watched.append(event))
+                await here.call(
+                    AwaitAgentSilence(), Speak(speak(ASK)), AwaitAgentSilence(), AwaitAgentSilence(), HangUp()
+                )
+                assert services.done == ["red", "blue"]
+                assert services.bodies[1] == {"x": SECRET}
+                assert results(here) == ["OK - function completed", "done by blue", "FAILED - invocation failed"]
+                everything = [here.log(), watched, here.model.told, here.store.started, lines]
+        assert "***" in str(here.said("rest_callout"))
+        assert SECRET not in str(everything)
+
+    run_virtual(main())
+
+
+def test_each_run_is_in_the_audit() -> None:
+    async def main() -> None:
+        services = Services({"red": 6.0, "blue": 1.5})
+        async with office(
+            services, function("red"), function("blue", maxCalls=1), function("fails", timeout=1)
+        ) as here:
+            services.answers = {"fails": None}
+            await here.call(
+                AwaitAgentSilence(), Speak(speak(ASK)), Wait(3.0), Speak(speak(BREAK_IN)), Wait(4.0), HangUp()
+            )
+            ran = {one["name"]: one for one in here.status("function")}
+            assert {name: one["outcome"] for name, one in ran.items()} == {
+                "red": "stopped",
+                "blue": "done",
+                "fails": "failed",
+            }
+            assert ran["blue"]["seconds"] == 1.5
+            assert ran["blue"]["kind"] == "rest"
+            assert ran["blue"]["arguments"] == digest_of("blue", {})
 
     run_virtual(main())

@@ -63,6 +63,7 @@ def test_every_variable_of_a_full_file_is_taken(tmp_path: Path) -> None:
         "TRUNKLINE_OIDC_ISSUERS": "https://example.com",
         "TRUNKLINE_TOOL_NETWORKS": "10.0.0.0/8",
         "TRUNKLINE_TOOL_HOSTS": "*=*",
+        "TRUNKLINE_TOOL_ORIGINS": "*=http://example.com",
         "LOGLEVEL": "Info",
         "LOGFORMAT": "json",
     }

@@ -98,8 +98,10 @@ async def test_a_connection_for_messages_that_is_lost_is_replaced(url: str, tmp_
     a, b = [await Store.open(url, data_dir=tmp_path, credentials_key="c", node=node) for node in "ab"]
     heard: list[Any] = []
     gaps: list[None] = []
-    ears = Ears(heard.append, lambda one: heard.append(f"watched {one}"), lambda: gaps.append(None), lambda: ["l"])
-    quiet = Ears(lambda _: None, lambda _: None, lambda: None, lambda: ["m"])
+    ears = Ears(
+        heard.append, lambda one: heard.append(f"watched {one}"), lambda: gaps.append(None), lambda: ["l"], heard.append
+    )
+    quiet = Ears(lambda _: None, lambda _: None, lambda: None, lambda: ["m"], lambda _: None)
     assert a.wakeups is not None
     assert b.wakeups is not None
     tasks = [asyncio.create_task(a.wakeups.run(ears)), asyncio.create_task(b.wakeups.run(quiet))]

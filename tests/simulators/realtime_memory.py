@@ -163,6 +163,9 @@ class Commands:
     def results(self, outputs: Sequence[ToolOutput]) -> Sequence[Outgoing]:
         return [json.dumps(["results", *(output.text for output in outputs)])]
 
+    def placeholder(self, call: ToolCall) -> Sequence[Outgoing]:
+        return []
+
     def closing(self) -> Sequence[Outgoing]:
         return []
 

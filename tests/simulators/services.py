@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipelines.tools.means import HttpAnswer, ToolFault
 from pipelines.tools.request import HttpRequest
@@ -24,11 +26,14 @@ class Services:
     is_asked: asyncio.Event = field(default_factory=asyncio.Event)
     keys: list[str] = field(default_factory=list)
     """Idempotency keys."""
+    bodies: list[Any] = field(default_factory=list)
+    """Of the requests."""
 
     async def ask(self, request: HttpRequest, *, seconds: float, tenant: str) -> HttpAnswer:
         host = request.url.split("/")[2]
         self.asked.append((host, asyncio.get_running_loop().time()))
         self.is_asked.set()
+        self.bodies.append(json.loads(request.body or "null"))
         self.keys.append(request.headers.get("Idempotency-Key", ""))
         try:
             await asyncio.sleep(self.seconds.get(host, 0.0))

@@ -13,7 +13,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from media.audio import PCM_8K
-from pipelines.parts import ProviderError
+from pipelines.parts import ProviderError, ToolCall
 from pipelines.realtime import connection as module
 from pipelines.realtime.connection import RealtimeConnection
 from pipelines.realtime.model import (
@@ -78,6 +78,9 @@ class Plain:
         return [json.dumps([item.milliseconds for item in items])]
 
     def results(self, outputs: Sequence[ToolOutput]) -> Sequence[Outgoing]:
+        return []
+
+    def placeholder(self, call: ToolCall) -> Sequence[Outgoing]:
         return []
 
     def closing(self) -> Sequence[Outgoing]:

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from pipelines.tools.addresses import Guard, is_public, parse_hosts, parse_networks
+from pipelines.tools.addresses import Guard, is_public, parse_hosts, parse_networks, parse_origins
 
 PRIVATE = [
     "127.0.0.1", "127.255.255.254", str(ipaddress.ip_address(0)), "10.0.0.1",
@@ -82,3 +82,35 @@ def test_hosts_by_tenant(tenant: str, host: str, allowed: bool) -> None:
 def test_hosts_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match="write hosts such as"):
         parse_hosts(text)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "scheme", "host", "port", "allowed"),
+    [
+        ("acme", "https", "any.com", 443, True),
+        ("acme", "https", "any.com", 8443, True),
+        ("acme", "https", "any.com", 22, False),
+        ("acme", "http", "any.com", 80, False),
+        ("acme", "http", "any.com", 443, False),
+        ("acme", "http", "old.acme.com", 80, True),
+        ("acme", "http", "OLD.acme.com.", 80, True),
+        ("acme", "http", "old.acme.com", 8080, False),
+        ("acme", "https", "old.acme.com", 80, False),
+        ("acme", "https", "a.acme.org", 9443, True),
+        ("acme", "http", "2606:4700::1", 8080, True),
+        ("other", "http", "old.acme.com", 80, False),
+        ("other", "http", "public.com", 80, True),
+    ],
+)
+def test_what_is_not_https_has_to_be_listed(tenant: str, scheme: str, host: str, port: int, allowed: bool) -> None:
+    listed = "acme=http://old.acme.com https://*.acme.org:9443, http://[2606:4700::1]:8080; *=http://public.com:80"
+    assert Guard((), None, parse_origins(listed)).may_leave(tenant, scheme, host, port) is allowed
+    assert Guard().may_leave(tenant, scheme, host, port) is (scheme == "https" and port in (443, 8443))
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a.com", "a=a.com", "a=ftp://a.com", "a=http://a.com/", "a=http://a.com:0", "a=http://a.com:99999"]
+)
+def test_origins_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match="write origins such as"):
+        parse_origins(text)

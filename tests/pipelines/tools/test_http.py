@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from pipelines.tools.addresses import Guard, parse_hosts, parse_networks
+from pipelines.tools.addresses import Guard, parse_hosts, parse_networks, parse_origins
 from pipelines.tools.http import LARGEST_ANSWER, GuardedHttp
 from pipelines.tools.means import HttpAnswer, ToolFault
 from pipelines.tools.request import HttpRequest
@@ -317,3 +317,31 @@ async def test_nobody_is_there() -> None:
         port = unused.getsockname()[1]
     with pytest.raises(ToolFault, match="could not be reached"):
         await ask(f"http://127.0.0.1:{port}/?secret=x")
+
+
+class Outside(Guard):
+    """To whom loopback is the internet."""
+
+    def may_connect(self, text: str) -> bool:
+        return True
+
+
+async def test_a_public_address_is_asked_by_https_unless_its_origin_is_listed() -> None:
+    """Also where another tenant, who may, has left a connection open."""
+    async with service(found) as served:
+        url = f"http://127.0.0.1:{served.port}/"
+        http = GuardedHttp(Outside((), None, parse_origins(f"acme=http://127.0.0.1:{served.port}")))
+        request = HttpRequest("GET", url, {}, None, {})
+        for _ in range(2):
+            assert (await http.ask(request, seconds=5, tenant="acme")).status == 200
+            with pytest.raises(ToolFault, match="only be asked by https, at the port 443 or 8443"):
+                await http.ask(request, seconds=5, tenant="other")
+        await http.close()
+    assert len(served.seen) == 2
+
+
+async def test_networks_of_ones_own_are_asked_in_any_way() -> None:
+    async with service(found) as served:
+        assert (await ask(f"http://127.0.0.1:{served.port}/", LOOPBACK)).status == 200
+        with pytest.raises(ToolFault, match="only be asked by https"):
+            await ask(f"https://127.0.0.1:{served.port}/", Outside())

@@ -1,0 +1,187 @@
+"""Tools of MCP servers: listed before a call begins, and called in it, through the guard of functions.
+
+What a server lists is kept for a while, by the agent's address and key, and so is its session: neither is a call's own.
+A server that fails is left out of a call, and not asked again at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.tools import mcp_wire as wire
+from pipelines.tools.http import GuardedHttp
+from pipelines.tools.mcp_wire import AnswerReader, McpFault, McpServer, McpSession, McpTool
+from pipelines.tools.means import HttpAnswer, ToolFault
+from pipelines.tools.request import HttpRequest
+
+LIST_SECONDS = 2.0
+"""The longest that listing tools may take, while the phone rings."""
+
+FRESH_SECONDS = 300.0
+"""A list is not asked for again for so long ..."""
+
+KEPT_SECONDS = 3600.0
+"""... and is used for so long, while another one is asked for."""
+
+FAILED_SECONDS = 10.0
+"""A server that did not answer is not asked again for so long."""
+
+MOST_SERVERS = 500
+
+_SESSION_HEADER = "mcp-session-id"
+
+
+@dataclass(slots=True)
+class _Known:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    session: McpSession = field(default_factory=McpSession)
+    tools: Sequence[McpTool] | None = None
+    listed_at: float = 0.0
+    fault: str | None = None
+    failed_at: float = 0.0
+    refreshing: asyncio.Task[None] | None = None
+
+
+class McpServers:
+    """Those of the agents of a process."""
+
+    def __init__(self, http: GuardedHttp) -> None:
+        self._http = http
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._ids = itertools.count(1)
+
+    async def tools(self, server: McpServer) -> Sequence[McpTool]:
+        """Raises :class:`ToolFault`, within :data:`LIST_SECONDS`. Only those who ask first wait for it."""
+        known, now = self._of(server), asyncio.get_running_loop().time()
+        if known.tools is None or now - known.listed_at >= KEPT_SECONDS:
+            return await self._refresh(server, known)
+        if now - known.listed_at >= FRESH_SECONDS and (known.refreshing is None or known.refreshing.done()):
+            known.refreshing = asyncio.create_task(self._try_to_refresh(server, known))
+        return known.tools
+
+    async def close(self) -> None:
+        for known in self._known.values():
+            if known.refreshing is not None:
+                known.refreshing.cancel()
+                await asyncio.wait({known.refreshing})
+
+    async def call(
+        self, server: McpServer, tool: str, arguments: Mapping[str, Any], *, seconds: float, meta: Mapping[str, str]
+    ) -> Any:
+        """What the tool returned, as JSON. Raises :class:`ToolFault`, within ``seconds``."""
+        known = self._of(server)
+        params = {"name": tool, "arguments": dict(arguments), "_meta": dict(meta)}
+        try:
+            async with asyncio.timeout(seconds):
+                result = await self._ask(server, known, "tools/call", params, seconds)
+        except TimeoutError:
+            raise ToolFault(f"{tool} did not answer within {seconds:g} s; it may have been done or not") from None
+        except McpFault as fault:
+            raise ToolFault(f"the server of {tool} {fault}") from None
+        return wire.value_of(result, lambda words: ToolFault(words or f"{tool} failed"))
+
+    def _of(self, server: McpServer) -> _Known:
+        known = self._known.setdefault(server.key, _Known())
+        self._known.move_to_end(server.key)
+        if len(self._known) > MOST_SERVERS:
+            self._known.popitem(last=False)
+        return known
+
+    async def _try_to_refresh(self, server: McpServer, known: _Known) -> None:
+        with suppress(ToolFault):  # what is known is good for a while
+            await self._refresh(server, known)
+
+    async def _refresh(self, server: McpServer, known: _Known) -> Sequence[McpTool]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout(LIST_SECONDS), known.lock:
+                if known.tools is not None and known.listed_at >= began:
+                    return known.tools  # others have asked meanwhile
+                if known.fault is not None and clock() - known.failed_at < FAILED_SECONDS:
+                    raise ToolFault(known.fault)
+                try:
+                    known.tools = await self._list(server, known)
+                except (ToolFault, TimeoutError, asyncio.CancelledError) as error:
+                    known.fault = str(error) or f"the server did not list its tools within {LIST_SECONDS:g} s"
+                    known.failed_at = clock()
+                    raise
+                known.listed_at, known.fault = clock(), None
+                return known.tools
+        except TimeoutError:
+            raise ToolFault(f"the server did not list its tools within {LIST_SECONDS:g} s") from None
+
+    async def _list(self, server: McpServer, known: _Known) -> Sequence[McpTool]:
+        tools: list[McpTool] = []
+        cursor: str | None = None
+        try:
+            for _ in range(wire.MOST_PAGES):
+                params = {"cursor": cursor} if cursor is not None else {}
+                more, cursor = wire.tools_of(await self._ask(server, known, "tools/list", params, LIST_SECONDS))
+                tools += more
+                if cursor is None:
+                    break
+        except McpFault as fault:
+            raise ToolFault(f"the server {fault}") from None
+        return tools
+
+    async def _ask(
+        self, server: McpServer, known: _Known, method: str, params: Mapping[str, Any], seconds: float
+    ) -> Mapping[str, Any]:
+        """In the session that there is, or in a new one: servers forget them. Raises :class:`McpFault`."""
+        for again in (True, False):
+            session = known.session
+            if session.version is None:
+                session = known.session = await self._begin(server, seconds)
+            answer, result = await self._post(server, session, method, params, seconds)
+            if answer.status == 404 and session.id is not None and again:
+                known.session = McpSession()
+                continue
+            return result if result is not None else _refused(answer)
+        raise AssertionError("unreachable")  # the second time it returns, or raises
+
+    async def _begin(self, server: McpServer, seconds: float) -> McpSession:
+        """Raises :class:`McpFault`."""
+        try:
+            answer, result = await self._post(server, McpSession(), "initialize", wire.handshake(), seconds)
+        except McpFault as fault:
+            modern = wire.modern_version(fault)
+            if modern is None:
+                raise
+            return modern
+        if result is None:
+            _refused(answer)
+            raise AssertionError("unreachable")
+        session = wire.agreed(result, answer.headers.get(_SESSION_HEADER))
+        notice = wire.request(server.url, server.headers, session, "notifications/initialized")
+        _ = await self._http.ask(notice, seconds=seconds, tenant=server.tenant)
+        return session
+
+    async def _post(
+        self, server: McpServer, session: McpSession, method: str, params: Mapping[str, Any], seconds: float
+    ) -> tuple[HttpAnswer, Mapping[str, Any] | None]:
+        """The answer, and its result, if it is one of the protocol. Raises :class:`McpFault` for its errors."""
+        id = next(self._ids)
+        reader = AnswerReader(id)
+        request: HttpRequest = wire.request(server.url, server.headers, session, method, params, id)
+        answer = await self._http.ask(request, seconds=seconds, tenant=server.tenant, until=reader.push)
+        message = reader.answer if answer.type == "text/event-stream" else wire.message_of(answer.text)
+        if answer.status != 200 and message is None:
+            return answer, None
+        if answer.status == 404 and session.id is not None:
+            return answer, None
+        return answer, wire.result_of(message, id)
+
+
+def _refused(answer: HttpAnswer) -> Mapping[str, Any]:
+    if answer.status in (401, 403):
+        raise McpFault(f"refused the key (status {answer.status})")
+    if 300 <= answer.status < 400:
+        raise McpFault("is at another place, and is not followed there")
+    raise McpFault(f"answered with the status {answer.status}")
