@@ -125,8 +125,8 @@ async def close_applications(app: web.Application) -> None:
 
 async def progress_socket(request: web.Request) -> web.StreamResponse:
     """Events of a listener's calls, one JSON object each: all that follow ``since``, or those from now on. ``call``
-    is the id of the only call that is watched, ``functions`` are those that this socket answers. What else comes over it
-    are messages into these calls."""
+    is the id of the only call that is watched, ``functions`` are those that this socket answers. What else comes over
+    it are messages into these calls."""
     answers = "functions" in request.query
     try:
         identity = await request.app[DOORKEEPER].identify_socket(request)

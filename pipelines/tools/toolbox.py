@@ -63,8 +63,8 @@ class Toolbox:
         self.become(functions, keys)
 
     def become(self, functions: Sequence[Function], keys: Sequence[Key]) -> None:
-        """These functions from here on. What those of before returned is still known, and their calls still count. Of an
-        MCP server that was not asked by :meth:`prepare` there are none."""
+        """These functions from here on. What those of before returned is still known, and their calls still count. An
+        MCP server that :meth:`prepare` did not ask has none."""
         self._declared, self._keys = functions, keys
         self._acting.become(functions, keys)
         self._functions: dict[str, Function] = {}

@@ -132,6 +132,10 @@ def _rest(**fields: Any) -> dict[str, Any]:
     return {"implementation": "rest", "url": "https://api.example.com/", **fields}
 
 
+def _mcp(**fields: Any) -> dict[str, Any]:
+    return {"implementation": "mcp", "url": "https://crm.example.com/mcp", "tools": ["find_*"], **fields}
+
+
 STATIC = {"source": "static", "from": "+441234567890"}
 RULES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     # Names
@@ -160,6 +164,24 @@ RULES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("rest", _rest(key="crm"), "not among keys"),
     ("stub", {"implementation": "stub", "result": "{x}", "input_schema": {"properties": {"x": {}}}}, None),
     ("client", {"implementation": "client", "input_schema": {"properties": {"x": {}}}}, None),
+    ("client", {"implementation": "client", "python": "x"}, "names a function in Python"),
+    ("client", {"implementation": "client", "tools": ["*"]}, "which only an MCP server has"),
+    ("python", {"implementation": "python"}, None),
+    (
+        "python",
+        {"implementation": "python", "python": "acme.look", "input_schema": {"properties": {"x": STATIC}}},
+        None,
+    ),
+    ("python", {"implementation": "python", "python": "acme look"}, "match pattern"),
+    ("mcp", _mcp(), None),
+    ("mcp", _mcp(name="n" * 33), "more than 32 characters"),
+    ("mcp", _mcp(tools=[]), "at least 1"),
+    ("mcp", _mcp(tools=None), "write as tools"),
+    ("mcp", _mcp(url=None), "write its url"),
+    ("mcp", _mcp(url="stdio:crm"), "write its url"),
+    ("mcp", _mcp(url="https://a:b@crm.example.com/"), "credentials in its url"),
+    ("mcp", _mcp(url="https://crm.example.com/{x}"), "is asked as it stands"),
+    ("mcp", _mcp(key="crm"), "not among keys"),
     ("builtin", {"implementation": "builtin"}, "write its platform"),
     ("builtin", {"implementation": "builtin", "platform": "dial"}, "platform"),
     # Builtins
@@ -196,6 +218,18 @@ def test_every_rule_of_a_definition(fields: dict[str, Any], problem: str | None)
     with pytest.raises(ValueError, match="functions") as refused:
         agent({"name": "ask", **fields})
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("location", "problem"), [(kind, kind in ("path", "query")) for kind in KEYS if kind != "none"]
+)
+def test_the_key_of_an_mcp_server_goes_into_a_header(location: str, problem: bool) -> None:
+    fields, key = {"name": "crm", "key": "crm", **_mcp()}, {"name": "crm", "in": location, **KEYS[location]}
+    if not problem:
+        assert agent(fields, key).functions[1].key == "crm"
+        return
+    with pytest.raises(ValueError, match="does not go into a header"):
+        agent(fields, key)
 
 
 @pytest.mark.parametrize(
