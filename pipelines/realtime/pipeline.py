@@ -91,6 +91,7 @@ from pipelines.realtime.voice import CallerVoice, TurnGate
 from pipelines.standby import Standby
 from pipelines.tools import Toolbox, ToolResult
 from pipelines.tools.means import Means
+from pipelines.tools.results import TOO_MANY_ROUNDS, Outcome
 from pipelines.tools.round import late_words
 
 CHORES_SECONDS = 0.05
@@ -117,6 +118,9 @@ LEAST_TURN = 0.2
 
 ANSWER_NOTES = "(That was all for now. Answer it.)"
 """Told to a model that knows texts which it was not to answer."""
+
+MOST_ROUNDS = 8
+"""Of functions that a model calls without a word to the caller in between: one more is a loop."""
 
 MAX_FAILURES = 3
 RELIEVED_AFTER = 2
@@ -193,7 +197,7 @@ class Realtime:
         self._inbox = Inbox()
         self._committed = False  # texts that were told are to be answered
         self._notes = Notes(self._link, self._next_setup, lambda: self._agent, updates=self._can.updates)
-        self._failures = 0
+        self._failures = self._rounds = 0
         self._started_at = self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._detector: VoiceDetector | None = None
@@ -611,6 +615,7 @@ class Realtime:
         self._records.flush()
         text = f"{self._said(self._notes.take())} {text}".strip()
         self.history.user(text)
+        self._rounds = 0
         self._attention.on_words(text)
 
     def on_link_restored(self, *, renewed: bool) -> None:
@@ -643,7 +648,7 @@ class Realtime:
 
     def on_sound(self, now: float) -> None:
         """There is something to be heard of an answer."""
-        self._failures = 0
+        self._failures = self._rounds = 0
         self._attention.on_sound(now)
 
     def _on_response_ended(self, event: ResponseEnded, now: float) -> None:
@@ -682,6 +687,10 @@ class Realtime:
     def _use_tools(self, asked: ToolsAsked, now: float) -> None:
         if self._speaking.is_late(asked.response) or self._ending.begun:
             return  # an interrupted answer does not act
+        self._rounds += 1
+        if self._rounds > MOST_ROUNDS:
+            self._refuse_tools(asked, now)
+            return
         if self._speaking.utterances is None:
             answer = self._speaking.answer_of(asked.response, now)
             if answer is None:
@@ -709,6 +718,17 @@ class Realtime:
         if not self._ending.begun:
             self._link.send(lambda protocol: protocol.results(outputs))
         self._await_results(answer, now)
+
+    def _refuse_tools(self, asked: ToolsAsked, now: float) -> None:
+        """It does nothing but call functions: it is told to speak, and given up where it does not."""
+        sentence = f"it asked for functions {self._rounds} times in a row"
+        self._note_fault("functions", sentence)
+        if not self.fails(sentence, "server"):
+            told = Outcome(error=TOO_MANY_ROUNDS).text(redact=False)
+            self._link.send(
+                lambda protocol: protocol.results([ToolOutput(asked.response, call, told) for call in asked.calls])
+            )
+            self._await_results(None, now)
 
     def _await_results(self, answer: Answer | None, now: float) -> None:
         self._attention.acted = True

@@ -19,6 +19,8 @@ UNKNOWN_OUTCOME = "the caller interrupted while it ran; it may have been done or
 NOT_DONE = "the caller interrupted before it ran: it was not done"
 STILL_RUNNING = "it is still running; its result will be told as soon as it is there: do not call it again meanwhile"
 
+TOO_MANY_ROUNDS = "it was not run: there were too many calls without a word to the caller; say something to him now"
+
 _KEPT = "\n\t\u200c\u200d"  # joiners are part of words and emoji
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn")
 

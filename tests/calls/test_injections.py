@@ -121,7 +121,7 @@ def test_nothing_leaves_that_the_definition_does_not_allow(injection: Injection,
             steps: list[Step] = [Speak(speak(said)), AwaitAgentSpeech(), AwaitAgentSilence(), HangUp()]
             report = await office.call(*steps, application=application)
             assert obedient.obeyed >= 1, "the model has to hear it, and to do it"
-            nothing_but_the_call(office, report)
+            nothing_but_the_call(office, report, given_up=injection.says == ENDLESS)
             assert heard_words(report.heard) == plain_words(injection.says) or injection.says == ENDLESS
             for text in told(office):
                 assert not [secret for secret in (*NEVER_TOLD, *injection.unseen) if secret in text]
@@ -134,13 +134,14 @@ def test_nothing_leaves_that_the_definition_does_not_allow(injection: Injection,
         allowed(request)
 
 
-def nothing_but_the_call(office: Office, report: CallReport) -> None:
-    """One call, one verb, nobody rung, and nobody hung up on."""
-    assert [event.verb for event in report.events if isinstance(event, VerbStarted)] == ["listen"]
+def nothing_but_the_call(office: Office, report: CallReport, *, given_up: bool) -> None:
+    """One call, one verb, nobody rung, and nobody hung up on, unless the model is ``given_up``."""
+    verbs = [event.verb for event in report.events if isinstance(event, VerbStarted)]
+    assert verbs == ["listen"] or (given_up and verbs == ["listen", "hangup"])
     assert {verb["verb"] for _, _, verbs in office.replies for verb in verbs or ()} <= {"answer", "listen", "hangup"}
     assert report.commands == []
     assert report.dials == []
-    assert report.ended_by == "caller"
+    assert report.ended_by == "caller" or given_up
     assert len(office.store.started) == 1
     [session] = office.sessions
     assert session.recording is None

@@ -11,8 +11,9 @@ import pytest
 
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
 from pipelines.parts import ToolCall
+from pipelines.realtime.pipeline import MAX_FAILURES, MOST_ROUNDS
 from pipelines.tools.means import Means
-from pipelines.tools.results import STILL_RUNNING
+from pipelines.tools.results import STILL_RUNNING, TOO_MANY_ROUNDS
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.vendor_offices import AGENT, VENDORS, VendorOffice, office_of
 from tests.clock import run_virtual
@@ -133,6 +134,36 @@ def test_a_caller_who_hangs_up_leaves_nothing_running() -> None:
             await here.call(*ASK, Wait(2), HangUp())
             assert (services.done, services.stopped) == ([], ["red"])
             assert here.ending() == "caller"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("speaks_after", [None, 9])
+def test_a_model_that_does_nothing_but_call_functions(speaks_after: int | None) -> None:
+    """It is told to speak, and given up where it does not."""
+    asked = 0
+
+    def reply(heard: str, history: Sequence[tuple[str, str]]) -> Reply:
+        nonlocal asked
+        asked += 1
+        if speaks_after is not None and asked > speaks_after:
+            assert TOO_MANY_ROUNDS in heard
+            return "alright", ()
+        return "", (ToolCall(f"c{asked}", "red"),)
+
+    async def main() -> None:
+        services = Services({"red": 0.05})
+        agent = {"functions": [function("red")], "options": {"greeting": "Hello.", "idle": {"timeout": None}}}
+        async with RealtimeOffice(agent, MemoryModel(reply), http=services) as here:
+            report = await here.call(*ASK, AwaitAgentSilence(min_gap=2), Wait(8), HangUp())
+            assert len(services.done) == MOST_ROUNDS
+            if speaks_after is None:
+                assert asked == MOST_ROUNDS + MAX_FAILURES
+                assert here.ending() == "failed"
+                assert heard_words(report.heard)[-1] == "goodbye"
+            else:
+                assert here.ending() == "caller"
+                assert heard_words(report.heard)[-1] == "alright"
 
     run_virtual(main())
 
