@@ -14,6 +14,7 @@ from jambonz.application import MessageTooLarge, encode
 from jambonz.commands import Command, RecordAction
 from jambonz.rest import Api, Refused, Unavailable
 from jambonz.verbs import Verb, VerbError
+from pipelines.keys import TONE_MS
 
 RECONNECT_SECONDS = 5.0
 """How long a command waits for a call's socket to come back. Jambonz tries again after 0.5, 1, 2 and 4 s."""
@@ -36,8 +37,8 @@ class CallControl(Protocol):
         """Say or play something over what the caller hears, while our socket or a bridge is up."""
         ...
 
-    async def dtmf(self, digits: str, *, milliseconds: int = commands.TONE_MS) -> None:
-        """Press keys, one after the other; ``w`` is half a second of pause. Returns once all are pressed."""
+    async def dtmf(self, digits: str, *, milliseconds: int = TONE_MS) -> None:
+        """Press keys, one after the other; ``w`` is half a second of pause, ``p`` two. Returns once all are pressed."""
         ...
 
     async def record(
@@ -73,7 +74,7 @@ class _ByCommands(ABC):
     async def whisper(self, verbs: Sequence[Verb]) -> None:
         await self._give(lambda: commands.whisper(verbs))
 
-    async def dtmf(self, digits: str, *, milliseconds: int = commands.TONE_MS) -> None:
+    async def dtmf(self, digits: str, *, milliseconds: int = TONE_MS) -> None:
         try:
             presses = list(commands.pressed(digits, milliseconds=milliseconds))
         except VerbError as error:

@@ -106,6 +106,7 @@ class ProviderFactory:
             "model": agent.model_name,
         }
         session.facts.update(about)  # one object for all who have the call: what is found out later is in it, too
+        keypad = session.keypad
         return Means(
             call.id,
             listener.owner.organisation_id,
@@ -118,6 +119,7 @@ class ProviderFactory:
             clients=session.clients,
             mcp=self._mcp,
             log=session.log,
+            press=keypad.press if keypad.is_there else None,
         )
 
     def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:

@@ -45,7 +45,7 @@ class Floor:
         self._call = call
         self._around = around
         self._clock = asyncio.get_running_loop().time
-        self._playout: Playout | None = None
+        self.playout: Playout | None = None
         self._detector: VoiceDetector | None = None
         self.speaker: Pipeline | None = None
         """Whose it is."""
@@ -92,13 +92,13 @@ class Floor:
             return
         if self.so_far is not None:
             speaker.take_over(self.so_far)
-        if self._playout is None or self._detector is None:
+        if self.playout is None or self._detector is None:
             self._detector = self._around.factory.detector(leg.format)
-            self._playout = Playout(leg, leg.format, echo=self._detector.echo)
+            self.playout = Playout(leg, leg.format, echo=self._detector.echo)
             if self._recording is not None:
-                self._recording.listen_to(self._playout)
+                self._recording.listen_to(self.playout)
             self._around.ticker.add(self._call)
-        speaker.start(self._playout, self._detector)
+        speaker.start(self.playout, self._detector)
         self.speaker = speaker
         self._call.wake()
 
@@ -121,8 +121,8 @@ class Floor:
     def record(self, recording: CallRecording) -> None:
         """Both sides, from now on; called while nobody listens."""
         self._recording = recording
-        if self._playout is not None:
-            recording.listen_to(self._playout)
+        if self.playout is not None:
+            recording.listen_to(self.playout)
         self._send_audio_to(self.hear_early)
 
     def _send_audio_to(self, hear: Callable[[bytes], None]) -> None:
@@ -140,7 +140,7 @@ class Floor:
     def begin_anew(self, so_far: Conversation) -> None:
         """The caller comes back on another leg, and nobody has heard what was said meanwhile."""
         self.so_far, self.quiet_since = so_far, so_far.silent_since
-        self._playout = None
+        self.playout = None
         self._around.ticker.discard(self._call)
         self._early.clear()
         self._early_keys.clear()
@@ -148,7 +148,7 @@ class Floor:
     async def fall_silent(self) -> None:
         """Let the far end tell what was heard, before somebody else speaks."""
         deadline = self._clock() + DRAIN_SECONDS
-        while self._playout is not None and self._playout.active and self._clock() < deadline:
+        while self.playout is not None and self.playout.active and self._clock() < deadline:
             await first_of(self._call.over, seconds=0.02)
             if self._call.over.is_set():
                 return

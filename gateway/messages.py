@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, assert_never
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gateway.session import CallSession
 from pipelines.agent import Function, Key, Strict
 from pipelines.agent.strict import refuse
+from pipelines.agent.telephone import target
+from pipelines.keys import keys_problem
 from pipelines.messages import Cancel, Commit, Say, Tell, Urgency
+from pipelines.tools.transfer import TransferRequest
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000)]
+
+
+def _keys(digits: str) -> str:
+    wrong = keys_problem(digits)
+    if wrong is not None:
+        raise refuse(wrong)
+    return digits
+
+
+Keys = Annotated[str, AfterValidator(_keys), Field(examples=["1w2#"])]
 
 
 class TextMessage(Strict):
@@ -38,6 +51,31 @@ class CommitMessage(Strict):
 
 class CancelMessage(Strict):
     """The agent says and does nothing more of what it is at."""
+
+
+class DtmfMessage(Strict):
+    """Keys are pressed for the other side to hear: ``digits`` are 0-9, *, # and A-D, with ``w`` and ``p`` for pauses of
+    0.5 and 2 s."""
+
+    digits: Keys
+
+
+def _target(number: str) -> str:
+    found = target(number)
+    if found is None:
+        raise refuse("has to be a telephone number such as +442080996945, or a SIP address")
+    return found
+
+
+class TransferMessage(Strict):
+    """The caller is put through to ``number``, a telephone number or a SIP address, once ``text`` was heard, or words
+    of the service's own. ``callerId`` is the number that is seen there. ``forceBridged``: not by REFER, whatever the
+    trunk can."""
+
+    number: Annotated[str, AfterValidator(_target), Field(max_length=300, examples=["+442080996945"])]
+    text: Words | None = None
+    caller_id: str | None = Field(default=None, max_length=100)
+    force_bridged: bool = False
 
 
 class HangUpMessage(Strict):
@@ -74,13 +112,24 @@ class CallUpdate(Strict):
         return changed
 
 
-CallCommand = TextMessage | SayMessage | CommitMessage | CancelMessage | HangUpMessage | CallUpdate
+CallCommand = (
+    TextMessage
+    | SayMessage
+    | CommitMessage
+    | CancelMessage
+    | DtmfMessage
+    | TransferMessage
+    | HangUpMessage
+    | CallUpdate
+)
 
 COMMANDS: Mapping[str, type[CallCommand]] = {
     "text": TextMessage,
     "say": SayMessage,
     "commit": CommitMessage,
     "cancel": CancelMessage,
+    "dtmf": DtmfMessage,
+    "transfer": TransferMessage,
     "hangup": HangUpMessage,
     "update": CallUpdate,
 }
@@ -89,6 +138,7 @@ COMMANDS: Mapping[str, type[CallCommand]] = {
 
 async def perform(call: CallSession, command: CallCommand) -> None:
     """Returns once it is taken. Raises :class:`~pipelines.messages.NotNow`, :class:`~pipelines.messages.NotPossible`,
+    :class:`~pipelines.tools.means.ToolFault` where a transfer may not be,
     and :class:`pydantic.ValidationError` where a changed agent would be none."""
     match command:
         case TextMessage(text=text, urgency=urgency):
@@ -101,6 +151,11 @@ async def perform(call: CallSession, command: CallCommand) -> None:
             call.take(Commit(), {"commit": True})
         case CancelMessage():
             call.take(Cancel(), {"cancel": True})
+        case DtmfMessage(digits=digits):
+            call.press(digits)
+        case TransferMessage(number=number, text=text, caller_id=caller_id, force_bridged=bridged):
+            wanted = TransferRequest(number, caller_id, bridged=bridged)
+            await call.transfer(wanted, saying=text, shown={"transfer": number, "text": text})
         case HangUpMessage(text=text, reason=reason):
             await call.hang_up(text, reason)
         case CallUpdate(context=context):

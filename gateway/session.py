@@ -20,6 +20,7 @@ from gateway.call_log import CallLog
 from gateway.control import CallControl, ControlFailed
 from gateway.dialling import Dialling
 from gateway.handing_over import HandingOver
+from gateway.keypad import Keypad
 from gateway.recordings.call import CallRecording
 from gateway.relay import Relay
 from gateway.surroundings import Leg, Surroundings
@@ -30,14 +31,15 @@ from jambonz.hooks import CallHook, CallProgress, StatusHook
 from jambonz.listen import Started
 from jambonz.verbs import Verb
 from media.audio import PCM_8K, AudioFormat, Encoding
+from media.playout import Playout
 from pipelines.agent import AgentDefinition
 from pipelines.agent.options import Recording
 from pipelines.events import EndReason, PipelineEvent
 from pipelines.interlude import Interlude
-from pipelines.messages import CallMessage, HangUp, NotNow, NotPossible
+from pipelines.messages import NOBODY, CallMessage, HangUp, NotNow, NotPossible
 from pipelines.phrasebook import phrases
 from pipelines.pipeline import Pipeline
-from pipelines.tools.means import ToolFault, ToolMemory
+from pipelines.tools.means import ToolMemory
 from pipelines.tools.transfer import TransferBegun, TransferRequest
 from pipelines.usage import as_json
 from store.calls import NewCall
@@ -132,6 +134,8 @@ class CallSession:
         if self._hooks is not None and self._hooks.wants_transcript:
             self._told.transcript = []
         self._relay = Relay(self, around)
+        self.keypad = Keypad(self, self.note)
+        self._asking = False  # somebody, for a transfer
         self.on_audio: Callable[[bytes], None] = self._relay.floor.hear_early
         """Of LegListener: that of whoever listens."""
         self.recording: CallRecording | None = None
@@ -171,6 +175,7 @@ class CallSession:
             reason: EndReason = self.reason or "shutdown"
             self.over.set()
             self._around.ticker.discard(self)
+            await self.keypad.close()
             self._end_recording()
             if self.leg is not None:
                 self.leg.close()
@@ -238,6 +243,11 @@ class CallSession:
         """Whose the caller's line is at the moment."""
         return self._relay.floor.speaker
 
+    @property
+    def playout(self) -> Playout | None:
+        """Once somebody has had the caller's line."""
+        return self._relay.floor.playout
+
     def tick(self, now: float) -> None:
         self.due = self._relay.floor.tick(now)
 
@@ -303,6 +313,17 @@ class CallSession:
             except ControlFailed as error:
                 raise NotNow(str(error)) from None
 
+    def press(self, digits: str) -> None:
+        """Begin to press keys, once the agent is silent; the log tells when that is done. Raises :class:`NotNow` and
+        :class:`NotPossible`."""
+        shown = self.mask_keys(digits)
+        with self._told.because_of("inject", {"dtmf": shown}):
+            _ = self.keypad.begin(digits, shown)  # nobody waits for it
+
+    def mask_keys(self, digits: str) -> str:
+        """As logs may have them."""
+        return "*" * len(digits) if self.listener.agent.options.dtmf.mask else digits
+
     # A call that we place
 
     def placed(self, call_sid: str) -> None:
@@ -341,16 +362,32 @@ class CallSession:
         self.log.warning("somebody else goes on with the call", kind=kind, **details)
         self.note("status", {"fallback": {"kind": kind, **details}})
 
-    async def transfer(self, wanted: TransferRequest, *, saying: str | None = None) -> TransferBegun:
+    async def transfer(
+        self, wanted: TransferRequest, *, saying: str | None = None, shown: Mapping[str, Any] | None = None
+    ) -> TransferBegun:
         """Whoever may ask for it from outside asks here. What is being said is broken off, for ``saying`` or words of
         the service's own. Where the transfer fails the agent goes on with the caller, and is told. Raises
-        :class:`ToolFault` in words where it cannot be."""
+        :class:`~pipelines.tools.means.ToolFault` in words where it cannot be, and :class:`NotNow`. ``shown`` is what
+        the log has of it."""
+        shown = shown or {"transfer": wanted.number}
         if self.speaker is None or isinstance(self.speaker, Interlude):
-            raise ToolFault("nobody has the call at the moment; try again")
-        begun = await self.transfers.request(wanted)
-        if begun.leaves and (speaker := self.speaker) is not None:
-            language = self.listener.agent.options.tts.language or "en"
-            speaker.say_and_end(saying or phrases(language).connecting, "transferred")
+            raise NotNow(NOBODY)
+        if self._asking or self.transfers.pending:
+            raise NotNow("The caller is being put through already")
+        self._asking = True
+        try:
+            begun = await self.transfers.request(wanted)
+        finally:
+            self._asking = False
+        if not begun.leaves:
+            self.note("inject", shown)
+            return begun
+        language = self.listener.agent.options.tts.language or "en"
+        try:
+            self.take(HangUp(saying or phrases(language).connecting, "transferred"), shown)
+        except NotNow:
+            self.transfers.withdraw()
+            raise
         return begun
 
     # What Jambonz says

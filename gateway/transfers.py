@@ -107,6 +107,10 @@ class Transfers:
         self._pending = pending
         return TransferBegun({"status": "OK", "reason": "The call is being transferred."}, leaves=True)
 
+    def withdraw(self) -> None:
+        """What was asked for is not to be done after all."""
+        self._pending = None
+
     def _check_target(self, wanted: TransferRequest) -> None:
         pattern = self._call.listener.agent.options.outbound_call_filter
         if pattern is None and not wanted.fixed:

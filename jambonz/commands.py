@@ -10,20 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from jambonz.verbs import Verb, VerbError
+from pipelines.keys import GAP_MS, KEYS, PAUSES_MS, TONE_MS, keys_problem
 
 Command = dict[str, Any]
 
 RecordAction = Literal["startCallRecording", "stopCallRecording", "pauseCallRecording", "resumeCallRecording"]
 
-TONE_MS = 250
-"""How long a key is pressed, as Jambonz has it."""
-
-GAP_MS = 100
-PAUSE_MS = 500
-"""What ``w`` stands for."""
-
-_KEYS = frozenset("0123456789ABCD*#")
-_MAX_DIGITS = 64
 _WHISPERED = frozenset({"say", "play"})
 
 
@@ -48,7 +40,7 @@ def whisper(verbs: Sequence[Verb]) -> Command:
 
 def dtmf(digit: str, *, milliseconds: int = TONE_MS) -> Command:
     """One key, as SIP INFO."""
-    if digit not in _KEYS:
+    if digit not in KEYS:
         raise VerbError("the command dtmf takes one of 0-9, *, # and A-D")
     if milliseconds <= 0:
         raise VerbError(f"dtmf's duration must be more than 0, not {milliseconds}")
@@ -56,12 +48,13 @@ def dtmf(digit: str, *, milliseconds: int = TONE_MS) -> Command:
 
 
 def pressed(digits: str, *, milliseconds: int = TONE_MS) -> Iterator[tuple[Command | None, float]]:
-    """Keys one after the other: each command (none for ``w``), and the seconds until the next."""
-    if not digits or len(digits) > _MAX_DIGITS or not _KEYS.union("w").issuperset(digits):
-        raise VerbError(f"dtmf takes up to {_MAX_DIGITS} of 0-9, *, #, A-D and w")
+    """Keys one after the other: each command (none for ``w`` and ``p``), and the seconds until the next."""
+    wrong = keys_problem(digits, milliseconds=milliseconds)
+    if wrong is not None:
+        raise VerbError(f"dtmf {wrong}")
     for digit in digits:
-        if digit == "w":
-            yield None, PAUSE_MS / 1000
+        if digit in PAUSES_MS:
+            yield None, PAUSES_MS[digit] / 1000
         else:
             yield dtmf(digit, milliseconds=milliseconds), (milliseconds + GAP_MS) / 1000
 

@@ -156,6 +156,8 @@ class Playout:
         self._since_mark = MARK_FRAMES
         self._clear_deadline = 0.0
         self._resume_wanted = False
+        self.held = False
+        """Nothing is begun to be said; see :meth:`hold`."""
         self._events: list[PlayoutEvent] = []
 
     # What the pipeline says
@@ -213,6 +215,14 @@ class Playout:
         elif self._state is _State.CLEARING and not self._doomed:
             self._resume_wanted = True
 
+    def hold(self) -> None:
+        """From a silence on: what is to be said waits until :meth:`release`, for something else is to be heard."""
+        self.held = True
+
+    def release(self, now: float) -> None:
+        self.held = False
+        self._restart(now)
+
     def clear(self, now: float, through: int) -> Sequence[PlayoutEvent]:
         """Drop everything: no generation up to ``through`` plays any more, and what comes of it is refused.
 
@@ -262,7 +272,8 @@ class Playout:
             if now >= self._clear_deadline:
                 self._cleared(self._clear_deadline - CLEAR_GUARD, now)  # no word: rather a little twice than lost
         elif self._state is _State.PLAYING and self._generations and now >= self._next_due:
-            self._send_due(now)
+            if not self.held:
+                self._send_due(now)
             self._progress(now)
         return self._take()
 
@@ -285,6 +296,11 @@ class Playout:
     def speaking(self, now: float) -> bool:
         """Whether the caller hears the agent now, or will as soon as the sound has travelled."""
         return self._state is _State.PLAYING and self._far_end.position(now) < self._last_speech
+
+    def idle(self, now: float) -> bool:
+        """Whether nothing is heard, nothing waits to be, and no phrase is being made."""
+        waits = any(not segment.closed or segment.sent < segment.frames for segment in self._queue)
+        return not (waits or self.speaking(now) or self.unheard_seconds)
 
     def has_sound_left(self, now: float) -> bool:
         """Whether there is more than silence to be heard of what is said, or may be. Looks at the sound."""

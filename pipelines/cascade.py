@@ -337,8 +337,8 @@ class Cascade:
             case Become(agent):
                 self._becoming = agent
                 self._drop_guess(now)
-            case HangUp(text):
-                self.say_and_end(text, "api")
+            case HangUp(text, why):
+                self.say_and_end(text, why)
             case _:
                 assert_never(message)
 
@@ -398,6 +398,8 @@ class Cascade:
                 self._host.end_call(self._end_reason())
             return
         self._mind_silence(now)
+        if self._playout is not None and self._playout.held:
+            self._idle.wait(now)
         prompt = self._idle.tick(now)
         if prompt is not None:
             self._on_idle(prompt)
@@ -412,7 +414,14 @@ class Cascade:
         if playout is None or ears is None:
             return
         due = next((g for g in self._live.values() if g.guess is None and g.task and not g.task.done()), None)
-        if due is None or due.delivery is None or playout.speaking(now) or ears.caller_speaking or playout.paused:
+        if (
+            due is None
+            or due.delivery is None
+            or playout.speaking(now)
+            or ears.caller_speaking
+            or playout.paused
+            or playout.held
+        ):
             if due is not None:
                 self._waiting.heard(now)
             return

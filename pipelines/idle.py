@@ -41,6 +41,11 @@ class IdleClock:
     def stop(self) -> None:
         self._since = None
 
+    def wait(self, now: float) -> None:
+        """What happens is no silence, and nobody speaks either."""
+        if self._since is not None:
+            self._since = now
+
     def reset(self) -> None:
         self._since = None
         self._asked = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.agent import AgentDefinition
+from pipelines.events import EndReason
 
 MOST_WAITING = 100
 """Messages of one call that wait."""
@@ -55,9 +56,10 @@ class Become:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """Interrupt what is said, say this to its end, and hang up."""
+    """Interrupt what is said, say this to its end, and hang up; or let the caller go on to somebody else."""
 
     text: str
+    why: EndReason = "api"
 
 
 CallMessage = Tell | Say | Commit | Cancel | Become | HangUp

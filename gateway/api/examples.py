@@ -135,6 +135,8 @@ BODIES: Mapping[str, Any] = {
     "update_trunk": {"outbound": True},
     "send_text": {"text": "Are you open on Saturday?", "urgency": "now"},
     "say": {"text": "This call may be recorded.", "urgency": "soon", "interruptible": False},
+    "press_keys": {"digits": "1w2#"},
+    "transfer_call": {"number": "+442079460999", "text": "I put you through to a colleague."},
     "hang_up": {"text": "We have to close now. Goodbye.", "reason": "closing time"},
     "update_call": {"context": "The caller is Ann Smith, who has an appointment on Friday at ten."},
     "create_key": {"name": "dashboard", "scopes": ["calls:read"]},
@@ -194,6 +196,8 @@ ANSWERS: Mapping[str, Any] = {
     "say": {"callId": CALL, "command": "say"},
     "commit_turn": {"callId": CALL, "command": "commit"},
     "cancel_answer": {"callId": CALL, "command": "cancel"},
+    "press_keys": {"callId": CALL, "command": "dtmf"},
+    "transfer_call": {"callId": CALL, "command": "transfer"},
     "hang_up": {"callId": CALL, "command": "hangup"},
     "update_call": {"callId": CALL, "command": "update"},
     "get_call_log": [

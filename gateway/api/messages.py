@@ -15,15 +15,18 @@ from gateway.keys import DOORKEEPER, STORE, SWITCHBOARD
 from gateway.messages import (
     COMMANDS,
     CallUpdate,
+    DtmfMessage,
     HangUpMessage,
     SayMessage,
     TextMessage,
+    TransferMessage,
     perform,
 )
 from gateway.progress import Event
 from gateway.session import CallSession
 from pipelines.agent import Problem, nearest, problems
 from pipelines.messages import NotNow, NotPossible
+from pipelines.tools.means import ToolFault
 from store import Owner
 from store.accounts import Identity
 
@@ -65,6 +68,18 @@ async def cancel_answer(request: web.Request) -> web.Response:
     return await _take(request, "cancel")
 
 
+@operations.add("POST", "/calls/{callId}/dtmf", body=(DtmfMessage,), answer=Taken, status=TAKEN, errors=ERRORS)
+async def press_keys(request: web.Request) -> web.Response:
+    """Press keys for the other side to hear, as soon as the agent is silent."""
+    return await _take(request, "dtmf")
+
+
+@operations.add("POST", "/calls/{callId}/transfer", body=(TransferMessage,), answer=Taken, status=TAKEN, errors=ERRORS)
+async def transfer_call(request: web.Request) -> web.Response:
+    """Put the caller through to somebody else; where nobody answers, the agent goes on."""
+    return await _take(request, "transfer")
+
+
 @operations.add("POST", "/calls/{callId}/hangup", body=(HangUpMessage,), answer=Taken, status=TAKEN, errors=ERRORS)
 async def hang_up(request: web.Request) -> web.Response:
     """Hang up, at once or after some last words."""
@@ -94,6 +109,9 @@ async def _deliver(
         raise ApiError(409, "NOT_NOW", str(error)) from None
     except NotPossible as error:
         raise ApiError(501, "NOT_IMPLEMENTED", str(error)) from None
+    except ToolFault as error:
+        sentence = str(error)
+        raise ApiError(409, "TRANSFER_REFUSED", sentence[:1].upper() + sentence[1:]) from None
     except ValidationError as error:
         raise invalid(problems(error)) from None
     return Taken(callId=call_id, command=name)

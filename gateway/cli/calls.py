@@ -117,6 +117,15 @@ def cancel(service: Service, call_id: str) -> None:
 
 @calls.command()
 @click.argument("call_id")
+@click.argument("digits")
+@service_flags
+def dtmf(service: Service, call_id: str, digits: str) -> None:
+    """Press keys for the other end of a call: 0-9, *, #, A-D; w and p are pauses."""
+    _send(service, call_id, "dtmf", {"digits": digits})
+
+
+@calls.command()
+@click.argument("call_id")
 @click.option("--text", help="What the agent says before; without it the call ends at once.")
 @click.option("--reason", help="For the call's log.")
 @service_flags

@@ -17,6 +17,7 @@ from pipelines.agent.rest_rules import (
 )
 from pipelines.agent.strict import Problem, Strict, nearest, refuse
 from pipelines.agent.telephone import target
+from pipelines.keys import keys_problem
 
 LONGEST_NAME = 64
 _NAME = rf"^[a-zA-Z0-9_-]{{1,{LONGEST_NAME}}}$"
@@ -70,6 +71,9 @@ class InputSchema(Strict):
         return self
 
 
+Platform = Literal["hangup", "transfer", "transfer_status", "metadata", "pause_recording", "resume_recording", "dtmf"]
+
+
 class Function(Strict):
     """A function that the model may call. ``rest`` asks a URL, ``stub`` answers with ``result``, ``client`` is left to
     whoever watches the call, ``builtin`` is one of ours (``platform``), ``python`` one of those who run the service
@@ -79,9 +83,7 @@ class Function(Strict):
     name: str = Field(pattern=_NAME)
     description: str = ""
     implementation: Literal["rest", "stub", "client", "builtin", "python", "mcp"]
-    platform: (
-        Literal["hangup", "transfer", "transfer_status", "metadata", "pause_recording", "resume_recording"] | None
-    ) = None
+    platform: Platform | None = None
     python: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{1,64}$")
     tools: list[str] | None = Field(default=None, min_length=1, max_length=64)
     url: str | None = Field(default=None, max_length=4000)
@@ -142,8 +144,8 @@ class Function(Strict):
         match self.platform:
             case None:
                 raise refuse(
-                    "is a builtin; write its platform: hangup, transfer, transfer_status, metadata, pause_recording or "
-                    "resume_recording"
+                    "is a builtin; write its platform: hangup, transfer, transfer_status, metadata, pause_recording, "
+                    "resume_recording or dtmf"
                 )
             case "hangup" | "transfer_status" | "pause_recording" | "resume_recording":
                 if names:
@@ -151,8 +153,21 @@ class Function(Strict):
             case "metadata":
                 if names != {"keys"}:
                     raise refuse("has to have exactly one parameter, keys, for its platform is metadata")
+            case "dtmf":
+                self._dtmf(names)
             case "transfer":
                 self._transfer(names)
+
+    def _dtmf(self, names: set[str]) -> None:
+        if names != {"digits"}:
+            raise refuse("has to have exactly one parameter, digits, for its platform is dtmf")
+        digits = self.parameters["digits"]
+        if digits.type != "string":
+            raise refuse("has digits that are no string; a key may be * or #, and the first one 0")
+        for value in (digits.origin if digits.source == "static" else None, digits.default, *(digits.enum or ())):
+            wrong = keys_problem(value) if isinstance(value, str) else None
+            if wrong is not None:
+                raise refuse(f"has digits that cannot be pressed: {value!r} {wrong}")
 
     def _transfer(self, names: set[str]) -> None:
         if "number" not in names:

@@ -169,6 +169,8 @@ class Attention:
         """Who is heard."""
         if playout.speaking(now) and (self._speaking.utterances is None or self._speaking.speaks_itself):
             self.heard_at = now
+        if playout.held:  # keys are pressed, for the caller to hear
+            self.heard_at = now
         self.heard_at = max(self.heard_at, self._caller.last_voice)
 
     def wait_for_functions(self, now: float, *, acting: bool) -> None:

@@ -342,8 +342,8 @@ class Realtime:
                 self.history.prompt = agent.prompt
                 self._toolbox.become(agent.functions, agent.keys)
                 self._notes.tell()
-            case HangUp(text):
-                self.say_and_end(text, "api")
+            case HangUp(text, why):
+                self.say_and_end(text, why)
             case _:
                 assert_never(message)
 
@@ -440,6 +440,8 @@ class Realtime:
             self.on_quiet(now)
         attention.look(playout, now)
         self._put_off_functions(now)
+        if playout.held:
+            self._idle.wait(now)
         attention.wait_for_functions(now, acting=bool(self._errands.under_way))
         self._link.watch(now, awaited=attention.awaits(now))
         speaking.tick(now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -108,3 +108,5 @@ class Means:
     clients: Clients | None = None
     mcp: Mcp | None = None
     log: Any = field(default_factory=structlog.get_logger)
+    press: Callable[[str], Awaitable[None]] | None = None
+    """Presses keys, while the agent is silent; raises :class:`ToolFault`."""

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pipelines.agent import Function, Key
 from pipelines.events import EndReason, PipelineEvent
+from pipelines.keys import keys_problem
 from pipelines.parts import ToolCall, ToolSpec
 from pipelines.tools.acting import Acting
 from pipelines.tools.audit import Audit
@@ -98,7 +99,7 @@ class Toolbox:
         function = self._functions.get(name)
         if function is None or not self._runs(function):
             return True
-        return function.implementation in ("stub", "builtin") and function.platform != "transfer"
+        return function.implementation in ("stub", "builtin") and function.platform not in ("transfer", "dtmf")
 
     def is_sequential(self, name: str) -> bool:
         """Whether those that the model called before it, in one step, have to have returned: it says so, ends the call,
@@ -113,9 +114,11 @@ class Toolbox:
         return function.sequential or chained or function.implementation == "builtin"
 
     def goes_on(self, name: str) -> bool:
-        """Whether it is not stopped where the caller interrupts: a transfer always is."""
+        """Whether it is not stopped where the caller interrupts: keys are pressed to the end, a transfer always is."""
         function = self._functions.get(name)
-        return function is not None and function.survives_interruption and function.platform != "transfer"
+        if function is None or function.platform == "transfer":
+            return False
+        return function.survives_interruption or function.platform == "dtmf"
 
     async def run(self, call: ToolCall) -> ToolResult:
         """Run one call, which may take its time, in bounds. Never raises: what went wrong is said to the model in
@@ -131,7 +134,10 @@ class Toolbox:
             audit.begin(values)
             if function.platform == "transfer":
                 return await self._transfer(function, values, call, audit)
-            outcome = await self._acting.perform(function, values, call)
+            if function.platform == "dtmf":
+                outcome = await self._press(function, values)
+            else:
+                outcome = await self._acting.perform(function, values, call)
         except (BadArguments, ToolFault) as error:
             outcome = Outcome(error=str(error))
         except asyncio.CancelledError:
@@ -180,6 +186,16 @@ class Toolbox:
         result = self._result(function, values, Outcome(dict(begun.told)), audit)
         return replace(result, ends="transferred") if begun.leaves else result
 
+    async def _press(self, function: Function, values: Mapping[str, Any]) -> Outcome:
+        digits = text_of(values.get("digits", ""))
+        wrong = keys_problem(digits)
+        if wrong is not None:
+            raise BadArguments(f"digits {wrong}")
+        if self._means.press is None:
+            raise ToolFault(f"{function.name} cannot be run here")
+        await self._means.press(digits)
+        return Outcome("OK")
+
     def _values(self, function: Function, call: ToolCall) -> dict[str, Any]:
         metadata = {**self._metadata, "toolsCalls": self._done}
         return self._parameters[function.name].resolve(call.arguments, metadata)
@@ -219,6 +235,8 @@ class Toolbox:
             case "stub":
                 return True
             case "builtin":
+                if function.platform == "dtmf":
+                    return self._means.press is not None
                 on_the_call = function.platform in ("transfer", "transfer_status")
                 return not on_the_call or self._means.transfers is not None
             case "rest" | "client" | "python" | "mcp":

@@ -244,7 +244,7 @@ def test_commands_that_cannot_be_given_are_refused_in_words() -> None:
 
     def check(office: Office, report: CallReport) -> None:
         assert [sentence.partition(";")[0] for sentence, _ in refused] == [
-            "dtmf takes up to 64 of 0-9, *, #, A-D and w",
+            "dtmf takes up to 64 of 0-9, *, # and A-D, and w and p for pauses of 0.5 and 2 s",
             "whisper takes say and play, and at least one of them",
             "redirect has 30094 bytes",
             "call:status cannot be given: Jambonz has closed the call's socket",

@@ -13,6 +13,7 @@ import pytest
 
 from gateway import metrics
 from gateway.bridged import MODEL_NAME
+from gateway.messages import TransferMessage, perform
 from gateway.transfers import MOST_TRANSFERS, ORIGIN_HEADER
 from jambonz.provisioning.wanted import CARRIER_PREFIX
 from jambonz.simulator import feature_server
@@ -21,6 +22,7 @@ from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, 
 from jambonz.simulator.ear import peak_of
 from jambonz.simulator.outcomes import DialOutcome, ReferOutcome
 from jambonz.simulator.report import CallReport, VerbStarted
+from pipelines.messages import NotNow
 from pipelines.phrasebook import phrases
 from pipelines.tools.means import ToolFault
 from pipelines.tools.transfer import TransferRequest
@@ -444,6 +446,30 @@ def test_a_transfer_that_somebody_else_asks_for() -> None:
             report = await calling
             assert heard(report) == words(f"hello off you go {BACK}")
             assert states(office) == ["dialling", "busy"]
+            nothing_is_left(office, report)
+
+    run_virtual(main())
+
+
+@pytest.mark.usefixtures("by_both")
+def test_a_transfer_by_a_message() -> None:
+    """Only to numbers that the agent's filter lets through, and not while the call ends."""
+
+    async def main() -> None:
+        async with office_of("cascade", dials=[FAILURES["busy"]]) as office:
+            calling = asyncio.create_task(office.call(Wait(12), HangUp()))
+            await asyncio.sleep(2.0)
+            [call] = office.switchboard.calls
+            with pytest.raises(ToolFault, match="may not be called"):
+                await perform(call, TransferMessage(number="+15551234567"))
+            await perform(call, TransferMessage(number="+44 20 7946 0999", text="Off you go."))
+            with pytest.raises(NotNow, match="put through already"):
+                await perform(call, TransferMessage(number="+44 20 7946 0999"))
+            report = await calling
+            assert heard(report) == words(f"hello off you go {BACK}")
+            assert states(office) == ["dialling", "busy"]
+            injected = [data for type, data in office.log(report) if type == "inject"]
+            assert injected == [{"transfer": "+442079460999", "text": "Off you go."}]
             nothing_is_left(office, report)
 
     run_virtual(main())

@@ -12,9 +12,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 
 from gateway.api import OPERATIONS, examples
 from gateway.api.operations import Operation
+from gateway.cli import trunkline
 from store import DEFAULT_OWNER, Page
 from store.calls import NewCall
 from store.listeners import ListenerOptions
@@ -72,7 +74,8 @@ async def _until_disconnected(leg: aiohttp.ClientWebSocketResponse) -> None:
 async def test_the_examples_are_taken_in_a_call_and_answered_as_they_say(service: Service) -> None:
     """Hanging up last."""
     async with speaking(service) as call_id:
-        for operation in sorted(MESSAGES, key=lambda one: one.id == "hang_up"):
+        here = [one for one in MESSAGES if one.id not in ("press_keys", "transfer_call")]  # which need Jambonz
+        for operation in sorted(here, key=lambda one: one.id == "hang_up"):
             path, body = operation.path.format(callId=call_id), examples.BODIES.get(operation.id)
             if operation.id == "commit_turn":
                 await ask(service, "POST", f"/calls/{call_id}/text", {"text": "so far", "urgency": "later"})
@@ -115,6 +118,10 @@ async def test_whose_calls_they_are_and_which_there_are(service: Service) -> Non
         ("POST", "/say", {"text": "x", "urgency": "later"}, "Urgency has to be 'now' or 'soon'"),
         ("POST", "/say", {"text": "x", "interuptible": True}, "Interuptible is not known; did you mean interruptible?"),
         ("POST", "/hangup", {"reason": 7}, "Reason has to be a string"),
+        ("POST", "/dtmf", {"digits": "1x"}, "Digits takes up to 64 of 0-9, *, # and A-D, and w and p for pauses of 0.5 "
+         "and 2 s"),
+        ("POST", "/transfer", {"number": "nobody"}, "Number has to be a telephone number such as +442080996945, or a "
+         "SIP address"),
         ("PATCH", "", {}, "Changes nothing: send prompt, context, functions or keys"),
         ("PATCH", "", {"promt": "x"}, "Promt is not known; did you mean prompt?"),
         ("PATCH", "", {"functions": [KEYLESS]}, "Functions[0].key names 'k', which is not among keys; add it to keys."),
@@ -125,6 +132,17 @@ async def test_what_is_wrong_is_said(service: Service, method: str, path: str, b
         status, answer = await ask(service, method, f"/calls/{call_id}{path}", body)
         assert (status, answer["code"]) == (400, "VALIDATION_ERROR")
         assert answer["error"] == sentence
+
+
+async def test_what_needs_jambonz_is_refused_in_words(service: Service) -> None:
+    async with speaking(service) as call_id:
+        status, answer = await ask(service, "POST", f"/calls/{call_id}/dtmf", {"digits": "1"})
+        assert (status, answer["code"]) == (501, "NOT_IMPLEMENTED")
+        status, answer = await ask(service, "POST", f"/calls/{call_id}/transfer", {"number": "+15551234567"})
+        assert (status, answer["code"]) == (409, "TRANSFER_REFUSED")
+        assert answer["error"].startswith("The number may not be called")
+        [call] = service.switchboard.calls
+        assert not call.transfers.pending
 
 
 async def test_a_secret_of_a_key_is_nowhere(service: Service, caplog: pytest.LogCaptureFixture) -> None:
@@ -144,6 +162,27 @@ async def test_a_secret_of_a_key_is_nowhere(service: Service, caplog: pytest.Log
             await asyncio.sleep(0.02)
     assert [event.data for event in log if event.type == "inject"] == [{"update": ["functions", "keys"]}]
     assert "the-secret-of-k" not in caplog.text
+
+
+async def test_on_the_command_line(service: Service) -> None:
+    async def trunk(*arguments: str) -> str:
+        environment = {"TRUNKLINE_PUBLIC_URL": service.url, "TRUNKLINE_ADMIN_KEY": KEY}
+        result = await asyncio.to_thread(CliRunner(env=environment).invoke, trunkline, ["calls", *arguments])
+        return result.output.strip()
+
+    async with speaking(service) as call_id:
+        for arguments in (
+            ("text", call_id, "hello there", "--urgency", "later"),
+            ("say", call_id, "One moment.", "--now", "--to-its-end"),
+            ("cancel", call_id),
+            ("hangup", call_id, "--reason", "enough"),
+        ):
+            assert await trunk(*arguments) == f"{call_id} has taken it"
+        async with asyncio.timeout(3):
+            while (stored := await service.store.calls.get(DEFAULT_OWNER, call_id)) is None or not stored.ended_at:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert "410: The call" in await trunk("say", call_id, "Too late.")
+        assert "400: Digits takes up to 64" in await trunk("dtmf", call_id, "xyz")
 
 
 # Over the progress socket
@@ -192,7 +231,7 @@ async def test_what_the_socket_refuses(service: Service) -> None:
         assert (await refused([]))[:2] == (400, "BAD_JSON")
         assert (await refused('{"text": "\\u0000"}'))[1] == "VALIDATION_ERROR"
         assert (await refused({"command": "txt", "callId": call_id}))[2] == (
-            "Command has to be one of text, say, commit, cancel, hangup, update; did you mean text?"
+            "Command has to be one of text, say, commit, cancel, dtmf, transfer, hangup, update; did you mean text?"
         )
         assert (await refused({"command": "text", "text": "x"}))[2].startswith("CallId is missing")
         assert (await refused({"command": "text", "callId": call_id}))[2] == "Text is missing"

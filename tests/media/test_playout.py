@@ -35,6 +35,59 @@ def test_the_tail_never_stays_stuck(frames: int) -> None:
     assert len(line.finished) == 2
 
 
+def test_what_is_held_waits_whole_and_is_no_gap() -> None:
+    """Something else is to be heard: nothing goes out before it is released, whatever comes."""
+    line = Line()
+    line.say(1, range(20))
+    line.run(1)
+    assert line.playout.idle(line.now)
+    line.playout.hold()
+    line.say(2, range(100, 130))
+    assert not line.playout.idle(line.now)
+    line.run(1)
+    assert line.heard_numbers() == list(range(20))
+    line.playout.release(line.now)
+    line.run(1.5)
+    assert line.heard_numbers() == [*range(20), *range(100, 130)]
+    assert line.of(PlayoutUnderrun) == []
+    assert [one.heard.complete for one in line.finished] == [True, True]
+    assert line.playout.idle(line.now)
+
+
+@pytest.mark.parametrize("then", ["clear", "pause"])
+def test_what_is_held_can_be_interrupted(then: str) -> None:
+    line = Line()
+    line.playout.hold()
+    line.say(1, range(30))
+    line.run(0.5)
+    if then == "clear":
+        line.clear(1)
+        line.run(0.5)
+        line.playout.release(line.now)
+        line.run(1)
+        assert line.heard_numbers() == []
+    else:
+        line.playout.pause(line.now)
+        line.playout.release(line.now)
+        line.run(0.5)
+        assert line.heard_numbers() == []
+        line.playout.resume(line.now)
+        line.run(1.5)
+        assert line.heard_numbers() == list(range(30))
+
+
+def test_a_phrase_that_is_being_made_is_no_silence() -> None:
+    line = Line()
+    segment = line.segment(1, "one two three")
+    assert not line.playout.idle(line.now)
+    segment.write(numbered(range(10)))
+    segment.close()
+    line.playout.finish(1)
+    assert not line.playout.idle(line.now)
+    line.run(1)
+    assert line.playout.idle(line.now)
+
+
 def test_audio_goes_out_a_bounded_lead_ahead() -> None:
     """Trap: the far end takes whatever it is sent, and clearing cannot give back what was buffered there."""
     line = Line()

@@ -1,0 +1,265 @@
+"""Keys that the agent's side presses, for a machine at the other end: in the agent's silence, by a message or by the
+function ``dtmf``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.keypad import NO_CONTROL
+from gateway.messages import DtmfMessage, SayMessage, TextMessage, perform
+from gateway.session import CallSession
+from jambonz.rest import Unavailable
+from jambonz.simulator.caller import HangUp, Wait
+from jambonz.simulator.report import CallReport
+from pipelines.agent import AgentDefinition
+from pipelines.messages import NotNow, NotPossible
+from pipelines.parts import Message, ToolCall
+from tests.calls.office import Office
+from tests.calls.realtime_office import RealtimeOffice
+from tests.calls.test_messages import Meanwhile, at, in_call, injected
+from tests.calls.test_rest_control import Api
+from tests.clock import run_virtual
+from tests.simulators.codeword import heard_words, plain_words
+from tests.simulators.realtime_memory import MemoryModel
+from tests.simulators.replies import Answer, ReplyModel
+
+OPTIONS: dict[str, Any] = {"greeting": "Hello.", "idle": {"timeout": None}}
+LONG = "one two three four five six seven eight nine ten"
+
+
+def echo(messages: Sequence[Message]) -> Sequence[Answer]:
+    return [f"you said {messages[-1].content}"]
+
+
+def pressed(report: CallReport) -> list[tuple[float, str]]:
+    """When, and which."""
+    return [(time, data["dtmf"]["digit"]) for time, command, data in report.commands if command == "dtmf"]
+
+
+def silent_at(report: CallReport, times: list[float]) -> bool:
+    """Whether the caller heard nothing of the agent at these moments, and until 0.25 s after."""
+    spans = report.ear.utterances()
+    return not any(span.start < time + 0.25 and time < span.end for time in times for span in spans)
+
+
+def run(here: Office, meanwhile: Meanwhile, *steps: Any) -> CallReport:
+    async def main() -> CallReport:
+        async with here:
+            report = await in_call(here, meanwhile, *steps)
+            assert here.switchboard.calls == ()
+            return report
+
+    return run_virtual(main())
+
+
+@pytest.fixture
+def by_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only there the simulated Jambonz tells when a command came."""
+    monkeypatch.setattr(Office, "application", True)
+
+
+def test_keys_and_pauses(by_socket: None) -> None:
+    here = Office({"options": OPTIONS}, ReplyModel(echo))
+    report = run(here, at(2, DtmfMessage(digits="1w2p#")), Wait(7), HangUp())
+    times = [time for time, _ in pressed(report)]
+    assert [digit for _, digit in pressed(report)] == ["1", "2", "#"]
+    assert times[1] - times[0] == pytest.approx(0.35 + 0.5, abs=0.01)
+    assert times[2] - times[1] == pytest.approx(0.35 + 2.0, abs=0.01)
+    assert injected(here) == [{"dtmf": "1w2p#"}]
+    assert here.status("keys") == [{"digits": "1w2p#", "outcome": "pressed"}]
+
+
+def test_keys_by_the_rest_api() -> None:
+    async def main() -> None:
+        here = Office({"options": OPTIONS}, ReplyModel(echo))
+        here.api = api = Api(here)
+        async with here:
+            await in_call(here, at(2, DtmfMessage(digits="A*")), Wait(5), HangUp())
+            assert api.updates == [{"dtmf": {"digit": one, "duration": 250}} for one in "A*"]
+            assert here.status("keys") == [{"digits": "A*", "outcome": "pressed"}]
+
+    run_virtual(main())
+
+
+def test_what_jambonz_does_not_do_is_in_the_log() -> None:
+    async def main() -> None:
+        here = Office({"options": OPTIONS}, ReplyModel(echo))
+        here.api = api = Api(here)
+        api.failure = Unavailable("it is away")
+        async with here:
+            await in_call(here, at(2, DtmfMessage(digits="1")), Wait(5), HangUp())
+            assert here.status("keys") == [{"digits": "1", "outcome": "failed"}]
+            assert here.said("error") == ["dtmf could not be given: it is away"]
+
+    run_virtual(main())
+
+
+def test_without_a_way_to_command_jambonz() -> None:
+    async def meanwhile(call: CallSession) -> None:
+        await asyncio.sleep(2)
+        with pytest.raises(NotPossible, match=NO_CONTROL):
+            await perform(call, DtmfMessage(digits="1"))
+
+    here = Office({"options": OPTIONS}, ReplyModel(echo))
+    run(here, meanwhile, Wait(4), HangUp())
+    assert injected(here) == []
+
+
+@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+def test_nobody_talks_over_keys(kind: str, by_socket: None) -> None:
+    """They wait for what is said, and what is to be said waits for them: in whole, and without a hole."""
+
+    async def meanwhile(call: CallSession) -> None:
+        await asyncio.sleep(1)
+        await perform(call, DtmfMessage(digits="12ww34"))
+        with pytest.raises(NotNow, match="Keys are being pressed"):
+            await perform(call, DtmfMessage(digits="5"))
+        await asyncio.sleep(3)
+        await perform(call, SayMessage(text="Are you there?"))
+
+    agent = {"options": {**OPTIONS, "greeting": LONG}}
+    here = (
+        Office(agent, ReplyModel(echo))
+        if kind == "cascade"
+        else RealtimeOffice(agent, MemoryModel(lambda heard, _: (heard, ())))
+    )
+    report = run(here, meanwhile, Wait(12), HangUp())
+    assert [digit for _, digit in pressed(report)] == list("1234")
+    assert heard_words(report.heard) == plain_words(f"{LONG} are you there")
+    assert silent_at(report, [time for time, _ in pressed(report)])
+    assert here.status("underrun") == []
+
+
+def test_an_agent_that_does_not_fall_silent_is_waited_for_with_a_bound(by_socket: None) -> None:
+    here = Office({"options": {**OPTIONS, "greeting": " ".join([LONG] * 12)}}, ReplyModel(echo))
+    report = run(here, at(1, DtmfMessage(digits="1")), Wait(26), HangUp())
+    assert pressed(report) == []
+    assert here.status("keys") == [{"digits": "1", "outcome": "failed"}]
+
+
+def test_a_call_that_ends_meanwhile(by_socket: None) -> None:
+    here = Office({"options": OPTIONS}, ReplyModel(echo))
+    report = run(here, at(2, DtmfMessage(digits="1p2p3p4")), Wait(4), HangUp())
+    assert [digit for _, digit in pressed(report)] == ["1"]
+
+
+def test_an_idle_caller_is_not_asked_for_while_keys_are_pressed(by_socket: None) -> None:
+    options = {**OPTIONS, "idle": {"timeout": 3, "prompts": ["Anybody there?"]}}
+    here = Office({"options": options}, ReplyModel(echo))
+    report = run(here, at(2, DtmfMessage(digits="1pp2")), Wait(8), HangUp())
+    assert len(pressed(report)) == 2
+    first = next((span.start for span in report.ear.utterances()[1:]), 99.0)
+    assert first > pressed(report)[-1][0] + 3
+
+
+@pytest.mark.parametrize("digits", ["", "w", "12x", "1" * 65, "0" + "p" * 30, "a"])
+def test_keys_that_there_are_not(digits: str) -> None:
+    with pytest.raises(ValidationError):
+        DtmfMessage(digits=digits)
+
+
+# The function
+
+
+def keys(**digits: Any) -> dict[str, Any]:
+    properties = {"digits": {"type": "string", "required": True, **digits}}
+    return {
+        "name": "press", "implementation": "builtin", "platform": "dtmf", "input_schema": {"properties": properties},
+    }  # fmt: skip
+
+
+def presses(digits: str | None) -> Any:
+    """Says so, presses, and then tells what it was told."""
+
+    def script(messages: Sequence[Message]) -> Sequence[Answer]:
+        if messages[-1].role == "tool":
+            return [f"told {messages[-1].content}"]
+        return ["I press it now for you.", ToolCall("c1", "press", {} if digits is None else {"digits": digits})]
+
+    return script
+
+
+class WithKeys(Office):
+    """Its functions press keys as those of the service do."""
+
+    def pipeline(self, listener: Any, session: CallSession, spawn: Any) -> Any:
+        from dataclasses import replace
+
+        self.means = replace(self.means, press=session.keypad.press)
+        return super().pipeline(listener, session, spawn)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said", "expected"),
+    [
+        ({}, "1w2#", ["1", "2", "#"]),
+        ({"source": "static", "from": "99#"}, None, ["9", "9", "#"]),
+        ({"source": "static", "from": "99#"}, "1234", ["9", "9", "#"]),
+        ({}, "12x", []),
+        ({"enum": ["1", "2"]}, "3", []),
+    ],
+)
+def test_the_model_presses_what_the_definition_lets_it(
+    parameter: dict[str, Any], said: str | None, expected: list[str], by_socket: None
+) -> None:
+    options = {**OPTIONS, "fillers": {"phrases": ["One moment."], "delay": 0.5}}
+    here = WithKeys({"options": options, "functions": [keys(**parameter)]}, ReplyModel(presses(said)))
+    report = run(here, at(1.5, TextMessage(text="go")), Wait(9), HangUp())
+    assert [digit for _, digit in pressed(report)] == expected
+    heard = heard_words(report.heard)
+    assert heard[1:7] == plain_words("I press it now for you"), "and then the keys"
+    assert heard[7] == "told"
+    assert "moment" not in heard
+    times = [time for time, _ in pressed(report)]
+    assert silent_at(report, times)
+    if times:
+        [words, told] = report.ear.utterances()[1:]
+        assert words.end < times[0] < times[-1] < told.start
+        assert heard[8] == "ok"
+
+
+def test_keys_of_a_function_are_pressed_to_the_end(by_socket: None) -> None:
+    """Whoever is interrupted: half a number is worse than none."""
+
+    async def meanwhile(call: CallSession) -> None:
+        await asyncio.sleep(1.5)
+        await perform(call, TextMessage(text="go"))
+        await asyncio.sleep(3.5)
+        await perform(call, TextMessage(text="stop", urgency="now"))
+
+    def script(messages: Sequence[Message]) -> Sequence[Answer]:
+        if messages[-1].content == "go":
+            return [ToolCall("c1", "press", {"digits": "1p2p3"})]
+        return [f"heard {messages[-1].content}"]
+
+    here = WithKeys({"options": OPTIONS, "functions": [keys()]}, ReplyModel(script))
+    report = run(here, meanwhile, Wait(12), HangUp())
+    assert [digit for _, digit in pressed(report)] == ["1", "2", "3"]
+    assert silent_at(report, [time for time, _ in pressed(report)])
+
+
+def test_where_keys_cannot_be_pressed_the_model_is_not_offered_it() -> None:
+    here = Office({"options": OPTIONS, "functions": [keys()]}, ReplyModel(echo))
+    run(here, at(1), Wait(2), HangUp())
+    assert here.pipelines[0]._toolbox.specs == []
+    assert here.pipelines[0]._toolbox.unavailable == ["press"]
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        (keys(source="static", **{"from": "12x"}), "cannot be pressed: '12x' takes up to 64 of"),
+        (keys(enum=["1", "x"]), "cannot be pressed: 'x'"),
+        (keys(type="integer"), "digits that are no string"),
+        ({**keys(), "input_schema": {"properties": {}}}, "exactly one parameter, digits"),
+        ({**keys(), "platform": "dtfm"}, "resume_recording' or 'dtmf'"),
+    ],
+)
+def test_definitions_are_checked(function: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        AgentDefinition.model_validate({"modelName": "scripted/x", "prompt": "", "functions": [function]})
