@@ -25,7 +25,8 @@ STORE_SECONDS = 5.0
 """The longest wait for the database."""
 
 HURRY_SECONDS = 0.005
-"""In place of that, where somebody on another process watches the call, who sees what is stored."""
+"""Between two writes, where somebody on another process watches the call, who sees what is stored: the first event is
+written at once, and what comes soon after it together."""
 
 MAX_SPOOLED = 10_000
 """Events of one process that wait for a database that is away, and calls; past it the newest are lost, and counted."""
@@ -108,12 +109,14 @@ class Recorder:
         self._wake()
 
     async def run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        written = clock()
         while True:
             await self._work.wait()
             with suppress(TimeoutError):
                 async with asyncio.timeout(BATCH_SECONDS):
                     await self._hurry.wait()
-                    await asyncio.sleep(HURRY_SECONDS)
+                    await asyncio.sleep(written + HURRY_SECONDS - clock())
             self._work.clear()
             self._hurry.clear()
             try:
@@ -123,6 +126,7 @@ class Recorder:
                 log.warning("cannot store what happens in calls; trying again", error=why, events=self._count)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._work.set()
+            written = clock()
 
     async def settled(self) -> None:
         """Returns when all that was recorded so far is stored."""

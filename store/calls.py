@@ -159,13 +159,23 @@ class Calls:
     async def append_batch(self, batch: Mapping[str, Sequence[CallEvent]]) -> None:
         """As :meth:`append_events`, for several calls in one transaction: all or none of all of them."""
         if any(batch.values()):
-            async with self._database.write() as connection:
+            async with self._database.one_statement() as connection:
                 await insert_events(connection, batch, by=self._node)
 
     async def get(self, owner: Owner, call_id: str) -> Call | None:
         async with self._database.read() as connection:
             row = (await connection.execute(_select(owner).where(calls.c.id == call_id))).one_or_none()
         return Call(*row) if row else None
+
+    async def process_of(self, call_id: str, owner: Owner | None = None) -> str | None:
+        """Whose the call is, while it is under way. Without ``owner``, of any: for who proves otherwise that it is
+        theirs."""
+        query = sa.select(calls.c.node).where(calls.c.id == call_id, calls.c.ended_at.is_(None))
+        if owner is not None:
+            query = query.where(calls.c.organisation_id == owner.organisation_id)
+        async with self._database.read() as connection:
+            node: str | None = await connection.scalar(query)
+        return node
 
     async def usage(self, owner: Owner, call_id: str) -> list[UsageReported]:
         """What a call used: one report for each part and provider. Nothing before it has ended."""

@@ -7,6 +7,8 @@ is ever refused as busy half-way through.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -16,13 +18,17 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 WAIT_SECONDS = 10
 """How long a statement waits for a free connection, SQLite for its lock, and PostgreSQL's answer is waited for."""
 
 READERS = 4
 """Of an SQLite file at the same time; each connection is a thread."""
+
+IDLE_SECONDS = 1.0
+"""A connection to PostgreSQL that was used less than so long ago, and was not closed since, is taken to be there still.
+Any other is asked first, which costs one round trip, and before a transaction three."""
 
 _DEADLINES = {"timeout": WAIT_SECONDS, "command_timeout": WAIT_SECONDS}
 """Of PostgreSQL's driver."""
@@ -47,9 +53,8 @@ class Database:
             for engine in (self._writer, self._reader):
                 event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
         else:
-            self._writer = create_async_engine(
-                parsed, pool_size=5, pool_pre_ping=True, connect_args=_DEADLINES, **common
-            )
+            self._writer = create_async_engine(parsed, pool_size=5, connect_args=_DEADLINES, **common)
+            _ask_idle_connections(self._writer.sync_engine)
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -57,6 +62,11 @@ class Database:
 
     def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._writer.begin()
+
+    def one_statement(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """To write what is one statement on PostgreSQL, which is a transaction by itself; on SQLite it may be
+        several."""
+        return self.read() if self.file is None else self.write()
 
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[Any]:
@@ -93,6 +103,26 @@ def parse_url(url: str) -> URL:
         mode = parsed.query["sslmode"]
         parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
     return parsed
+
+
+def _ask_idle_connections(engine: sa.Engine) -> None:
+    """As ``pool_pre_ping``, which asks all: one that does not answer is replaced, with all others as old."""
+
+    def back(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["back"] = time.monotonic()
+
+    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if record.driver_connection.is_closed():
+            raise sa.exc.InvalidatePoolError
+        if time.monotonic() - record.info.get("back", math.inf) < IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise sa.exc.InvalidatePoolError from error
+
+    event.listen(engine, "checkin", back)
+    event.listen(engine, "checkout", taken)
 
 
 def _sqlite_pragmas(connection: DBAPIConnection, _record: object) -> None:

@@ -7,18 +7,20 @@ to a position has everything up to it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database import Database
 from store.rows import Owner, insert_if_absent
 from store.tables import call_events, calls, listener_positions
-from store.wakeups import tell_stored
+from store.wakeups import STORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,12 @@ class ListenerEvents:
 async def insert_events(connection: AsyncConnection, batch: Mapping[str, Sequence[CallEvent]], *, by: str = "") -> None:
     """Those that are there already are passed over; a hangup that others wrote for a writer thought to be dead gives
     way to what the writer has to say. ``by`` is the process whose calls these are, if it is this one."""
+    moments = sorted(((e.at, call_id, e) for call_id, events in batch.items() for e in events), key=lambda one: one[0])
+    if connection.dialect.name == "postgresql":
+        await _insert_at_once(connection, [(call_id, e) for _, call_id, e in moments], by)
+        return
     of_calls = sa.select(calls.c.id, calls.c.listener_id).where(calls.c.id.in_(batch), calls.c.listener_id.is_not(None))
     listeners = {row[0]: row[1] for row in await connection.execute(of_calls)}
-    moments = sorted(((e.at, call_id, e) for call_id, events in batch.items() for e in events), key=lambda one: one[0])
     free = await _take_positions(connection, [listeners[call_id] for _, call_id, _ in moments if call_id in listeners])
     rows = []
     for _, call_id, e in moments:
@@ -105,7 +110,62 @@ async def insert_events(connection: AsyncConnection, batch: Mapping[str, Sequenc
     await connection.execute(
         insert.on_conflict_do_update(index_elements=["call_id", "seq"], set_=changed, where=of_others), rows
     )
-    await tell_stored(connection, set(listeners.values()), by)
+
+
+_AT_ONCE = sa.text(
+    """
+    WITH told AS (
+        SELECT one.*, calls.listener_id
+        FROM unnest(:call_ids, :seqs, :types, :data, :finals, :moments)
+            WITH ORDINALITY AS one (call_id, seq, type, data, is_final, created_at, n)
+        LEFT JOIN calls ON calls.id = one.call_id
+    ), many AS (
+        SELECT listener_id, count(*) AS many FROM told WHERE listener_id IS NOT NULL GROUP BY listener_id
+    ), taken AS (
+        INSERT INTO listener_positions AS known (listener_id, position)
+        SELECT listener_id, many FROM many ORDER BY listener_id
+        ON CONFLICT (listener_id) DO UPDATE SET position = known.position + excluded.position
+        RETURNING known.listener_id, known.position
+    ), stored AS (
+        INSERT INTO call_events AS known
+            (call_id, seq, type, data, is_final, created_at, listener_id, position)
+        SELECT call_id, seq, type, CAST(data AS json), is_final, created_at, listener_id,
+            taken.position - many.many + row_number() OVER (PARTITION BY listener_id ORDER BY n)
+        FROM told LEFT JOIN taken USING (listener_id) LEFT JOIN many USING (listener_id)
+        ORDER BY n
+        ON CONFLICT (call_id, seq) DO UPDATE SET type = excluded.type, data = excluded.data,
+            is_final = excluded.is_final, created_at = excluded.created_at, position = excluded.position
+        WHERE known.type = 'hangup' AND known.created_at <> excluded.created_at
+    )
+    SELECT pg_notify(:channel, concat(CAST(:by AS text), ' ', listener_id)) FROM taken
+    """
+).bindparams(
+    sa.bindparam("call_ids", type_=ARRAY(sa.Text)),
+    sa.bindparam("seqs", type_=ARRAY(sa.BigInteger)),
+    sa.bindparam("types", type_=ARRAY(sa.Text)),
+    sa.bindparam("data", type_=ARRAY(sa.Text)),
+    sa.bindparam("finals", type_=ARRAY(sa.Boolean)),
+    sa.bindparam("moments", type_=ARRAY(sa.DateTime(timezone=True))),
+    sa.bindparam("channel", STORED, type_=sa.Text),
+)
+
+
+async def _insert_at_once(connection: AsyncConnection, told: Sequence[tuple[str, CallEvent]], by: str) -> None:
+    """All of :func:`insert_events` in one statement. Who watches a call elsewhere waits for each round trip, and so do
+    all who write for the same listener."""
+    events = [event for _, event in told]
+    await connection.execute(
+        _AT_ONCE,
+        {
+            "call_ids": [call_id for call_id, _ in told],
+            "seqs": [event.seq for event in events],
+            "types": [event.type for event in events],
+            "data": [json.dumps(event.data) for event in events],
+            "finals": [event.is_final for event in events],
+            "moments": [event.at for event in events],
+            "by": by,
+        },
+    )
 
 
 async def _take_positions(connection: AsyncConnection, listener_ids: Sequence[str]) -> dict[str, int]:

@@ -2,13 +2,15 @@
 tables, and a message that is lost costs time and nothing else.
 
 A listener is named to all when events of its calls were stored, and when somebody watches it, so that the process of a
-call hurries. A process is named where it is asked something, or answered.
+call hurries. A process is named where it is asked something, or answered. Beside that processes tell each other what is
+in no table, and may be lost: :meth:`Wakeups.tell`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+import json
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +23,19 @@ from store.database import Database
 
 log = structlog.get_logger(__name__)
 
-STORED, WATCHED, CLIENTS = "trunkline_stored", "trunkline_watched", "trunkline_clients"
+STORED, WATCHED, CLIENTS, TOLD = "trunkline_stored", "trunkline_watched", "trunkline_clients", "trunkline_told"
 
 ANNOUNCE_SECONDS = 5.0
 """How often it is said again who is watched; and a connection that is dead is found."""
 
 RETRY_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
+
+MOST_BYTES = 7900
+"""Of what is told at once: PostgreSQL takes less than 8000."""
+
+MOST_WAITING = 256
+"""Messages that wait to be told: with more, those that come are lost."""
 
 _TELL = "SELECT pg_notify($1, one) FROM unnest($2::text[]) AS one"
 
@@ -43,14 +51,8 @@ class Ears:
     """The listeners that are watched here."""
     on_clients: Callable[[str], None]
     """There is something for the clients of a process, which is named, or from them."""
-
-
-async def tell_stored(connection: AsyncConnection, listener_ids: Collection[str], by: str) -> None:
-    """Once the transaction is over. ``by`` itself is not told."""
-    if listener_ids and connection.dialect.name == "postgresql":
-        tell = sa.text("SELECT pg_notify(:channel, one) FROM unnest(CAST(:messages AS text[])) AS one")
-        messages = [f"{by} {listener_id}" for listener_id in listener_ids]
-        await connection.execute(tell, {"channel": STORED, "messages": messages})
+    on_told: Callable[[str, Mapping[str, Any]], None] = lambda _by, _message: None
+    """By which process, and what."""
 
 
 async def tell_clients(connection: AsyncConnection, process_id: str, *, by: str) -> None:
@@ -65,11 +67,26 @@ class Wakeups:
     def __init__(self, database: Database, node: str) -> None:
         self._database = database
         self._node = node
-        self._announce = asyncio.Event()
+        self._work = asyncio.Event()
+        self._announcing = False
+        self._telling: list[str] | None = None
+        """What is still to be told; None while nobody can be told anything."""
 
     def announce(self) -> None:
         """Somebody else is watched now: say so at once."""
-        self._announce.set()
+        self._announcing = True
+        self._work.set()
+
+    def tell(self, message: Mapping[str, Any]) -> bool:
+        """To every other process, at once, as JSON of at most :data:`MOST_BYTES`. Nobody knows whether it comes; False
+        if it certainly does not."""
+        text = json.dumps({"by": self._node, "what": message}, ensure_ascii=False, separators=(",", ":"))
+        waiting = self._telling
+        if waiting is None or len(waiting) >= MOST_WAITING or len(text.encode()) > MOST_BYTES:
+            return False
+        waiting.append(text)
+        self._work.set()
+        return True
 
     async def run(self, ears: Ears) -> None:
         """For ever: a connection that is lost is replaced."""
@@ -78,6 +95,8 @@ class Wakeups:
                 await self._listen(ears)
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: what is stored is asked for meanwhile
                 log.warning("cannot hear of other processes; trying again", error=str(error) or "no answer in time")
+            finally:
+                self._telling = None
             ears.on_gap()
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -87,21 +106,35 @@ class Wakeups:
 
             def on_gone(_: Any) -> None:
                 gone.set()
-                self._announce.set()
+                self._work.set()
 
             connection.add_termination_listener(on_gone)
-            channels = ((STORED, ears.on_stored), (WATCHED, ears.on_watched), (CLIENTS, ears.on_clients))
-            for channel, tell in channels:
+            receivers = {
+                STORED: self._receiver(ears.on_stored),
+                WATCHED: self._receiver(ears.on_watched),
+                CLIENTS: self._receiver(ears.on_clients),
+                TOLD: self._hearer(ears.on_told),
+            }
+            for channel, receiver in receivers.items():
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await connection.add_listener(channel, self._receiver(tell))
+                    await connection.add_listener(channel, receiver)
+            self._telling = []
             ears.on_gap()
+            clock = asyncio.get_running_loop().time
+            due = clock()
             while not gone.is_set():
-                self._announce.clear()
-                async with asyncio.timeout(ANSWER_SECONDS):  # also with nobody to name: does it still answer?
-                    await connection.execute(_TELL, WATCHED, [f"{self._node} {one}" for one in ears.watched()])
+                self._work.clear()
+                if self._announcing or clock() >= due:
+                    self._announcing = False
+                    due = clock() + ANNOUNCE_SECONDS
+                    # Also with nobody to name: does it still answer?
+                    await _say(connection, WATCHED, [f"{self._node} {one}" for one in ears.watched()])
+                if self._telling:
+                    now, self._telling = self._telling, []
+                    await _say(connection, TOLD, now)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(ANNOUNCE_SECONDS):
-                        await self._announce.wait()
+                    async with asyncio.timeout(due - clock()):
+                        await self._work.wait()
             raise ConnectionError("the database closed the connection")
 
     def _receiver(self, tell: Callable[[str], None]) -> Callable[[Any, int, str, str], None]:
@@ -111,3 +144,16 @@ class Wakeups:
                 tell(what)
 
         return receive
+
+    def _hearer(self, tell: Callable[[str, Mapping[str, Any]], None]) -> Callable[[Any, int, str, str], None]:
+        def hear(_connection: Any, _pid: int, _channel: str, message: str) -> None:
+            match json.loads(message):
+                case {"by": str(by), "what": dict(what)} if by != self._node:
+                    tell(by, what)
+
+        return hear
+
+
+async def _say(connection: Any, channel: str, messages: Collection[str]) -> None:
+    async with asyncio.timeout(ANSWER_SECONDS):
+        await connection.execute(_TELL, channel, messages)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 
 from gateway import metrics, recorder
-from gateway.recorder import BATCH_SECONDS, Recorder
+from gateway.recorder import BATCH_SECONDS, HURRY_SECONDS, Recorder
 from pipelines.agent import AgentDefinition
 from pipelines.events import UsageReported
 from store import DEFAULT_OWNER, Store
@@ -89,8 +89,8 @@ class Tables:
 
 
 @asynccontextmanager
-async def recording(tables: Tables) -> AsyncIterator[Recorder]:
-    recorder = Recorder(cast(Store, SimpleNamespace(calls=tables)))
+async def recording(tables: Tables, watched: str = "nothing") -> AsyncIterator[Recorder]:
+    recorder = Recorder(cast(Store, SimpleNamespace(calls=tables)), is_watched=lambda one: one == watched)
     task = asyncio.create_task(recorder.run())
     try:
         yield recorder
@@ -120,6 +120,30 @@ def test_what_a_call_used_is_stored_with_its_end() -> None:
             recorder.end_call("a", "ended normally", "caller", NOW, 1, used)
             await recorder.settled()
         assert tables.usage == {"a": used}
+
+    run_virtual(main())
+
+
+def test_what_is_watched_elsewhere_is_written_at_once_and_what_comes_soon_after_together() -> None:
+    async def main() -> None:
+        tables = Tables()
+        async with recording(tables, watched="w") as recorder:
+            recorder.start_call(call("a"), NOW)
+            recorder.record("a", event(0), "not watched")
+            await asyncio.sleep(BATCH_SECONDS / 2)
+            assert tables.order == []
+            await recorder.settled()
+            await asyncio.sleep(1)
+            tables.order.clear()
+            recorder.record("a", event(1), "w")
+            await asyncio.sleep(HURRY_SECONDS / 5)
+            assert tables.order == ["events a"]
+            for seq in (2, 3, 4):
+                recorder.record("a", event(seq), "w")
+                await asyncio.sleep(HURRY_SECONDS / 5)
+            await recorder.settled()
+            assert tables.order == ["events a"] * 2
+        assert tables.numbers("a") == [0, 1, 2, 3, 4]
 
     run_virtual(main())
 

@@ -21,7 +21,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from blockbuster import BlockBuster
 
-from store import DEFAULT_OWNER, ListenerOptions, Store
+from store import DEFAULT_OWNER, ListenerOptions, Store, database
 from store.database import Database, parse_url
 from store.errors import UNREACHABLE, InUse
 from store.processes import LEASE_SECONDS
@@ -180,8 +180,9 @@ async def test_processes_that_are_killed_at_random_lose_double_and_keep_no_numbe
         await store.close()
 
 
-async def test_a_connection_that_was_cut_is_replaced(url: str, tmp_path: Path) -> None:
+async def test_a_connection_that_was_cut_is_replaced(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a restart of the server: what waits in the pool is dead."""
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.0)
     store = await Store.open(url, data_dir=tmp_path)
     try:
         agent = await store.agents.create(DEFAULT_OWNER, definition())
@@ -194,9 +195,20 @@ async def test_a_connection_that_was_cut_is_replaced(url: str, tmp_path: Path) -
         await store.close()
 
 
+async def test_a_connection_that_is_known_to_be_closed_is_replaced_however_late_it_was_used(url: str) -> None:
+    pool = Database(url)
+    async with pool.read() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+    driver.terminate()
+    async with pool.write() as connection:
+        assert await connection.scalar(sa.text("SELECT 1")) == 1
+    await pool.close()
+
+
 async def test_a_server_that_is_gone_is_told_as_any_other(url: str) -> None:
-    database = Database(parse_url(url).set(port=1).render_as_string(hide_password=False))
+    nowhere = Database(parse_url(url).set(port=1).render_as_string(hide_password=False))
     with pytest.raises(UNREACHABLE):
-        async with database.read():
+        async with nowhere.read():
             pass
-    await database.close()
+    await nowhere.close()
