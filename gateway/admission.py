@@ -6,13 +6,14 @@ Callers who ring in the same instant are counted together, in one transaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
 from store import Store
+from store.accounts import Limits
 from store.batches import Batches
-from store.places import LimitReached, Place, Refused
+from store.places import LimitReached, Place, Refused, Scope
 
 log = structlog.get_logger(__name__)
 
@@ -49,13 +50,22 @@ class Admission:
         self._asking.discard(place.call_id)
         return refused
 
-    def assume(self, place: Place, limit: int | None) -> LimitReached | None:
-        """After :meth:`take` failed: judge by the calls of this process, and ``limit`` of the listener. The place is
-        entered into the database once that is back."""
-        current = sum(one.listener_id == place.listener_id for one in self.under_way)
+    def assume(self, place: Place, listener: int | None, owner: Limits) -> LimitReached | None:
+        """After :meth:`take` failed: judge by the calls of this process, and by the limits as they were known last, of
+        the listener and of its owner. The place is entered into the database once that is back."""
+        levels: tuple[tuple[Scope, int | None, Callable[[Place], object]], ...] = (
+            ("instance", listener, lambda one: one.listener_id),
+            ("user", owner.user, lambda one: one.owner.user_id),
+            ("organisation", owner.organisation, lambda one: one.owner.organisation_id),
+        )
+        under_way = self.under_way
         self._asking.discard(place.call_id)
-        if limit is not None and current >= limit:
-            return LimitReached("instance", limit, current)
+        for scope, limit, whose in levels:
+            if limit is None:
+                continue
+            current = sum(whose(one) == whose(place) for one in under_way)
+            if current >= limit:
+                return LimitReached(scope, limit, current)
         self._assumed.add(place.call_id)
         return None
 

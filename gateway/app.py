@@ -16,13 +16,15 @@ from gateway.caretaker import Caretaker
 from gateway.clients import Clients
 from gateway.dialler import Dialler
 from gateway.elsewhere import Elsewhere
-from gateway.factory import ProviderFactory
+from gateway.factory import ProviderFactory, guarded_http, provider_environment, ultravox_webhook
 from gateway.feed import Feeds
 from gateway.forgetting import Forgetting
+from gateway.joining import Joining
 from gateway.keys import (
     APPLICATIONS,
     CLIENTS,
     FEEDS,
+    JOINING,
     LEASES,
     PROGRESS,
     PROVISIONER,
@@ -36,6 +38,7 @@ from gateway.outside import Outside
 from gateway.progress import Progress
 from gateway.provisioner import Provisioner
 from gateway.provisioning import Place, api_of, place_of, sync
+from gateway.realtime import RealtimeModels
 from gateway.recorder import Recorder
 from gateway.recordings.keeper import Recordings
 from gateway.recordings.places import place_at
@@ -77,7 +80,10 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         app[PROVISIONER] = provisioner
         outside = Outside(Guard(parse_networks(settings.tool_networks or "")))
         hooks = CallHooks(outside)
+        http = guarded_http(settings)
+        models = RealtimeModels(provider_environment(settings), ultravox_webhook(settings))
         recordings = await _recordings(settings, store)
+        elsewhere.asking.answer("recording", recordings.on_asked)
         working = (recorder, admission, elsewhere, clients, recordings, Forgetting(store, settings.retention_days))
         beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in working]
         try:
@@ -91,25 +97,27 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             app[CLIENTS] = clients
             app[LEASES] = leases
             app[RECORDINGS] = recordings
+            around = Surroundings(
+                providers,
+                recorder,
+                app[PROGRESS],
+                Ticker(),
+                store.find_agent,
+                hooks,
+                recordings,
+                store.numbers.lines,
+                clients,
+            )
             app[SWITCHBOARD] = Switchboard(
                 store,
                 admission,
-                Surroundings(
-                    providers,
-                    recorder,
-                    app[PROGRESS],
-                    Ticker(),
-                    store.find_agent,
-                    hooks,
-                    recordings,
-                    store.numbers.lines,
-                    clients,
-                ),
+                around,
                 max_calls=settings.calls_at_once,
                 secrets=[settings.jambonz_webhook_secret.get_secret_value()] if settings.jambonz_webhook_secret else [],
                 api=jambonz,
                 dialler=dialler,
             )
+            app[JOINING] = Joining(store, app[SWITCHBOARD], around, models, http, elsewhere.asking)
             beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
             yield
             await app[SWITCHBOARD].drain(0)
@@ -125,8 +133,11 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             await asyncio.gather(*beside, return_exceptions=True)
             if jambonz is not None:
                 await jambonz.close()
+            await elsewhere.asking.close()
             await admission.close()
             await outside.close()
+            await models.close()
+            await http.close()
             await providers.close()
             await store.close()
 

@@ -86,7 +86,7 @@ class CallLog:
         """It is not in the log: no number, no cursor, and it is not sent again."""
         at = self._progress.stamp().isoformat()
         event = {"agent": text, "isFinal": False, "callId": self._call_id, "timestamp": at}
-        self._progress.publish(self._listener_id, Live(event))
+        self._progress.pass_on(self._listener_id, event)
 
     def on_event(self, event: PipelineEvent) -> None:
         match event:

@@ -1,18 +1,21 @@
 """Calls of other processes, for those who watch here; and calls of this one that are watched elsewhere.
 
 Other processes say when they stored something. What it was is read then, once for all who watch the listener here. To
-this end they are told whom somebody watches, so that they store at once what they would else store in batches.
+this end they are told whom somebody watches, so that they store at once what they would else store in batches. What
+is in no log, the phrases that an agent is about to say, is told as it is, and may be lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 
-from gateway.progress import Progress
+from gateway.asking import Asking
+from gateway.progress import Event, Live, Progress
 from store import Owner, Store
 from store.wakeups import ANNOUNCE_SECONDS, Ears
 
@@ -42,11 +45,18 @@ class Elsewhere:
         self._readers: dict[str, _Reader] = {}
         self._watched: dict[str, float] = {}
         self._free = asyncio.Semaphore(READERS)
+        self.asking = Asking(store.wakeups, store.node)
+        progress.carry = self._carry
 
     async def run(self) -> None:
         if self._wakeups is not None:
             ears = Ears(
-                self._on_stored, self._on_watched, self._on_gap, lambda: self._progress.watched, self._on_clients
+                self._on_stored,
+                self._on_watched,
+                self._on_gap,
+                lambda: self._progress.watched,
+                self._on_clients,
+                self._on_told,
             )
             await self._wakeups.run(ears)
 
@@ -75,6 +85,18 @@ class Elsewhere:
             reader.leave()
             if not reader.watchers:
                 del self._readers[listener_id]
+
+    def _carry(self, listener_id: str, event: Event) -> None:
+        """What is in no log, to who watches the listener elsewhere."""
+        if self._wakeups is not None and self.is_watched(listener_id):
+            self._wakeups.tell({"listener": listener_id, "event": event})
+
+    def _on_told(self, by: str, message: Mapping[str, Any]) -> None:
+        match message:
+            case {"listener": str(listener_id), "event": {"callId": str()} as event}:
+                self._progress.publish(listener_id, Live(event))
+            case _:
+                self.asking.on_told(by, message)
 
     def _on_stored(self, listener_id: str) -> None:
         if (reader := self._readers.get(listener_id)) is not None:

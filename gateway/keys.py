@@ -9,6 +9,7 @@ from gateway.auth import Doorkeeper
 from gateway.catalogue import Catalogue
 from gateway.clients import Clients
 from gateway.feed import Feeds
+from gateway.joining import Joining
 from gateway.leases import Leases
 from gateway.progress import Progress
 from gateway.provisioner import Provisioner
@@ -24,6 +25,7 @@ CATALOGUE = web.AppKey("catalogue", Catalogue)
 PROGRESS = web.AppKey("progress", Progress)
 FEEDS = web.AppKey("feeds", Feeds)
 CLIENTS = web.AppKey("clients", Clients)
+JOINING = web.AppKey("joining", Joining)
 LEASES = web.AppKey("leases", Leases)
 PROVISIONER = web.AppKey("provisioner", Provisioner)
 RECORDINGS = web.AppKey("recordings", Recordings)

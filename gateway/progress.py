@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +32,8 @@ def describe(call_id: str, event: CallEvent) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Of a call of this process, as it happens. ``at`` is None where it is not in the log, and has no cursor."""
+    """Of a call of this process, as it happens; or of any, where ``at`` is None: that is not in the log, and has no
+    cursor."""
 
     event: Event
     at: datetime | None = None
@@ -73,6 +74,8 @@ class Progress:
     def __init__(self) -> None:
         self._last = datetime.now(UTC)
         self._watchers: defaultdict[str, set[Watcher]] = defaultdict(set)
+        self.carry: Callable[[str, Event], None] = lambda _listener_id, _event: None
+        """Tells those who watch a listener on other processes what is in no log."""
 
     @property
     def watched(self) -> Collection[str]:
@@ -89,6 +92,11 @@ class Progress:
         for watcher in self._watchers.get(listener_id, ()):
             if watcher.call_id is None or watcher.call_id == event.call_id:
                 watcher.offer(event)
+
+    def pass_on(self, listener_id: str, event: Event) -> None:
+        """An event of a call of this process that is in no log."""
+        self.publish(listener_id, Live(event))
+        self.carry(listener_id, event)
 
     @contextmanager
     def watch(self, listener_id: str, call_id: str | None = None) -> Iterator[Watcher]:

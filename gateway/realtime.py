@@ -51,11 +51,21 @@ class RealtimeModels:
         if name.provider == "google":
             base = self._base("gemini", "https://generativelanguage.googleapis.com")
             return GeminiLiveModel(name.model, api_key=self._key("gemini"), base_url=base)
+        return self.ultravox(agent, http_tools(agent), wideband=wideband)
+
+    def ultravox(
+        self, agent: AgentDefinition, tools: Mapping[str, HttpTool], *, wideband: bool = False
+    ) -> UltravoxModel:
+        """``tools``: those that Ultravox asks by itself. Raises as :meth:`model` does."""
+        # Ultravox's own models are named with their maker, ultravox/… or fixie-ai/…; on the wire they are without.
+        name = agent.model.model
+        return UltravoxModel(self.rest(), name, wideband=wideband, http_tools=tools, webhook=self._webhook)
+
+    def rest(self) -> UltravoxRest:
+        """Ultravox's. Raises as :meth:`model` does."""
         if self._ultravox is None:
             self._ultravox = UltravoxRest(self._key("ultravox"), self._base("ultravox", BASE_URL))
-        # Ultravox's own models are named with their maker, ultravox/… or fixie-ai/…; on the wire they are without.
-        tools = http_tools(agent)
-        return UltravoxModel(self._ultravox, name.model, wideband=wideband, http_tools=tools, webhook=self._webhook)
+        return self._ultravox
 
     async def close(self) -> None:
         if self._ultravox is not None:

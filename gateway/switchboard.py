@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Literal, assert_never
+from typing import Literal, Protocol, assert_never
 
 import structlog
 from pydantic import ValidationError
@@ -66,6 +66,18 @@ class NoPlace(Exception):
         self.scope, self.limit, self.current = scope, limit, current
 
 
+class Applicant(Protocol):
+    id: str
+
+    def refuse(self, scope: Scope, sentence: str) -> None: ...
+
+
+class Guest(Applicant, Protocol):
+    async def run(self) -> None: ...
+
+    def shut_down(self) -> None: ...
+
+
 class Switchboard:
     """``secrets`` verify webhooks (several while one is being replaced); without any, webhooks are not verified.
     ``api`` is Jambonz's, where there is one: by it calls that came by webhooks are commanded. ``dialler``
@@ -99,6 +111,7 @@ class Switchboard:
         self._gone: dict[str, PuttingThrough] = {}  # by call id, of those: who is still to be put through
         self._originating: dict[str, asyncio.Task[CallSession]] = {}  # by call id
         self._placing: dict[str, CallSession] = {}  # by call id: Jambonz is just asked to place them
+        self._guests: dict[str, Guest] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.bridges = Bridges()
         self._taken = 0
@@ -208,7 +221,7 @@ class Switchboard:
                 refused = await self._admission.take(place)
         except Exception as error:  # noqa: BLE001 - likewise: what is known here has to do
             log.warning("cannot count calls in the database", call_sid=hook.call_sid, error=_words(error))
-            refused = self._admission.assume(place, call.listener.options.agent_limit)
+            refused = self._admission.assume(place, call.listener.options.agent_limit, call.listener.limits)
         match refused:
             case None:
                 return None
@@ -409,28 +422,57 @@ class Switchboard:
     async def _place_of(self, call: CallSession) -> AsyncIterator[None]:
         """A place for a call that somebody asks for. What begins inside keeps it. Raises as :meth:`join` does."""
         if self.draining or self._taken >= self._max_calls:
-            metrics.calls_declined.labels("draining" if self.draining else "full").inc()
-            raise NoPlace("process", self._max_calls, self._taken)
+            raise self.full()
         self._taken += 1
         try:
-            async with asyncio.timeout(LOOK_UP_SECONDS):
-                refused = await self._admission.take(Place(call.id, call.listener.id, call.listener.owner))
-            match refused:
-                case None:
-                    yield
-                case ListenerGone():
-                    metrics.calls_declined.labels("no_listener").inc()
-                    raise NotFound(f"There is no listener {call.listener.id}")
-                case LimitReached(scope, limit, current):
-                    metrics.calls_declined.labels(f"{scope}_limit").inc()
-                    call.refuse(scope, str(refused))
-                    raise NoPlace(scope, limit, current)
-                case _:
-                    assert_never(refused)
+            await self.admit(call, call.listener)
+            yield
         finally:
             if not call.begun:
                 self._taken -= 1
                 self._admission.give_back(call.id)
+
+    def full(self) -> NoPlace:
+        """The process takes no more calls."""
+        metrics.calls_declined.labels("draining" if self.draining else "full").inc()
+        return NoPlace("process", self._max_calls, self._taken)
+
+    async def admit(self, call: Applicant, listener: ListenerForCall) -> None:
+        """Take the call's place within the limits. Raises as :meth:`join` does; whatever it raises, the place is to be
+        given back."""
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            refused = await self._admission.take(Place(call.id, listener.id, listener.owner))
+        match refused:
+            case None:
+                return
+            case ListenerGone():
+                metrics.calls_declined.labels("no_listener").inc()
+                raise NotFound(f"There is no listener {listener.id}")
+            case LimitReached(scope, limit, current):
+                metrics.calls_declined.labels(f"{scope}_limit").inc()
+                call.refuse(scope, str(refused))
+                raise NoPlace(scope, limit, current)
+            case _:
+                assert_never(refused)
+
+    def give_up(self, call: Applicant) -> None:
+        """Its place is not used."""
+        self._admission.give_back(call.id)
+
+    def attend(self, call: Guest) -> asyncio.Task[None]:
+        """A call whose sound is elsewhere has begun: it has its place, and takes none of this process."""
+        self._guests[call.id] = call
+        task = asyncio.get_running_loop().create_task(self._attend(call), name=f"call {call.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _attend(self, call: Guest) -> None:
+        try:
+            await call.run()
+        finally:
+            del self._guests[call.id]
+            self._admission.give_back(call.id)
 
     # Calls
 
@@ -500,7 +542,7 @@ class Switchboard:
         if self._tasks:
             log.info("draining", calls=len(self._tasks), seconds=seconds)
             await asyncio.wait(self._tasks, timeout=seconds)
-        for call in self.calls:
+        for call in (*self.calls, *self._guests.values()):
             call.shut_down()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5.0)

@@ -43,6 +43,9 @@ class Limits:
     user: int | None
 
 
+NO_LIMITS = Limits(None, None)
+
+
 def key_hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 

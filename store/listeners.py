@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipelines.agent import AgentDefinition, ModelName
+from store.accounts import NO_LIMITS, Limits
 from store.agents import definition_with_keys
 from store.batches import Batches
 from store.database import Database
@@ -21,7 +22,7 @@ from store.leases import first_expiry
 from store.numbers import take
 from store.registrations import DISABLED, take_registration
 from store.rows import Owner, new_id, now
-from store.tables import agents, listeners, phone_numbers, phone_registrations
+from store.tables import agents, listeners, organisations, phone_numbers, phone_registrations, users
 from store.vault import Vault
 
 ROOM_KEY = "instance"
@@ -60,7 +61,8 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class ListenerForCall:
-    """All that a call needs to know about who answers it."""
+    """All that a call needs to know about who answers it. ``limits`` are its owner's, as they were when it was looked
+    up: for when the database that counts is away."""
 
     id: str
     agent_id: str
@@ -68,6 +70,7 @@ class ListenerForCall:
     agent: AgentDefinition
     number: str | None
     options: ListenerOptions
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,7 @@ class Listeners:
             agent=AgentDefinition.model_validate(definition),
             number=row.number,
             options=_options(row),
+            limits=Limits(row.organisation_limit, row.user_limit),
         )
 
 
@@ -219,8 +223,12 @@ _SELECT = (
         phone_numbers.c.number,
         phone_registrations.c.id.label("registration_id"),
         phone_registrations.c.name.label("registration_name"),
+        organisations.c.agent_limit.label("organisation_limit"),
+        users.c.agent_limit.label("user_limit"),
     )
     .join(agents, agents.c.id == listeners.c.agent_id)
+    .join(organisations, organisations.c.id == listeners.c.organisation_id)
+    .outerjoin(users, users.c.id == listeners.c.user_id)
     .outerjoin(phone_numbers, phone_numbers.c.listener_id == listeners.c.id)
     .outerjoin(phone_registrations, phone_registrations.c.listener_id == listeners.c.id)
 )

@@ -46,13 +46,13 @@ def call_request(
     setup: Setup,
     *,
     model: str,
-    rate: int,
+    rate: int | None,
     max_seconds: float,
     http_tools: Mapping[str, HttpTool] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The body of ``POST /api/calls``. ``rate``: of the sound both ways, in Hz. ``max_seconds``: the longest session,
-    whatever the agent allows. Raises :class:`CallRefused`."""
+    """The body of ``POST /api/calls``. ``rate``: of the sound both ways, in Hz; None where a browser joins it
+    over WebRTC. ``max_seconds``: the longest session, whatever the agent allows. Raises :class:`CallRefused`."""
     longest = max_seconds if setup.longest_seconds is None else setup.longest_seconds + GRACE_SECONDS
     request: dict[str, Any] = {
         "systemPrompt": setup.instructions,
@@ -133,7 +133,9 @@ def _vad(setup: Setup) -> dict[str, str]:
     return settings
 
 
-def _medium(rate: int) -> dict[str, Any]:
+def _medium(rate: int | None) -> dict[str, Any]:
+    if rate is None:
+        return {"webRtc": {}}
     wanted = ("callStarted", "state", "transcript", "clientToolInvocation", "playbackClearBuffer")
     socket = {"inputSampleRate": rate, "outputSampleRate": rate, "clientBufferSizeMs": CLIENT_BUFFER_MS}
     return {"serverWebSocket": {**socket, "dataMessages": dict.fromkeys(wanted, True)}}

@@ -11,7 +11,7 @@ from pipelines.parts import ProviderError
 from pipelines.realtime.model import Address, Capabilities, SessionOver, Setup
 from ultravox.calls import GRACE_SECONDS, CallRefused, HttpTool, call_request
 from ultravox.protocol import UltravoxProtocol
-from ultravox.rest import UltravoxRest
+from ultravox.rest import CreatedCall, UltravoxRest
 
 MAX_SECONDS = 3600.0
 """Ultravox's own limit of a call, unless another is asked for."""
@@ -81,11 +81,22 @@ class UltravoxModel:
         self._webhook = webhook
 
     async def dial(self, setup: Setup) -> CallAddress:
+        call = await self._create(setup, self.capabilities.input.rate)
+        agents_longest = (
+            setup.longest_seconds is not None and setup.longest_seconds + GRACE_SECONDS <= self._max_seconds
+        )
+        return CallAddress(call.join_url, call_id=call.call_id, agents_longest=agents_longest)
+
+    async def invite(self, setup: Setup) -> CreatedCall:
+        """A call that a browser joins over WebRTC. Raises :class:`ProviderError`, as :meth:`dial` does."""
+        return await self._create(setup, None)
+
+    async def _create(self, setup: Setup, rate: int | None) -> CreatedCall:
         try:
             request = call_request(
                 setup,
                 model=self._model,
-                rate=self.capabilities.input.rate,
+                rate=rate,
                 max_seconds=self._max_seconds,
                 http_tools=self._http_tools,
                 metadata=self._metadata,
@@ -95,11 +106,7 @@ class UltravoxModel:
         if self._webhook is not None:
             ended = {"url": self._webhook.url, "secrets": [self._webhook.secret]}
             request.setdefault("callbacks", {"ended": ended})
-        call = await self._rest.create_call(request)
-        agents_longest = (
-            setup.longest_seconds is not None and setup.longest_seconds + GRACE_SECONDS <= self._max_seconds
-        )
-        return CallAddress(call.join_url, call_id=call.call_id, agents_longest=agents_longest)
+        return await self._rest.create_call(request)
 
     def protocol(self, setup: Setup, handle: str | None = None) -> UltravoxProtocol:
         """Sessions cannot be resumed: ``handle`` is none of ours, and not looked at."""

@@ -1,13 +1,14 @@
-"""Ultravox's REST API, as far as calls need it: create, look up, delete. Every request is bounded."""
+"""Ultravox's REST API, as far as calls need it: create, look up, hang up, delete, and what was said. Every request is
+bounded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import aiohttp
 
@@ -17,6 +18,9 @@ BASE_URL = "https://api.ultravox.ai"
 
 CONNECT_SECONDS = 3.0
 TOTAL_SECONDS = 5.0
+
+PAGE = 100
+"""Messages of a call that are asked for at once."""
 
 _LARGEST_ANSWER = 1 << 20
 _LONGEST_QUOTE = 300
@@ -42,6 +46,14 @@ class CreatedCall:
     join_url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``following`` is the cursor of the page after it; empty where there is none yet."""
+
+    messages: Sequence[Mapping[str, Any]]
+    following: str
+
+
 class UltravoxRest:
     """One account's API, shared by all calls of a process. The HTTP session is opened when it is first needed, and
     again after :meth:`close`."""
@@ -63,6 +75,21 @@ class UltravoxRest:
 
     async def get_call(self, call_id: str) -> dict[str, Any]:
         return await self._ask("GET", f"/api/calls/{quote(call_id, safe='')}", 200)
+
+    async def messages(self, call_id: str, cursor: str = "") -> Page:
+        """What was said in a call, in order: from the beginning, or from the page that ``cursor`` names."""
+        query = urlencode({"mode": "in_call", "pageSize": PAGE, **({"cursor": cursor} if cursor else {})})
+        answer = await self._ask("GET", f"/api/calls/{quote(call_id, safe='')}/messages?{query}", 200)
+        found, following = answer.get("results"), answer.get("next")
+        if not isinstance(found, list) or not isinstance(following, str | None):
+            raise self._fault("protocol", "its answer is not a page of messages")
+        [following_cursor] = parse_qs(urlsplit(following or "").query).get("cursor", [""])[:1]
+        return Page([message for message in found if isinstance(message, dict)], following_cursor)
+
+    async def hang_up(self, call_id: str) -> None:
+        """End a call that somebody has joined."""
+        path = f"/api/calls/{quote(call_id, safe='')}/send_data_message"
+        await self._ask("POST", path, 204, {"type": "hang_up"})
 
     async def delete_call(self, call_id: str) -> None:
         await self._ask("DELETE", f"/api/calls/{quote(call_id, safe='')}", 204)

@@ -109,7 +109,7 @@ class CallEnded:
         if event.get("event", "call.ended") != "call.ended":
             return None
         reason = call.get("endReason")
-        return cls(call_id, reason if isinstance(reason, str) else None, _seconds(call.get("billedDuration")))
+        return cls(call_id, reason if isinstance(reason, str) else None, seconds_of(call.get("billedDuration")))
 
 
 def _time(text: str) -> float | None:
@@ -125,6 +125,7 @@ def _time(text: str) -> float | None:
         return None
 
 
-def _seconds(value: Any) -> float | None:
+def seconds_of(value: Any) -> float | None:
+    """Of a duration as protobuf's JSON has it, such as ``12.5s``; None where it is none."""
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", value) if isinstance(value, str) else None
     return float(found[1]) if found else None

@@ -13,9 +13,9 @@ from typing_extensions import TypedDict
 from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, store_of
 from gateway.api.shapes import iso
-from gateway.keys import RECORDINGS
-from gateway.recordings.call import CallRecording
-from gateway.recordings.keeper import Recordings
+from gateway.asking import Unanswered
+from gateway.keys import FEEDS, RECORDINGS
+from gateway.recordings.keeper import Command, Recordings, RecordingState
 from gateway.recordings.places import PlaceError
 from gateway.recordings.sealed import CHUNK_BYTES, IV_BYTES, TAG_BYTES, Damaged, unsealed
 from store.recordings import StoredRecording
@@ -26,11 +26,6 @@ operations = Operations("Recordings", "calls")
 
 READER_SECONDS = 30.0
 """The longest that a client may take for a piece of :data:`~gateway.recordings.sealed.CHUNK_BYTES`."""
-
-
-class RecordingState(TypedDict):
-    recordingId: str
-    paused: bool
 
 
 class AccessView(TypedDict):
@@ -66,9 +61,7 @@ async def get_recording(request: web.Request) -> web.StreamResponse:
 @operations.add("DELETE", "/calls/{callId}/recording", status=204, errors=(404, 503))
 async def delete_recording(request: web.Request) -> web.Response:
     """Delete the recording of a call; while that is under way, recording stops, and nothing is kept."""
-    live = _live(request)
-    if live is not None:
-        live.discard()
+    if await _command(request, "discard") is not None:
         return web.Response(status=204)
     recording = await _stored(request)
     try:
@@ -78,20 +71,16 @@ async def delete_recording(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-@operations.add("POST", "/calls/{callId}/recording/pause", answer=RecordingState, errors=(404,))
+@operations.add("POST", "/calls/{callId}/recording/pause", answer=RecordingState, errors=(404, 503))
 async def pause_recording(request: web.Request) -> web.Response:
     """Record silence from here on, of both sides, for what must not be stored, such as the number of a card."""
-    recording = _needs_live(request)
-    recording.pause()
-    return _state(recording)
+    return web.json_response(await _needs_live(request, "pause"))
 
 
-@operations.add("POST", "/calls/{callId}/recording/resume", answer=RecordingState, errors=(404,))
+@operations.add("POST", "/calls/{callId}/recording/resume", answer=RecordingState, errors=(404, 503))
 async def resume_recording(request: web.Request) -> web.Response:
     """Go on recording after a pause."""
-    recording = _needs_live(request)
-    recording.resume()
-    return _state(recording)
+    return web.json_response(await _needs_live(request, "resume"))
 
 
 @operations.add("GET", "/calls/{callId}/recording/accesses", answer=list[AccessView], errors=(404,))
@@ -143,16 +132,27 @@ def _all(request: web.Request) -> Recordings:
     return request.config_dict[RECORDINGS]
 
 
-def _live(request: web.Request) -> CallRecording | None:
-    return _all(request).of_live_call(owner_of(request), request.match_info["callId"])
+async def _command(request: web.Request, command: Command) -> RecordingState | None:
+    """What became of the recording of a call under way, whichever process has it; None if there is none."""
+    owner, call_id, store = owner_of(request), request.match_info["callId"], store_of(request)
+    here = _all(request).command(owner.organisation_id, call_id, command)
+    process = await store.calls.process_of(call_id, owner) if here is None and store.wakeups is not None else None
+    if process is None or process == store.node:
+        return here
+    about = {"organisation": owner.organisation_id, "call": call_id, "command": command}
+    try:
+        answer = await request.config_dict[FEEDS].elsewhere.asking.ask(process, "recording", about)
+    except Unanswered as error:
+        log.warning("the process of a call does not answer", call_id=call_id, process=process, why=str(error))
+        raise ApiError(503, "UNAVAILABLE", "The process that has the call does not answer; try again shortly") from None
+    return RecordingState(recordingId=answer["recordingId"], paused=answer["paused"]) if answer is not None else None
 
 
-def _needs_live(request: web.Request) -> CallRecording:
-    recording = _live(request)
-    if recording is None:
-        call_id = request.match_info["callId"]
-        raise ApiError(404, "NOT_FOUND", f"The call {call_id} is not being recorded by this process")
-    return recording
+async def _needs_live(request: web.Request, command: Command) -> RecordingState:
+    state = await _command(request, command)
+    if state is None:
+        raise ApiError(404, "NOT_FOUND", f"The call {request.match_info['callId']} is not being recorded")
+    return state
 
 
 async def _stored(request: web.Request) -> StoredRecording:
@@ -170,7 +170,3 @@ def _none(call_id: str) -> ApiError:
 def _away(recording: StoredRecording, error: Exception) -> ApiError:
     log.warning("the place of recordings does not answer", call_id=recording.call_id, why=str(error) or "in time")
     return ApiError(503, "UNAVAILABLE", "Where recordings are kept does not answer just now; try again shortly")
-
-
-def _state(recording: CallRecording) -> web.Response:
-    return web.json_response(RecordingState(recordingId=recording.label.id, paused=recording.paused))

@@ -1,4 +1,5 @@
-"""``/listener/{id}/join`` and ``/rooms/{id}/join``: browser sessions, which are calls over an audio socket of ours.
+"""``/listener/{id}/join`` and ``/rooms/{id}/join``: browser sessions, which are calls over an audio socket of ours,
+or at Ultravox, where the agent is one of its own and nobody asked for a socket.
 
 A page has no API key to lose: what it joins with is the key of one listener, good for nothing else.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NotRequired
 
 from aiohttp import web
 from pydantic import Field
@@ -15,16 +16,18 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, read_body, store_of
-from gateway.keys import IDENTITY, SETTINGS, SWITCHBOARD
+from gateway.keys import IDENTITY, JOINING, SETTINGS, SWITCHBOARD
 from gateway.switchboard import NoPlace
 from pipelines.agent import Strict
+from pipelines.parts import ProviderError
 from store.listeners import ListenerForCall, Room
 
 operations = Operations("Browser sessions", "listeners")
 
 
 class JoinOptions(Strict):
-    """``metadata`` is laid over that of the listener, for this call; with the key of a room, under it."""
+    """For this call: ``metadata`` is laid over that of the listener, or under it with the key of a room; with
+    ``streamLog`` what the service logs of it is kept, as if the listener had it."""
 
     metadata: dict[str, Any] = Field(default={}, examples=[{"customer": {"name": "Ann"}}])
     stream_log: bool = False
@@ -41,9 +44,18 @@ class AudioSocket(TypedDict):
     sampleRate: int
 
 
+class Ultravox(TypedDict):
+    """``joinUrl`` is for Ultravox's own client, which has the sound from there on: good once, and for 30 seconds."""
+
+    joinUrl: str
+
+
 class JoinView(TypedDict):
+    """One of the other two: where the sound of the call goes."""
+
     callId: str
-    audioSocket: AudioSocket
+    audioSocket: NotRequired[AudioSocket]
+    ultravox: NotRequired[Ultravox]
 
 
 class RoomKeyView(TypedDict):
@@ -54,7 +66,7 @@ class RoomKeyView(TypedDict):
 _JOINING: Mapping[str, Any] = {
     "body": (JoinRequest,),
     "answer": JoinView,
-    "errors": (400, 404, 501),
+    "errors": (400, 404, 503),
     "scope": "calls:write",
     "any_origin": True,
 }
@@ -88,21 +100,24 @@ async def get_room_key(request: web.Request) -> web.Response:
 async def _join(request: web.Request) -> web.Response:
     body = await read_body(request, JoinRequest)
     listener = (await _room(request)).listener
-    if listener.agent.model.handler == "ultravox" and not listener.options.websocket:
-        raise ApiError(
-            501,
-            "NOT_IMPLEMENTED",
-            "Ultravox's own WebRTC is not served here; make the listener with websocket: true, for an audio socket",
-        )
     by_page = request[IDENTITY].id.startswith("room ")
-    metadata = _of_call(listener, body.options.metadata, by_page=by_page)
-    options = replace(listener.options, metadata=metadata)
+    options = replace(
+        listener.options,
+        metadata=_of_call(listener, body.options.metadata, by_page=by_page),
+        stream_log=listener.options.stream_log or body.options.stream_log,
+    )
+    listener = replace(listener, options=options)
+    base = request.config_dict[SETTINGS].public_url or f"{request.scheme}://{request.host}"
     try:
-        call = await request.config_dict[SWITCHBOARD].join(replace(listener, options=options))
+        if listener.agent.model.handler == "ultravox" and not options.websocket:
+            remote = await request.config_dict[JOINING].join(listener, base)
+            return web.json_response(JoinView(callId=remote.id, ultravox=Ultravox(joinUrl=remote.join_url)))
+        call = await request.config_dict[SWITCHBOARD].join(listener)
     except NoPlace as refused:
         details = {"limit": refused.limit, "current": refused.current}
         raise ApiError(429, "AGENT_CONCURRENCY_LIMIT_EXCEEDED", str(refused), details, scope=refused.scope) from None
-    base = request.config_dict[SETTINGS].public_url or f"{request.scheme}://{request.host}"
+    except ProviderError as error:
+        raise ApiError(503, "UNAVAILABLE", f"The call cannot be made at Ultravox: {error}") from None
     socket = AudioSocket(url=f"ws{base.removeprefix('http')}/audio/{call.token}", sampleRate=call.format.rate)
     return web.json_response(JoinView(callId=call.id, audioSocket=socket))
 

@@ -6,12 +6,13 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, assert_never
 
 import structlog
+from typing_extensions import TypedDict
 
 from gateway import metrics
 from gateway.recordings.call import CallRecording, OffLoop, Threads
@@ -61,6 +62,14 @@ COPY_SECONDS = 3600.0
 CLOSE_SECONDS = 20.0
 
 
+Command = Literal["pause", "resume", "discard"]
+
+
+class RecordingState(TypedDict):
+    recordingId: str
+    paused: bool
+
+
 class Recordings:
     """:meth:`run` it in a task of the service. ``encode`` and ``move`` run what blocks; threads, unless given."""
 
@@ -98,10 +107,29 @@ class Recordings:
         task.add_done_callback(self._tasks.discard)
         return recording
 
-    def of_live_call(self, owner: Owner, call_id: str) -> CallRecording | None:
+    def command(self, organisation_id: str, call_id: str, command: Command) -> RecordingState | None:
+        """What becomes of the recording of a call of this process; None if there is none."""
         recording = self._live.get(call_id)
-        mine = recording is not None and recording.label.organisation_id == owner.organisation_id
-        return recording if mine else None
+        if recording is None or recording.label.organisation_id != organisation_id:
+            return None
+        match command:
+            case "pause":
+                recording.pause()
+            case "resume":
+                recording.resume()
+            case "discard":
+                recording.discard()
+            case _:
+                assert_never(command)
+        return RecordingState(recordingId=recording.label.id, paused=recording.paused)
+
+    async def on_asked(self, about: Mapping[str, Any]) -> RecordingState | None:
+        """Another process was asked for a :meth:`command`."""
+        match about:
+            case {"organisation": str(owner), "call": str(call), "command": "pause" | "resume" | "discard" as command}:
+                return self.command(owner, call, command)
+            case _:
+                raise ValueError("this is no command for a recording")
 
     async def _see_through(self, recording: CallRecording) -> None:
         try:

@@ -22,7 +22,7 @@ class Reach:
 
 HANDLERS: Mapping[str, Reach] = {
     "jambonz": Reach(telephony=True, webrtc=False),
-    "ultravox": Reach(telephony=True, webrtc=False),
+    "ultravox": Reach(telephony=True, webrtc=True),
 }
 
 _OF_ULTRAVOX = ("ultravox", "fixie-ai")

@@ -197,8 +197,8 @@ async def test_a_listener_with_a_number_is_not_for_browsers(service: Service) ->
 async def test_what_is_not_served_says_so(service: Service) -> None:
     listener = await room(service, {"modelName": "ultravox:ultravox/ultravox-v0.7"})
     status, error = await join(service, listener["id"], KEY)
-    assert (status, error["code"]) == (501, "NOT_IMPLEMENTED")
-    assert "websocket: true" in error["error"]
+    assert (status, error["code"]) == (503, "UNAVAILABLE")
+    assert "need ULTRAVOX_API_KEY" in error["error"]
     for method in ("GET", "POST", "PATCH"):
         async with service.http.request(method, f"{service.url}/api/agent-db/phone-numbers") as answer:
             assert answer.status == 501

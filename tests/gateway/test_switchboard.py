@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,8 @@ from gateway.relay import MEDIA_SECONDS
 from gateway.switchboard import LOOK_UP_SECONDS, REMEMBER_SECONDS
 from gateway.webhooks import Reply
 from jambonz.signature import sign
+from store import Owner
+from store.accounts import Limits
 from store.batches import Batches
 from store.errors import Unreadable
 from store.listeners import ListenerForCall
@@ -245,6 +248,28 @@ def test_a_database_that_does_not_say_whether_there_is_a_place(how: str) -> None
         assert desk.store.places.taken == {}
 
     at_the_desk(test, agent_limit=2)
+
+
+@pytest.mark.parametrize("limits", [Limits(1, None), Limits(None, 1)], ids=["organisation", "user"])
+def test_limits_of_the_owner_hold_while_the_database_is_away(limits: Limits) -> None:
+    """As they were known last, for the calls of this process, whichever of his listeners they are for."""
+
+    async def test(desk: Desk) -> None:
+        async def away(wanted: Sequence[Place]) -> dict[Place, Refused]:
+            raise ConnectionError("refused")
+
+        desk.admission._asked = Batches(away)
+        mine = replace(desk.store.listeners[NUMBER], limits=limits)
+        other = replace(mine, id="of somebody else", owner=Owner("another", "another"))
+        desk.store.listeners = {NUMBER: mine, "2": replace(mine, id="mine, too"), "3": other}
+        assert listens(await desk.ring("a"))
+        assert declined(await desk.ring("b", "2")) == 486
+        assert listens(await desk.ring("c", "3"))
+        desk.status("a")
+        await asyncio.sleep(1)
+        assert listens(await desk.ring("d", "2"))
+
+    at_the_desk(test)
 
 
 def test_who_answered_before_answers_while_the_database_is_away() -> None:

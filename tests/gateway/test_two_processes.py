@@ -17,14 +17,17 @@ from aiohttp.test_utils import TestServer
 from blockbuster import BlockBuster
 
 from gateway.app import create_app
-from gateway.keys import FEEDS
+from gateway.keys import FEEDS, RECORDINGS, SWITCHBOARD
 from gateway.settings import Settings
+from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Wait
 from store import Store
 from store.database import parse_url
-from store.wakeups import Ears
+from store.wakeups import MOST_BYTES, Ears
 from tests.gateway.service import KEY, CodewordFactory, Service, serving
 from tests.simulators.replies import ReplyModel, always
 from tests.store.server import SERVER, as_superuser, own_database
+
+RECORDED = {"options": {"greeting": "Hello there.", "recording": {"enabled": True, "announcement": None}}}
 
 pytestmark = pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DATABASE_URL to test against one")
 
@@ -92,6 +95,74 @@ async def test_a_call_of_one_process_is_watched_through_the_other(url: str, tmp_
         assert sorted(late)[len(late) // 2] < 0.05
         await service.hang_up("c-1")
         await service.quiet()
+
+
+async def test_what_an_agent_is_about_to_say_is_told_elsewhere_too(url: str, tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path / "a", database_url=url, credentials_key="c") as service,
+        another(tmp_path / "b", url) as other,
+        service.http.ws_connect(address(other, service.listener_id, "0")) as socket,
+    ):
+        await service.ring("c-1")
+        [call] = service.switchboard.calls
+        app = service.server.app
+        assert app is not None
+        async with asyncio.timeout(5):
+            while not app[FEEDS].elsewhere.is_watched(service.listener_id):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert "call" in await socket.receive_json(timeout=5)
+        call.on_saying("é" * MOST_BYTES)  # more than a message may hold: it is not told, and holds up nothing
+        call.on_saying("Schönen guten Tag.")
+        event = await socket.receive_json(timeout=5)
+        assert (event["agent"], event["isFinal"], event["callId"]) == ("Schönen guten Tag.", False, call.id)
+        assert event.keys().isdisjoint({"seq", "cursor"})
+        call.note("agent", "Schönen guten Tag.")
+        event = await socket.receive_json(timeout=5)
+        assert (event["isFinal"], event["seq"]) == (True, 1)
+        await service.hang_up("c-1")
+        await service.quiet()
+
+
+async def test_a_recording_is_commanded_through_any_process(url: str, tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path / "a", database_url=url, credentials_key="c", agent=RECORDED) as service,
+        another(tmp_path / "b", url) as other,
+    ):
+        stranger = await service.store.accounts.create_organisation("other")
+        await service.store.accounts.add_key(stranger, "other", "a-key-of-somebody-else")
+        app = service.server.app
+        assert app is not None
+
+        async def command(method: str, what: str = "", key: str = KEY) -> tuple[int, Any]:
+            address = other.make_url(f"/api/calls/{call.id}/recording{what}")
+            headers = {"Authorization": f"Bearer {key}"}
+            async with service.http.request(method, address, headers=headers) as answer:
+                return answer.status, await answer.json() if answer.content_length else None
+
+        async with asyncio.TaskGroup() as group:
+            calling = group.create_task(service.call(AwaitAgentSpeech(timeout=5), Wait(10), HangUp()))
+            async with asyncio.timeout(5):
+                while not service.switchboard.calls or service.switchboard.calls[0].recording is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            [call] = service.switchboard.calls
+            await app[SWITCHBOARD]._around.recorder.settled()
+            for key in ("pause", "resume"):
+                assert (await command("POST", f"/{key}", "a-key-of-somebody-else"))[0] == 404
+            assert call.recording is not None
+            state = {"recordingId": call.recording.label.id}
+            assert await command("POST", "/pause") == (200, {**state, "paused": True})
+            assert call.recording.paused
+            assert await command("POST", "/resume") == (200, {**state, "paused": False})
+            assert not call.recording.paused
+            app[FEEDS].elsewhere.asking._answering.clear()
+            status, said = await command("POST", "/pause")
+            assert (status, said["code"]) == (503, "UNAVAILABLE")
+            app[FEEDS].elsewhere.asking.answer("recording", app[RECORDINGS].on_asked)
+            assert await command("DELETE") == (204, None)
+            status, said = await command("POST", "/pause")
+            assert (status, said["code"]) == (404, "NOT_FOUND")
+            call.end("shutdown")
+            await calling
 
 
 async def test_a_connection_for_messages_that_is_lost_is_replaced(url: str, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from aiohttp import WSMsgType, web
 
 from tests.simulators.ultravox_call import Close, Faults, Out, Reply, SimulatedCall, Voice
-from tests.simulators.ultravox_request import mistakes
+from tests.simulators.ultravox_request import message_mistakes, mistakes
 
 KEY = "simulated-ultravox-key"
 
@@ -64,6 +64,8 @@ class UltravoxServer:
     mistakes: list[str] = field(default_factory=list)
     calls: dict[str, SimulatedCall] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
+    minutes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """What was said in calls that browsers have, as messages of the REST API."""
     base_url: str = ""
     joined: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -84,11 +86,11 @@ class UltravoxServer:
         if wrong:
             self.mistakes += wrong
             return _error(400, "; ".join(wrong))
-        if "serverWebSocket" not in body.get("medium", {}):
-            return _error(400, "only the medium serverWebSocket is simulated")
+        if body.get("medium", {}).keys() - {"serverWebSocket", "webRtc"}:
+            return _error(400, "only the media serverWebSocket and webRtc are simulated")
         if self.answer_with is not None:
             return web.Response(text=self.answer_with, status=201)
-        socket = body["medium"]["serverWebSocket"]
+        socket = body.get("medium", {}).get("serverWebSocket", {"inputSampleRate": 48000})
         rate = socket.get("outputSampleRate", socket["inputSampleRate"])
         call_id = f"00000000-0000-4000-8000-{len(self.calls) + 1:012}"
         self.calls[call_id] = SimulatedCall(
@@ -108,6 +110,41 @@ class UltravoxServer:
         if refusal is not None:
             return refusal
         return web.json_response(self._tell(call_id)) if call_id in self.calls else _error(404, "Not found.")
+
+    async def messages(self, request: web.Request) -> web.Response:
+        """Pages of two, so that nobody does with the first one."""
+        call_id, query = request.match_info["call_id"], request.query
+        refusal = await self._refusal(request)
+        if refusal is not None:
+            return refusal
+        if call_id not in self.calls:
+            return _error(404, "Not found.")
+        if query.get("mode") != "in_call" or not 1 <= int(query.get("pageSize", 1)) <= 100:
+            self.mistakes.append(f"messages are not asked for with {query}")
+        start = int(query.get("cursor", "at-0").removeprefix("at-"))
+        said = self.minutes.get(call_id, [])
+        following = (
+            f"{self.base_url}{request.path}?cursor=at-{start + 2}&mode=in_call" if len(said) > start + 2 else None
+        )
+        page = {"next": following, "previous": None, "total": len(said), "results": said[start : start + 2]}
+        return web.json_response(page)
+
+    async def send_data_message(self, request: web.Request) -> web.Response:
+        call_id, body = request.match_info["call_id"], await request.json()
+        refusal = await self._refusal(request)
+        if refusal is not None:
+            return refusal
+        call = self.calls.get(call_id)
+        if call is None:
+            return _error(404, "Not found.")
+        if call.joined_at is None or call.ended_at is not None:
+            return _error(422, "The call is not active.")
+        wrong = message_mistakes(body)
+        if wrong or body["type"] != "hang_up":
+            self.mistakes += wrong or [f"{body['type']} is not simulated here"]
+            return _error(400, "; ".join(wrong))
+        call.ended_at, call.end_reason = asyncio.get_running_loop().time(), "agent_hangup"
+        return web.Response(status=204)
 
     async def delete(self, request: web.Request) -> web.Response:
         call_id = request.match_info["call_id"]
@@ -134,6 +171,8 @@ class UltravoxServer:
             "callId": call_id,
             "created": "2026-07-02T12:00:00Z",
             "joinUrl": f"{self.base_url.replace('http', 'ws', 1)}/calls/{call_id}/server_web_socket?token=simulated",
+            "joined": None if call.joined_at is None else "2026-07-02T12:00:01Z",
+            "ended": None if call.ended_at is None else "2026-07-02T12:01:00Z",
             "endReason": call.end_reason if over else None,
             "billedDuration": f"{lasted:.1f}s" if over else None,
             "metadata": call.request.get("metadata", {}),
@@ -194,6 +233,8 @@ async def serve_ultravox(**settings: Any) -> AsyncGenerator[UltravoxServer, None
     app.router.add_post("/api/calls", server.create)
     app.router.add_get("/api/calls/{call_id}", server.get)
     app.router.add_delete("/api/calls/{call_id}", server.delete)
+    app.router.add_get("/api/calls/{call_id}/messages", server.messages)
+    app.router.add_post("/api/calls/{call_id}/send_data_message", server.send_data_message)
     app.router.add_get("/calls/{call_id}/server_web_socket", server.join)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from store import DEFAULT_OWNER, ListenerOptions, Store, tables
+from store.accounts import Limits
 from store.errors import NotFound
 from store.listeners import ListenerForCall
 from tests.store.opened import definition, opened
@@ -27,6 +28,11 @@ async def test_a_call_learns_all_about_who_answers_it(tmp_path: Path) -> None:
         assert found == await store.find_listener("442")
         assert (found.id, found.agent_id, found.owner) == (listener.id, agent.id, DEFAULT_OWNER)
         assert (found.number, found.options) == ("442", options)
+        assert found.limits == Limits(None, None)
+        await store.accounts.set_limits(DEFAULT_OWNER, organisation=7, user=5)
+        found = await store.find_listener("442")
+        assert found is not None
+        assert found.limits == Limits(7, 5)
         assert found.agent.options.greeting == "Hi."
         assert found.agent.secrets() == KEYS
 
