@@ -16,7 +16,7 @@ from gateway.caretaker import Caretaker
 from gateway.clients import Clients
 from gateway.dialler import Dialler
 from gateway.elsewhere import Elsewhere
-from gateway.factory import ProviderFactory, guarded_http, provider_environment, ultravox_webhook
+from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
 from gateway.forgetting import Forgetting
 from gateway.joining import Joining
@@ -38,7 +38,6 @@ from gateway.outside import Outside
 from gateway.progress import Progress
 from gateway.provisioner import Provisioner
 from gateway.provisioning import Place, api_of, place_of, sync
-from gateway.realtime import RealtimeModels
 from gateway.recorder import Recorder
 from gateway.recordings.keeper import Recordings
 from gateway.recordings.places import place_at
@@ -80,8 +79,6 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         app[PROVISIONER] = provisioner
         outside = Outside(Guard(parse_networks(settings.tool_networks or "")))
         hooks = CallHooks(outside)
-        http = guarded_http(settings)
-        models = RealtimeModels(provider_environment(settings), ultravox_webhook(settings))
         recordings = await _recordings(settings, store)
         elsewhere.asking.answer("recording", recordings.on_asked)
         working = (recorder, admission, elsewhere, clients, recordings, Forgetting(store, settings.retention_days))
@@ -117,7 +114,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 api=jambonz,
                 dialler=dialler,
             )
-            app[JOINING] = Joining(store, app[SWITCHBOARD], around, models, http, elsewhere.asking)
+            app[JOINING] = Joining(settings, store, app[SWITCHBOARD], around, elsewhere.asking)
             beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
             yield
             await app[SWITCHBOARD].drain(0)
@@ -134,10 +131,10 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             if jambonz is not None:
                 await jambonz.close()
             await elsewhere.asking.close()
+            if JOINING in app:
+                await app[JOINING].close()
             await admission.close()
             await outside.close()
-            await models.close()
-            await http.close()
             await providers.close()
             await store.close()
 

@@ -18,14 +18,15 @@ STORE_SECONDS = 30.0
 
 
 class Forgetting:
-    """:meth:`run` it in a task. ``days`` is how long a call is kept; 0 is for ever."""
+    """:meth:`run` it in a task. ``days`` is how long a call is kept at most; 0 is for ever, unless its organisation
+    keeps it for less."""
 
     def __init__(self, store: Store, days: float) -> None:
         self._store = store
-        self._age = timedelta(days=days)
+        self._age = timedelta(days=days) if days else None
 
     async def run(self) -> None:
-        while self._age:
+        while True:
             try:
                 await self.forget()
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: the next round is soon

@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.asking import Answer, Asking, Unanswered
+from gateway.factory import guarded_http, provider_environment, ultravox_webhook
 from gateway.realtime import RealtimeModels
 from gateway.remote import RemoteCall
+from gateway.settings import Settings
 from gateway.surroundings import Surroundings
 from gateway.switchboard import Switchboard
+from pipelines.functions import registered
 from pipelines.tools import ToolResult
-from pipelines.tools.means import Http
+from pipelines.tools.mcp import McpServers
+from pipelines.tools.means import Means
+from pipelines.tools.python import PythonFunctions
 from store import Store
 from store.listeners import ListenerForCall
 
@@ -27,19 +32,16 @@ NO_ANSWER = ToolResult("The function did not answer in time.", failed=True)
 
 class Joining:
     def __init__(
-        self,
-        store: Store,
-        switchboard: Switchboard,
-        around: Surroundings,
-        models: RealtimeModels,
-        http: Http,
-        asking: Asking,
+        self, settings: Settings, store: Store, switchboard: Switchboard, around: Surroundings, asking: Asking
     ) -> None:
         self._store = store
         self._switchboard = switchboard
         self._around = around
-        self._models = models
-        self._http = http
+        self._models = RealtimeModels(provider_environment(settings), ultravox_webhook(settings))
+        self._http = guarded_http(settings)
+        self._mcp = McpServers(self._http)
+        self._python = PythonFunctions(registered)
+        self._means = Means(http=self._http, mcp=self._mcp, python=self._python)
         self._asking = asking
         self._calls: dict[str, RemoteCall] = {}
         asking.answer("function", self._use)
@@ -54,7 +56,7 @@ class Joining:
         def url(call_id: str, token: str, name: str) -> str:
             return f"{base_url}/api/hooks/ultravox/{call_id}/{token}/{name}"
 
-        call = RemoteCall(listener, self._around, self._models, self._http, url)
+        call = RemoteCall(listener, self._around, self._models, self._means, url)
         begun = False
         try:
             await self._switchboard.admit(call, listener)
@@ -88,14 +90,20 @@ class Joining:
                     return NO_ANSWER
         if answer is None:
             return None
-        return ToolResult(str(answer["text"]), hang_up=bool(answer["hangUp"]), failed=bool(answer["failed"]))
+        return ToolResult(str(answer["text"]), answer["ends"], bool(answer["failed"]))
+
+    async def close(self) -> None:
+        await self._models.close()
+        await self._mcp.close()
+        await self._http.close()
+        await self._python.close()
 
     async def _use(self, about: Mapping[str, Any]) -> Answer:
         call = self._calls.get(str(about["call"]))
         if call is None or not hmac.compare_digest(call.token.encode(), str(about["token"]).encode()):
             return None
         result = await call.use(str(about["id"]), str(about["name"]), about["arguments"])
-        return {"text": result.text, "hangUp": result.hang_up, "failed": result.failed}
+        return {"text": result.text, "ends": result.ends, "failed": result.failed}
 
     async def _on_ended(self, about: Mapping[str, Any]) -> Answer:
         self._look(str(about["call"]))

@@ -25,7 +25,7 @@ from pipelines.history import History
 from pipelines.parts import ProviderError, ToolCall
 from pipelines.realtime.setup import setup_of
 from pipelines.tools import Toolbox, ToolResult
-from pipelines.tools.means import Http, Means
+from pipelines.tools.means import Means
 from pipelines.usage import as_json
 from store.calls import NewCall
 from store.listeners import ListenerForCall
@@ -63,10 +63,11 @@ class RemoteCall:
         listener: ListenerForCall,
         around: Surroundings,
         models: RealtimeModels,
-        http: Http,
+        means: Means,
         tool_url: Callable[[str, str, str], str],
     ) -> None:
-        """``tool_url`` is where Ultravox asks for a function: of the call's id, its token, and the function's name."""
+        """``means`` are those of functions, of whichever call. ``tool_url`` is where Ultravox asks for a function: of
+        the call's id, its token, and the function's name."""
         self.record = NewCall(
             owner=listener.owner,
             agent_id=listener.agent_id,
@@ -88,17 +89,19 @@ class RemoteCall:
         self._clock = asyncio.get_running_loop().time
         self._log = log.bind(call_id=self.id)
         self._told = CallLog(self.id, listener.id, around.recorder, around.progress, self._log)
-        self._toolbox = self._tools(http)
+        self._toolbox = self._tools(means)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._minutes = Minutes()
         self._cursor, self._read = "", 0  # of the page of messages that was read last, and how many of it
         self._billed: float | None = None
 
-    def _tools(self, http: Http) -> Toolbox:
+    def _tools(self, means: Means) -> Toolbox:
         agent, call = self._listener.agent, self.record
         about = {"callId": call.id, "callerId": None, "calledId": None, "model": agent.model_name}
-        means = Means(call.id, call.owner.organisation_id, http, {"aplisay": about})
+        means = replace(
+            means, call_id=call.id, tenant=call.owner.organisation_id, metadata={"aplisay": about}, log=self._log
+        )
         in_browser = [function.name for function in agent.functions if function.implementation == "client"]
         return Toolbox(
             agent.functions,
@@ -252,5 +255,6 @@ class RemoteCall:
     # Its functions
 
     async def use(self, invocation: str, name: str, arguments: Mapping[str, Any]) -> ToolResult:
-        """Run a function for Ultravox."""
+        """Run a function for Ultravox: so somebody has joined, and something was said."""
+        self.look()
         return await self._toolbox.run(ToolCall(invocation, name, arguments))

@@ -112,7 +112,8 @@ def _ask_idle_connections(engine: sa.Engine) -> None:
         record.info["back"] = time.monotonic()
 
     def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
-        if record.driver_connection.is_closed():
+        driver = record.driver_connection
+        if driver is None or driver.is_closed():
             raise sa.exc.InvalidatePoolError
         if time.monotonic() - record.info.get("back", math.inf) < IDLE_SECONDS:
             return

@@ -31,17 +31,35 @@ class Retention:
             await connection.execute(sa.delete(calls).where(*mine))
         return True
 
-    async def delete_old(self, age: timedelta) -> int:
-        """Some of the calls that began longer than ``age`` ago and are over; returns how many, 0 if there are no more.
-        Any number of processes may do it at once."""
+    async def days(self, owner: Owner) -> float | None:
+        """How long the organisation keeps its calls; None is as long as the service does."""
+        query = sa.select(organisations.c.retention_days).where(organisations.c.id == owner.organisation_id)
+        async with self._database.read() as connection:
+            days: float | None = await connection.scalar(query)
+        return days
+
+    async def set_days(self, owner: Owner, days: float | None) -> None:
+        """Also of calls that there are: the next round of :meth:`delete_old` deletes what is too old by then."""
+        update = sa.update(organisations).where(organisations.c.id == owner.organisation_id)
         async with self._database.write() as connection:
-            before = await clock(connection) - age
+            await connection.execute(update.values(retention_days=days))
+
+    async def delete_old(self, age: timedelta | None) -> int:
+        """Some of the calls that began longer than ``age`` ago (None: for ever), or than their organisation keeps them,
+        whichever is less, and are over; returns how many, 0 if there are no more. Any number of processes may do it at
+        once."""
+        async with self._database.write() as connection:
+            now = await clock(connection)
             deleted = 0
             # By organisation, for the index of their calls goes by that.
-            for organisation in (await connection.scalars(sa.select(organisations.c.id))).all():
+            query = sa.select(organisations.c.id, organisations.c.retention_days)
+            for organisation, days in (await connection.execute(query)).all():
+                kept = [one for one in (age, None if days is None else timedelta(days=days)) if one is not None]
+                if not kept:
+                    continue
                 old = (
                     sa.select(calls.c.id)
-                    .where(calls.c.organisation_id == organisation, calls.c.started_at < before)
+                    .where(calls.c.organisation_id == organisation, calls.c.started_at < now - min(kept))
                     .where(calls.c.ended_at.is_not(None))
                     .order_by(calls.c.started_at)
                     .limit(AT_ONCE - deleted)

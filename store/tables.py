@@ -68,6 +68,8 @@ organisations = sa.Table(
     # How many calls the organisation has had: the index of its newest.
     sa.Column("call_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     _created(),
+    # How long its calls are kept; null: as long as the service keeps them.
+    sa.Column("retention_days", sa.Double),
 )
 
 users = sa.Table(

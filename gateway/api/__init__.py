@@ -22,6 +22,7 @@ from gateway.api import (
     origins,
     recordings,
     registrations,
+    retention,
     rooms,
     trunks,
 )
@@ -46,6 +47,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         calls.operations,
         messages.operations,
         recordings.operations,
+        retention.operations,
         catalogue.operations,
         credentials.operations,
     )

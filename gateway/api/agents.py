@@ -12,6 +12,7 @@ from gateway.api.errors import invalid, not_found
 from gateway.api.operations import Operations, owner_of, read_json, read_query, store_of, validated
 from gateway.api.shapes import Like, Window, iso
 from pipelines.agent import AgentDefinition, AgentOptions, Function, Problem, nearest
+from pipelines.agent.options import Recording
 from pipelines.functions import registered
 from store import Listener
 from store.agents import Agent
@@ -41,9 +42,11 @@ class AgentListenerView(TypedDict):
     agentId: str
     type: str
     number: str | None
+    registrationId: str | None
     websocket: bool
     streamLog: bool
     metadata: dict[str, Any]
+    recording: Annotated[dict[str, Any], Like(Recording)] | None
     agentLimit: int | None
     createdAt: str | None
 
@@ -192,15 +195,22 @@ def _view(agent: Agent) -> AgentView:
     }
 
 
+def _without_key(recording: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The client's key is written, and never read."""
+    return None if recording is None else {name: value for name, value in recording.items() if name != "key"}
+
+
 def _listener_view(listener: Listener) -> AgentListenerView:
     return {
         "id": listener.id,
         "agentId": listener.agent_id,
         "type": listener.type,
         "number": listener.number,
+        "registrationId": listener.registration_id,
         "websocket": listener.options.websocket,
         "streamLog": listener.options.stream_log,
         "metadata": listener.options.metadata,
+        "recording": _without_key(listener.options.recording),
         "agentLimit": listener.options.agent_limit,
         "createdAt": iso(listener.created_at),
     }

@@ -77,9 +77,11 @@ _LISTENER = {
     "agentId": AGENT,
     "type": "jambonz",
     "number": NUMBER,
+    "registrationId": None,
     "websocket": False,
     "streamLog": False,
     "metadata": {"site": "north"},
+    "recording": None,
     "agentLimit": 10,
     "createdAt": MADE,
 }
@@ -141,6 +143,7 @@ BODIES: Mapping[str, Any] = {
     "update_call": {"context": "The caller is Ann Smith, who has an appointment on Friday at ten."},
     "create_key": {"name": "dashboard", "scopes": ["calls:read"]},
     "rotate_key": {"overlap": 3600},
+    "update_retention": {"days": 30},
 }
 
 ANSWERS: Mapping[str, Any] = {
@@ -272,6 +275,8 @@ ANSWERS: Mapping[str, Any] = {
         },
         "ultravox": {"ultravox": {"en": [{"name": "Mark", "description": "Mark", "gender": "male"}]}},
     },
+    "get_retention": {"days": None, "serviceDays": 365},
+    "update_retention": {"days": 30, "serviceDays": 365},
     "pause_recording": {"recordingId": RECORDING, "paused": True},
     "resume_recording": {"recordingId": RECORDING, "paused": False},
     "list_recording_accesses": [

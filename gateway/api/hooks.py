@@ -65,5 +65,5 @@ async def ultravox_function(request: web.Request) -> web.Response:
     if result is None:
         metrics.hooks_refused.labels("ultravox", "no_call").inc()
         raise ApiError(404, "NOT_FOUND", "There is no such call under way, or this is not its token")
-    headers = {"X-Ultravox-Response-Type": "hang-up"} if result.hang_up else {}
+    headers = {"X-Ultravox-Response-Type": "hang-up"} if result.ends is not None else {}
     return web.Response(text=result.text, headers=headers)

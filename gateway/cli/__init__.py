@@ -17,6 +17,8 @@ _COMMANDS = {
     "check": "Tell what is configured and reachable.",
     "agents": "List, make, change and delete agents.",
     "numbers": "List, add and delete telephone numbers, and tell Jambonz.",
+    "trunks": "List, make, change and delete trunks.",
+    "registrations": "List, make, change and delete SIP registrations.",
     "listeners": "List, keep and end what agents listen on.",
     "calls": "List calls, read them back, and place some.",
     "keys": "Make, list, replace and delete API keys.",

@@ -146,3 +146,23 @@ def delete(service: Service, call_id: str) -> None:
     """Delete a call that is over, with its log: nothing of it is left."""
     service.run(lambda api: api.delete(f"/api/calls/{call_id}"))
     service.done(f"{call_id} is deleted")
+
+
+@calls.command()
+@click.option("--days", metavar="N|none", help="Keep calls for so many days; none: as long as the service does.")
+@service_flags
+def retention(service: Service, days: str | None) -> None:
+    """Show, and set, how long the organisation's calls are kept."""
+    body = None if days is None else {"days": _days(days)}
+    service.show_one(
+        service.run(lambda api: api.put("/api/retention", body) if body is not None else api.get("/api/retention"))
+    )
+
+
+def _days(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number of days; write one, or none", param_hint="--days") from None

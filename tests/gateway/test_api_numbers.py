@@ -15,7 +15,8 @@ async def test_a_listener_on_a_number_and_the_number_back(tmp_path: Path) -> Non
     async with serving(tmp_path) as api:
         agent = await api.agent(name="Reception")
         await api.number("+44 (20) 8099-6945")
-        options = {"metadata": {"shop": {"id": 7}}, "agentLimit": 2, "streamLog": True}
+        options: dict[str, Any] = {"metadata": {"shop": {"id": 7}}, "agentLimit": 2, "streamLog": True}
+        options["recording"] = {"enabled": True, "key": "a secret of the client's"}
         made = await api.listener(agent["id"], number="+442080996945", options=options)
         assert made["number"] == "442080996945"
         assert made["socket"] == f"/progress/{made['id']}"
@@ -24,6 +25,7 @@ async def test_a_listener_on_a_number_and_the_number_back(tmp_path: Path) -> Non
         assert (found.options.metadata, found.options.agent_limit) == ({"shop": {"id": 7}}, 2)
         (listed,) = (await api("GET", f"/agents/{agent['id']}"))["listeners"]
         assert (listed["id"], listed["number"], listed["metadata"]) == (made["id"], "442080996945", options["metadata"])
+        assert (listed["registrationId"], listed["recording"]) == (None, {"enabled": True})
         (item,) = (await api("GET", "/listener", agentId=agent["id"]))["items"]
         assert (item["kind"], item["phoneNumber"], item["agentName"]) == ("phone", "442080996945", "Reception")
         assert await api("DELETE", f"/agents/{agent['id']}/listen/{made['id']}") is None

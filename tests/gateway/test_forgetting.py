@@ -39,8 +39,22 @@ def test_old_calls_are_deleted_in_rounds_whatever_the_database_does() -> None:
     run_virtual(main())
 
 
-def test_without_a_bound_nothing_is_deleted() -> None:
+def test_without_a_bound_of_the_service_those_of_organisations_hold() -> None:
     async def main() -> None:
-        await asyncio.wait_for(Forgetting(cast(Store, None), 0).run(), 1)
+        asked: list[timedelta | None] = []
+
+        async def delete_old(age: timedelta | None) -> int:
+            asked.append(age)
+            return 0
+
+        async def forget_positions() -> int:
+            return 0
+
+        retention = SimpleNamespace(delete_old=delete_old, forget_positions=forget_positions)
+        task = asyncio.create_task(Forgetting(cast(Store, SimpleNamespace(retention=retention)), 0).run())
+        await asyncio.sleep(1.5 * ROUND_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert asked == [None, None]
 
     run_virtual(main())

@@ -59,6 +59,34 @@ async def test_old_calls_are_deleted_a_few_at_a_time(tmp_path: Path, monkeypatch
         assert (await left(store))[0] == kept
 
 
+async def test_an_organisation_keeps_its_calls_for_as_long_as_it_says_and_no_longer_than_the_service(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as store:
+        strangers = await store.accounts.create_organisation("other")
+        mine = {days: await call(store, days) for days in (1, 10, 40)}
+        theirs = {days: await call(store, days, owner=strangers) for days in (1, 10, 40)}
+        everything = {*mine.values(), *theirs.values()}
+
+        async def kept(age: timedelta | None) -> set[str]:
+            while await store.retention.delete_old(age):
+                pass
+            return (await left(store))[0]
+
+        assert await store.retention.days(strangers) is None
+        assert await kept(None) == everything
+        await store.retention.set_days(strangers, 30)
+        assert await kept(None) == everything - {theirs[40]}
+        await store.retention.set_days(DEFAULT_OWNER, 60)
+        assert await kept(timedelta(days=20)) == everything - {theirs[40], mine[40]}, "the shorter one holds"
+        await store.retention.set_days(strangers, 0.5)
+        assert await store.retention.days(strangers) == 0.5
+        assert await kept(timedelta(days=20)) == {mine[1], mine[10]}
+        await store.retention.set_days(strangers, None)
+        assert await store.retention.days(strangers) is None
+        assert await store.retention.days(DEFAULT_OWNER) == 60
+
+
 async def test_positions_of_listeners_that_are_gone_are_forgotten(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         agent = await store.agents.create(DEFAULT_OWNER, definition())

@@ -78,6 +78,58 @@ async def test_a_number_is_added_listened_on_and_free_again(api: Api) -> None:
     assert await as_json(api, "numbers", "list") == []
 
 
+async def test_a_trunk_from_its_making_to_its_end(api: Api) -> None:
+    assert "trunks create NAME" in await run(api, "trunks", "list")
+    trunk = (await run(api, "trunks", "create", "My carrier", "--outbound")).strip()
+    [heading, row] = (await run(api, "trunks", "list")).splitlines()
+    assert heading.split() == ["ID", "NAME", "HANDLER", "OUTBOUND", "REFER"]
+    assert row.split() == [trunk, "My", "carrier", "jambonz", "yes", "no"]
+    await run(api, "trunks", "update", trunk, "--name", "Another", "--can-refer")
+    shown = await as_json(api, "trunks", "show", trunk)
+    assert (shown["name"], shown["outbound"], shown["flags"]["canRefer"]) == ("Another", True, True)
+    await run(api, "trunks", "update", trunk, "--no-outbound")
+    shown = await as_json(api, "trunks", "show", trunk)
+    assert (shown["outbound"], shown["flags"]["canRefer"]) == (False, True)
+    await run(api, "numbers", "add", "+442080996945", "--trunk", trunk)
+    refused = await invoke(api, "trunks", "delete", trunk)
+    assert (refused.exit_code, "409" in refused.output) == (1, True)
+    await run(api, "numbers", "delete", "442080996945")
+    await run(api, "trunks", "delete", trunk)
+    assert await as_json(api, "trunks", "list") == []
+
+
+async def test_a_registration_from_its_making_to_its_end(api: Api) -> None:
+    assert "registrations create" in await run(api, "registrations", "list")
+    options = ("--name", "Office", "--transport", "tls", "--auth-username", "a-1001")
+    said = await run(api, "registrations", "create", "SIP.example.com", "1001", *options, input="a secret\n")
+    registration = said.strip()
+    assert "a secret" not in said
+    [row] = (await run(api, "registrations", "list")).splitlines()[1:]
+    assert row.split() == [registration, "Office", "sip.example.com", "1001", "active", "initial", "no", "-"]
+    shown = await as_json(api, "registrations", "show", registration)
+    assert shown["options"] == {"transport": "tls", "auth_username": "a-1001"}
+    assert "password" not in shown
+    assert f"{registration} is disabled" in await run(api, "registrations", "disable", registration)
+    assert f"{registration} is active: initial" in await run(api, "registrations", "activate", registration)
+    [known] = await api.store.provisioning.registrations()
+    assert known.password == "a secret"
+    await run(api, "registrations", "update", registration, "--username", "1002", "--outbound")
+    await run(api, "registrations", "update", registration, "--password", input="another\n")
+    [known] = await api.store.provisioning.registrations()
+    assert (known.username, known.password) == ("1002", "another")
+    await run(api, "registrations", "delete", registration)
+    assert await as_json(api, "registrations", "list") == []
+
+
+async def test_how_long_calls_are_kept_is_set(api: Api) -> None:
+    assert await as_json(api, "calls", "retention") == {"days": None, "serviceDays": None}
+    assert (await as_json(api, "calls", "retention", "--days", "30"))["days"] == 30
+    assert "30" in await run(api, "calls", "retention")
+    assert (await as_json(api, "calls", "retention", "--days", "none"))["days"] is None
+    for days, status in (("many", 2), ("0", 1)):
+        assert (await invoke(api, "calls", "retention", "--days", days)).exit_code == status
+
+
 async def test_calls_are_read_back(api: Api) -> None:
     agent = await api.agent()
     call = NewCall(api.owner, agent["id"], None, "scripted/echo", "jambonz", "+447700900123", "+442080996945")
