@@ -40,6 +40,8 @@ class AudioTap(asyncio.Protocol):
         self._on_audio = on_audio
         self._rest = b""  # the beginning of a frame
         self._aside = False
+        self._usual = -1  # the size of a frame of audio that came alone ...
+        self._head = b""  # ... and what it has before its mask
         # What is not about data is no matter of ours.
         self.connection_lost = below.connection_lost  # type: ignore[method-assign]
         self.eof_received = below.eof_received  # type: ignore[method-assign]
@@ -47,6 +49,11 @@ class AudioTap(asyncio.Protocol):
         self.resume_writing = below.resume_writing  # type: ignore[method-assign]
 
     def data_received(self, data: bytes) -> None:
+        if len(data) == self._usual and not self._rest and data.startswith(self._head):  # 20 ms, as before
+            payload = bytearray(data[8:])
+            websocket_mask(data[4:8], payload)
+            self._on_audio(bytes(payload))
+            return
         if self._rest:
             data, self._rest = self._rest + data, b""
         at, end = 0, len(data)
@@ -54,6 +61,7 @@ class AudioTap(asyncio.Protocol):
             first, length = data[at], data[at + 1] - _MASKED
             if first not in _WHOLE or length < 0 or length == _LONG:
                 self._aside = True
+                self._usual = -1
                 break
             start = at + 6
             if length == _SHORT:
@@ -64,6 +72,8 @@ class AudioTap(asyncio.Protocol):
             if stop > end:
                 break
             if first == _BINARY:
+                if length > 125 and stop - at == end:
+                    self._usual, self._head = end, data[:4]
                 payload = bytearray(data[start:stop])
                 websocket_mask(data[start - 4 : start], payload)
                 self._on_audio(bytes(payload))

@@ -7,13 +7,14 @@ next to nothing while nobody speaks, and are as right as Silero is.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import webrtcvad
 
 from media.audio import FRAME_SECONDS, AudioFormat, Encoding
 from media.echo import EchoGate
-from media.levels import FULL_SCALE
+from media.levels import FULL_SCALE, energies
 from media.resample import Resampler
 from media.silero import RATE, WINDOW_SAMPLES, Floats, SileroModel, SileroStream
 
@@ -40,6 +41,13 @@ _LONGEST_WAIT = 16 * WINDOW_SAMPLES
 comes between waits, for up to half a second, and Silero hears the later half of it: some windows at once cost it half
 as much each, and that speech goes on is no news. So speech that passes into another steady sound ends that much later;
 into silence, as soon as ever."""
+
+_GLANCE = 4 * WINDOW_SAMPLES
+_LONGEST_UNSEEN = 32 * WINDOW_SAMPLES
+"""The same where a model tells turns, and nobody waits for the end of what is said: speech is what webrtcvad takes for
+it, and short gaps in that, since Silero said that there is some. It is asked again after each second of it, and after
+an eighth of a second without."""
+_GAP_FRAMES = 3
 
 
 def _ratio(db: float) -> float:
@@ -109,6 +117,7 @@ class VoiceActivity:
 
     ``silero`` is the model of :func:`media.silero.load_model`; with ``None`` the gate and webrtcvad decide, which open
     on music, tones and voices in the background. ``echo`` tells the caller's voice from the agent's, coming back.
+    ``closely``: turns are told by this; where a model tells them itself, less will do.
     """
 
     __slots__ = (
@@ -125,7 +134,9 @@ class VoiceActivity:
         "_samples",
         "_silero",
         "_speaking",
+        "_still",
         "_webrtc",
+        "closely",
         "echo",
         "format",
     )
@@ -139,18 +150,20 @@ class VoiceActivity:
         self._rate = format.rate
         self._frame_bytes = format.frame_bytes
         self.echo = echo
+        self.closely = True
         self._gate = EnergyGate(format.frame_samples)
         self._webrtc = webrtcvad.Vad(_WEBRTC_MODE)
         self._silero = SileroStream(silero) if silero is not None else None
         self._resampler = Resampler(format.rate, RATE) if format.rate != RATE else None
         self._recent: deque[bytes] = deque(maxlen=_PRE_ROLL_FRAMES)
-        self._samples: Floats = np.zeros(_LONGEST_WAIT + 2 * WINDOW_SAMPLES, np.float32)
+        self._samples: Floats = np.zeros(_LONGEST_UNSEEN + 2 * WINDOW_SAMPLES, np.float32)
         self._fill = 0
         self._raw: list[bytes] = []  # the latest of them, at another rate
         self._age = 0
         self._quiet = 0
         self._awake = False
         self._speaking = False
+        self._still = 0  # frames since something stirred
 
     @property
     def awake(self) -> bool:
@@ -165,7 +178,20 @@ class VoiceActivity:
                 f"voice activity takes frames of {self._frame_bytes} bytes, not {len(frame)}; frame them first"
             )
         samples = np.frombuffer(frame, np.int16).astype(np.float32)
-        energy = float(samples.dot(samples))
+        return self._hear(frame, float(samples.dot(samples)), now)
+
+    def hear_all(self, frames: Sequence[bytes], now: float = 0.0) -> list[bool]:
+        """The same for some frames, the last of which ends ``now``."""
+        if len(frames) == 1:
+            return [self.hear(frames[0], now)]
+        at = now - len(frames) * FRAME_SECONDS
+        voices = []
+        for frame, energy in zip(frames, energies(b"".join(frames), self.format.frame_samples), strict=True):
+            at += FRAME_SECONDS
+            voices.append(self._hear(frame, energy, at))
+        return voices
+
+    def _hear(self, frame: bytes, energy: float, now: float) -> bool:
         passes = self.echo is None or self.echo.passes(energy, now)
         loud = self._gate.opens(energy) and passes
         if not loud and not self._awake:
@@ -190,10 +216,16 @@ class VoiceActivity:
             self._begin(self._silero, frame)
             self._quiet = 0
             self._awake = True
-        if self._awake and (stirring != self._speaking or (stirring and self._fill >= _LONGEST_WAIT)):
-            self._judge(self._silero)
+        if not self._awake:
+            pass
+        elif self.closely or not self._speaking:
+            if stirring != self._speaking or (stirring and self._fill >= _LONGEST_WAIT):
+                self._judge(self._silero, _LATEST)
+        elif self._fill >= (_LONGEST_UNSEEN if stirring else _GLANCE):
+            self._judge(self._silero, _GLANCE)
         self._recent.append(frame)
-        return self._speaking
+        self._still = 0 if stirring else self._still + 1
+        return self._speaking and (self.closely or self._still <= _GAP_FRAMES)
 
     def reset(self) -> None:
         """Begin anew, as for another stream."""
@@ -221,8 +253,8 @@ class VoiceActivity:
             self._raw.append(frame)
         self._fill = end
 
-    def _judge(self, silero: SileroStream) -> None:
-        """Have Silero hear all that waits."""
+    def _judge(self, silero: SileroStream, latest: int) -> None:
+        """Have Silero hear the ``latest`` samples of all that waits."""
         whole = self._fill - self._fill % WINDOW_SAMPLES
         if not whole:
             return
@@ -231,7 +263,7 @@ class VoiceActivity:
             raw = np.frombuffer(self._resampler.process(b"".join(self._raw)), np.int16)
             samples[self._fill - len(raw) : self._fill] = raw
             self._raw.clear()
-        skipped = max(0, whole - _LATEST)
+        skipped = max(0, whole - latest)
         if skipped:
             silero.skip(samples[:skipped])
         for index, probability in enumerate(silero.process(samples[skipped:whole])):

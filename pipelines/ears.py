@@ -34,13 +34,20 @@ pause it takes too much for complete."""
 
 
 class VoiceDetector(Protocol):
-    """Voice activity of one caller. ``echo`` wants to be told what the caller hears of the agent."""
+    """Voice activity of one caller. ``echo`` wants to be told what the caller hears of the agent. ``closely``: turns
+    are told by this."""
+
+    closely: bool
 
     @property
     def echo(self) -> EchoGate | None: ...
 
     def hear(self, frame: bytes, now: float) -> bool:
         """Whether the 20 ms that end ``now`` are the caller's speech."""
+        ...
+
+    def hear_all(self, frames: Sequence[bytes], now: float) -> Sequence[bool]:
+        """The same for some frames, the last of which ends ``now``."""
         ...
 
 
@@ -99,6 +106,7 @@ class Ears:
         self._hints = hints
         self._semantic = semantic
         self._detector = detector
+        detector.closely = True
         self._on_turn = on_turn
         self._on_error = on_error
         self._on_usage = on_usage

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from media.audio import FRAME_SECONDS, AudioFormat
 from media.convert import Converter
 from pipelines.realtime.link import Link
@@ -12,41 +14,42 @@ from pipelines.realtime.voice import CallerVoice, TurnGate
 class Uplink:
     """``together`` frames go to the model at once. ``gate``: only turns do."""
 
-    __slots__ = ("_continuous", "_converter", "_fed", "_format", "_frames", "_gate", "_link", "_together", "_wanted")
+    __slots__ = ("_continuous", "_converter", "_format", "_frames", "_gate", "_link", "_wanted", "fed", "together")
 
     def __init__(self, link: Link, can: Capabilities, together: int, gate: TurnGate | None) -> None:
         self._link = link
         self._wanted = can.input
         self._continuous = can.continuous
-        self._together = together
+        self.together = together
         self._gate = gate
         self._frames: list[bytes] = []
         self._format: AudioFormat | None = None
         self._converter: Converter | None = None
-        self._fed = 0.0  # there is sound up to here
+        self.fed = 0.0  # there is sound up to here
 
     def start(self, format: AudioFormat, now: float) -> None:
-        self._format, self._fed = format, now
+        self._format, self.fed = format, now
         self._converter = Converter(format, self._wanted) if format != self._wanted else None
 
-    def hear(self, frame: bytes, caller: CallerVoice, now: float, *, turn: bool) -> None:
-        """20 ms of the caller; ``turn``: what he is saying is one."""
-        self._fed = now
+    def hear(self, frames: Sequence[bytes], caller: CallerVoice, now: float, *, turn: bool) -> None:
+        """Some frames of the caller; ``turn``: what he is saying is one."""
+        self.fed = now
         if self._gate is None:
-            self._frames.append(frame)
+            self._frames += frames
         else:
             if turn:
                 self._gate.take()
-            self._frames += self._gate.hear(frame, speaking=caller.speaking)
-        if len(self._frames) >= self._together:
+            for frame in frames:
+                self._frames += self._gate.hear(frame, speaking=caller.speaking)
+        if len(self._frames) >= self.together:
             self.flush()
 
     def fill(self, now: float) -> None:
         """Silence, where the caller's line sends nothing, and the model takes that for a stall."""
-        if not self._continuous or self._format is None or now - self._fed <= 3 * FRAME_SECONDS:
+        if not self._continuous or self._format is None or now - self.fed <= 3 * FRAME_SECONDS:
             return
-        frames = int((now - self._fed) / FRAME_SECONDS)
-        self._fed += frames * FRAME_SECONDS
+        frames = int((now - self.fed) / FRAME_SECONDS)
+        self.fed += frames * FRAME_SECONDS
         self._frames += [self._format.silence(20)] * frames
         self.flush()
 

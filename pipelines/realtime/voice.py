@@ -40,6 +40,11 @@ class CallerVoice:
         """Seconds of voice since the onset."""
         return self._frames * FRAME_SECONDS
 
+    @property
+    def stirs(self) -> bool:
+        """He speaks, or there was voice a moment ago."""
+        return self.speaking or self._recent > 0
+
     def hear(self, voice: bool, now: float) -> Literal["began", "ended"] | None:
         """20 ms of the caller, that end ``now``."""
         self._recent = recent = (self._recent << 1 | voice) & _WINDOW

@@ -7,16 +7,17 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import uvloop
 
 from media.audio import PCM_8K, PCM_16K
 from tests.bench.callers import BenchFailed
 from tests.bench.hearing import measure
-from tests.bench.measure import Plan, targets
+from tests.bench.measure import Plan, Target, Window, targets
 from tests.bench.parts import offline_voice
 from tests.bench.report import Bounds, Row, broken, broken_hearing, heard, row, table
-from tests.bench.tape import CYCLE_SECONDS, record
+from tests.bench.tape import CYCLE_SECONDS, Tape, record
 
 DEFAULT = Bounds()
 
@@ -28,7 +29,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--calls", type=int, nargs="+", help="how many at once (20 150; realtime 150)")
     parser.add_argument("--seconds", type=float, default=6.0, help="of each window (6)")
     parser.add_argument("--settle", type=float, default=CYCLE_SECONDS, help=f"before each window ({CYCLE_SECONDS:g})")
-    parser.add_argument("--windows", type=int, default=4, help="of both servers at once (4)")
+    parser.add_argument("--windows", type=int, default=4, help="of both servers (4)")
     parser.add_argument("--max-ratio", type=float, help=f"({DEFAULT.ratio:g}; realtime {DEFAULT.telephone:g} with "
                         f"G.711, {DEFAULT.wideband:g} with 24 kHz)")  # fmt: skip
     parser.add_argument("--max-tasks", type=float, default=DEFAULT.tasks, help=f"for each call ({DEFAULT.tasks:g})")
@@ -44,10 +45,28 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
+async def at_once(bare: Target, service: Target, tape: Tape, plan: Plan) -> tuple[list[Window], list[Window]]:
+    ready = asyncio.Barrier(2)
+    async with asyncio.TaskGroup() as group:
+        least = group.create_task(bare.measure(tape, plan, ready))
+        ours = group.create_task(service.measure(tape, plan, ready))
+    return least.result(), ours.result()
+
+
+async def in_turn(bare: Target, service: Target, tape: Tape, plan: Plan) -> tuple[list[Window], list[Window]]:
+    """Window by window, so that what the machine does meanwhile is the same for both, more or less."""
+    one = replace(plan, windows=1)
+    least, ours = [], []
+    for _ in range(plan.windows):
+        least += await bare.measure(tape, one)
+        ours += await service.measure(tape, one)
+    return least, ours
+
+
 async def paths(
     options: argparse.Namespace, floor: str, *, realtime: bool = False, wideband: bool = False
 ) -> list[Row]:
-    """Both servers at once, with each number of calls."""
+    """Both servers, with each number of calls: at once or, where both would fill the core, in turn."""
     voice = offline_voice()
     try:
         tape = await record(voice, PCM_16K if wideband else PCM_8K)
@@ -55,15 +74,14 @@ async def paths(
         await voice.close()
     rows = []
     async with targets(realtime=realtime, wideband=wideband) as (bare, service):
-        print(f"callers speak {tape.speech_share:.0%} of the time; both servers share a core", flush=True)
+        how = "have a core in turn" if realtime else "share a core"
+        print(f"callers speak {tape.speech_share:.0%} of the time; both servers {how}", flush=True)
         for target in (bare, service):
             await target.warm_up(tape, options.settle)
         for calls in options.calls:
-            plan, ready = Plan(calls, options.seconds, options.settle, options.windows), asyncio.Barrier(2)
-            async with asyncio.TaskGroup() as group:
-                least = group.create_task(bare.measure(tape, plan, ready))
-                ours = group.create_task(service.measure(tape, plan, ready))
-            rows.append(row(floor, calls, least.result(), ours.result()))
+            plan = Plan(calls, options.seconds, options.settle, options.windows)
+            least, ours = await (in_turn if realtime else at_once)(bare, service, tape, plan)
+            rows.append(row(floor, calls, least, ours))
     print(table(rows), flush=True)
     return rows
 

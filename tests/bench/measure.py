@@ -1,7 +1,7 @@
-"""Runs the two servers side by side, and the same calls on both at the same time.
+"""Runs the two servers side by side, and the same calls on both: at the same time, or window by window in turn.
 
 The CPU time of the same work varies by half from one minute to the next on a machine that others use, too. What does
-not is the ratio of two servers that share a core at the same time.
+not is the ratio of two servers that share a core at the same time; in turn, the median of some ratios.
 """
 
 from __future__ import annotations
@@ -84,11 +84,12 @@ class Target:
         await asyncio.sleep(REST_SECONDS)
         self._resting_bytes = (await self._read()).resident_bytes
 
-    async def measure(self, tape: Tape, plan: Plan, ready: asyncio.Barrier) -> list[Window]:
-        """The calls of ``plan``, from when they are ``ready`` on all targets."""
+    async def measure(self, tape: Tape, plan: Plan, ready: asyncio.Barrier | None = None) -> list[Window]:
+        """The calls of ``plan``, from when they are ``ready`` on all targets that are measured at once."""
         resting = await self._read()
         async with Callers(self._ring, tape, plan.calls) as callers:
-            await ready.wait()
+            if ready is not None:
+                await ready.wait()
             await asyncio.sleep(plan.settle)
             windows = [await self._window(callers, plan, resting) for _ in range(plan.windows)]
         await asyncio.sleep(REST_SECONDS)

@@ -77,6 +77,30 @@ def test_audio_and_the_rest_are_told_apart_however_the_bytes_come(
     assert below == b"".join(frame(*one) for one in frames if one[0] != 0x82)
 
 
+SAME = st.one_of(st.binary(min_size=320, max_size=320), st.binary(max_size=400), st.binary(min_size=640, max_size=640))
+
+
+@given(st.lists(st.tuples(FIRSTS, SAME, MASKS), max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))
+def test_frames_like_the_one_before_are_as_any_other(frames: list[tuple[int, bytes, bytes]], alone: list[bool]) -> None:
+    """As they come, mostly: one in each read."""
+    chunks = [b""]
+    for one, whole in zip(frames, alone, strict=False):
+        if whole:
+            chunks.append(frame(*one))
+        else:
+            chunks[-1] += frame(*one)
+    audio, below = tapped(*chunks)
+    assert audio == [payload for first, payload, _ in frames if first == 0x82]
+    assert below == b"".join(frame(*one) for one in frames if one[0] != 0x82)
+
+
+def test_after_a_part_of_a_message_nothing_is_taken_for_a_frame_like_the_one_before() -> None:
+    usual, part = frame(0x82, b"\1" * 320), frame(0x02, b"\2" * 320)
+    audio, below = tapped(usual, usual, part, usual)
+    assert audio == [b"\1" * 320] * 2
+    assert below == part + usual
+
+
 @pytest.mark.parametrize(
     "odd",
     [

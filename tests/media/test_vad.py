@@ -303,3 +303,41 @@ class TestEnergyGate:
 
     def test_speech_in_the_first_frame_is_not_taken_for_noise(self) -> None:
         assert EnergyGate(160).opens(self.energy(-30))
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_frames_that_are_heard_together_are_judged_as_one_by_one(
+    speech: list[Utterance], silero: SileroModel, together: int
+) -> None:
+    pcm = on_a_line(speech[0])
+    sound = frames(pcm, PCM_8K.frame_bytes)
+    sound = sound[: len(sound) // 6 * 6]
+    vad = VoiceActivity(PCM_8K, silero)
+    voices = [
+        voice for at in range(0, len(sound), together) for voice in vad.hear_all(sound[at : at + together], at * 0.02)
+    ]
+    assert voices == decisions(VoiceActivity(PCM_8K, silero), b"".join(sound))
+    assert any(voices)
+
+
+def test_who_does_not_listen_closely_asks_silero_less_often_and_hears_the_same_speech(
+    speech: list[Utterance], silero: SileroModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = {True: 0, False: 0}
+    process = SileroStream.process
+    for utterance in speech:
+        pcm, edges = on_a_line(utterance), {}
+        for closely in (True, False):
+
+            def counted(stream: SileroStream, samples: Floats, closely: bool = closely) -> list[float]:
+                windows[closely] += len(samples) // WINDOW_SAMPLES
+                return process(stream, samples)
+
+            monkeypatch.setattr(SileroStream, "process", counted)
+            vad = VoiceActivity(PCM_8K, silero)
+            vad.closely = closely
+            voices = decisions(vad, pcm)
+            edges[closely] = (voices.index(True), len(voices) - voices[::-1].index(True))
+        assert edges[False][0] == edges[True][0]
+        assert 0 <= edges[False][1] - (50 + utterance.last) <= 6
+    assert windows[False] < 0.8 * windows[True]

@@ -110,6 +110,7 @@ class _Driver:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._out: deque[Sent] = deque()
+        self._due: float | None = None  # until when the writer sleeps
 
     async def run(self) -> None:
         self._out += self._simulation.opened(self._loop.time())
@@ -125,7 +126,8 @@ class _Driver:
         async for message in self._socket:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 self._out += self._simulation.receive(message.data, self._loop.time())
-                self._wake.set()
+                if self._out or self._simulation.next_at != self._due:
+                    self._wake.set()
             if self._simulation.stalled and not self._out:
                 await asyncio.Event().wait()  # until the server is closed
 
@@ -135,10 +137,13 @@ class _Driver:
             while self._out:
                 await self._send(self._out.popleft())
             self._wake.clear()
-            due = self._simulation.next_at
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(due):
-                    await self._wake.wait()
+            self._due = self._simulation.next_at
+            alarm = None if self._due is None else self._loop.call_at(self._due, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
 
     async def _send(self, sent: Sent) -> None:
         match sent:
