@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,8 +13,12 @@ from yarl import URL
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Speak, Step
 from jambonz.simulator.report import CallReport, VerbStarted
 from pipelines.parts import Message, ToolCall
+from pipelines.tools import acting, results, toolbox
+from pipelines.tools import request as requests
 from pipelines.tools.means import HttpAnswer, Means
+from pipelines.tools.parameters import Parameters
 from pipelines.tools.request import HttpRequest
+from pipelines.tools.toolbox import Toolbox
 from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
@@ -130,8 +134,8 @@ def test_nothing_leaves_that_the_definition_does_not_allow(injection: Injection,
     run_virtual(main())
     expected = [*(["GET https://pages.example.com/today"] if injection.by == "tool" else []), *injection.leaves]
     assert sorted(sink.lines) == sorted(expected)
-    for request in sink.asked:
-        allowed(request)
+    for asked in sink.asked:
+        allowed(asked)
 
 
 def nothing_but_the_call(office: Office, report: CallReport, *, given_up: bool) -> None:
@@ -169,3 +173,46 @@ def allowed(request: HttpRequest) -> None:
 def test_there_are_as_many_as_promised() -> None:
     assert len({injection.name for injection in INJECTIONS}) == len(INJECTIONS) >= 40
     assert {injection.by for injection in INJECTIONS} == {"caller", "tool", "call"}
+
+
+Broken = Callable[[pytest.MonkeyPatch], None]
+
+
+def _instead(where: Any, name: str, value: Any) -> Broken:
+    return lambda patch: patch.setattr(where, name, value)
+
+
+def _model_fills_in_all(self: Parameters, name: str, parameter: object, arguments: Any, metadata: object) -> Any:
+    return arguments.get(name, "17")
+
+
+def _as_it_is(function: object, name: str, text: str) -> str:
+    return text
+
+
+def _answer_as_it_is(secrets: object, answer: HttpAnswer) -> HttpAnswer:
+    return answer
+
+
+RULES: Mapping[str, tuple[str, Broken]] = {
+    "the model fills in its own parameters": ("another tenant", _instead(Parameters, "_value", _model_fills_in_all)),
+    "values are checked": ("an operator of the database", _instead(Parameters, "_complaint", lambda *_: None)),
+    "a value is one name in the path": ("a way out of the path", _instead(requests, "_in_path", _as_it_is)),
+    "a value is one header": ("a line in a header", _instead(requests, "_header", _as_it_is)),
+    "a value is the name of a host": ("a host of the call", _instead(requests, "_in_authority", _as_it_is)),
+    "functions have a number of calls": ("fifty tips", _instead(Toolbox, "_admit", lambda *_: None)),
+    "results are kept from the model": ("what a tool kept back", _instead(toolbox, "_KEPT_FROM_MODELS", ())),
+    "keys are kept from it": ("a service that tells its key", _instead(acting, "_without", _answer_as_it_is)),
+    "what nobody sees is taken out": ("letters that nobody sees", _instead(results, "clean", lambda text: text)),
+    "a redacted failure is one": ("a failure that tells what is kept", _instead(results, "REDACTED_FAILURE", PIN)),
+}
+"""What is taken out, and the injection that is seen to succeed then."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_is_needed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, broken = RULES[rule]
+    [injection] = [one for one in INJECTIONS if one.name == name]
+    broken(monkeypatch)
+    with pytest.raises(AssertionError):
+        test_nothing_leaves_that_the_definition_does_not_allow(injection, cascade)

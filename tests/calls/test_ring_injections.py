@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from gateway.transfers import ORIGIN_HEADER
+from gateway import transfers
+from gateway.transfers import ORIGIN_HEADER, Transfers
 from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Speak, Step, Wait
 from jambonz.simulator.outcomes import DialOutcome, Outcomes
 from jambonz.simulator.report import CallReport, VerbStarted
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.means import HttpAnswer, Means
+from pipelines.tools.parameters import Parameters
 from pipelines.tools.request import HttpRequest
 from store.numbers import Line
 from tests.calls.office import NUMBER, Office
@@ -104,3 +106,31 @@ def only_what_it_may(report: CallReport, injection: RingInjection) -> None:
             assert [target["type"] for target in properties["target"]] == ["phone"]
     assert {command for _, command, _ in report.commands} <= {"redirect"}
     assert report.ended_by == "caller"
+
+
+def _unfiltered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Transfers, "_check_target", lambda transfers, wanted: None)
+
+
+def _of_the_model(patch: pytest.MonkeyPatch) -> None:
+    def value(self: Parameters, name: str, parameter: object, arguments: Any, metadata: object) -> Any:
+        return arguments.get(name)
+
+    patch.setattr(Parameters, "_value", value)
+
+
+def _endless(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transfers, "MOST_TRANSFERS", 100)
+
+
+@pytest.mark.parametrize(
+    ("broken", "name"),
+    [(_unfiltered, "a premium number"), (_of_the_model, "another number"), (_endless, "again and again")],
+)
+def test_each_rule_is_needed(
+    broken: Callable[[pytest.MonkeyPatch], None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [injection] = [one for one in RINGING if one.name == name]
+    broken(monkeypatch)
+    with pytest.raises(AssertionError):
+        test_nobody_is_rung_whom_the_definition_does_not_let_ring(injection, "cascade")
