@@ -14,7 +14,8 @@ from pipelines.functions import PythonFunction, RunContext
 from pipelines.parts import ToolCall
 from pipelines.tools.discovery import Discovered, LeftOut, discover
 from pipelines.tools.mcp_wire import McpServer, McpTool
-from pipelines.tools.means import HttpAnswer, Means, ToolFault, ToolMemory
+from pipelines.tools.means import HttpAnswer, Mcp, Means, ToolFault, ToolMemory
+from pipelines.tools.parameters import text_of
 from pipelines.tools.request import build, headers_of, secrets_of
 from pipelines.tools.results import Outcome, parsed
 
@@ -78,7 +79,7 @@ class Acting:
         if function.name in self._tools and means.mcp is not None:
             server, tool = self._tools[function.name]
             meta = {"trunkline/callId": means.call_id, "trunkline/idempotencyKey": self._key_of(call)}
-            return Outcome(await means.mcp.call(server, tool, values, seconds=seconds, meta=meta))
+            return await self._ask_tool(means.mcp, server, tool, values, seconds, meta, secrets_of(self._key(function)))
         return await self._ask_service(function, values, call, seconds)
 
     # MCP servers
@@ -111,6 +112,23 @@ class Acting:
                 self._listed[server.key] = await self._means.mcp.tools(server)
         except ToolFault as error:
             self._means.log.warning("an MCP server is done without", server=function.name, error=str(error))
+
+    async def _ask_tool(
+        self,
+        mcp: Mcp,
+        server: McpServer,
+        tool: str,
+        values: Mapping[str, Any],
+        seconds: float,
+        meta: Mapping[str, str],
+        secrets: Sequence[str],
+    ) -> Outcome:
+        try:
+            value = await mcp.call(server, tool, values, seconds=seconds, meta=meta)
+        except ToolFault as fault:
+            raise ToolFault(_masked(str(fault), secrets)) from None
+        text = text_of(value)
+        return Outcome(value if _masked(text, secrets) == text else parsed(_masked(text, secrets)))
 
     def _server(self, function: Function) -> McpServer:
         return McpServer(function.url or "", self._means.tenant, headers_of(self._key(function)))
@@ -169,13 +187,14 @@ class Acting:
 
 def _without(secrets: Sequence[str], answer: HttpAnswer) -> HttpAnswer:
     """Services repeat the key that they were given, above all where they refuse it: the model is not to know it."""
+    text = None if answer.text is None else _masked(answer.text, secrets)
+    return replace(answer, reason=_masked(answer.reason, secrets), text=text)
 
-    def masked(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
-        return text
 
-    return replace(answer, reason=masked(answer.reason), text=None if answer.text is None else masked(answer.text))
+def _masked(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
+    return text
 
 
 def _outcome(name: str, answer: HttpAnswer) -> Outcome:

@@ -15,6 +15,7 @@ from pipelines.agent import Function
 from pipelines.agent.functions import LONGEST_NAME, InputSchema
 from pipelines.agent.schemas import BadSchema, standing_alone
 from pipelines.tools.mcp_wire import MOST_TOOLS, McpTool
+from pipelines.tools.results import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def _function(server: Function, tool: McpTool, name: str, schema: Mapping[str, A
     required = [name for name in server.input_schema.required if name in own]
     changes = {
         "name": name,
-        "description": tool.description,
+        "description": clean(tool.description),
         "input_schema": InputSchema(properties=own, required=required),
     }
     return server.model_copy(update=changes)
