@@ -120,6 +120,7 @@ class ProviderFactory:
             mcp=self._mcp,
             log=session.log,
             press=keypad.press if keypad.is_there else None,
+            answers=session.answers,
         )
 
     def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:

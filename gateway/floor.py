@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.recordings.call import CallRecording
@@ -137,9 +138,17 @@ class Floor:
 
         self._call.on_audio = hear_and_record
 
-    def begin_anew(self, so_far: Conversation) -> None:
-        """The caller comes back on another leg, and nobody has heard what was said meanwhile."""
+    def wait_no_longer(self, opening: Conversation | None) -> None:
+        """Whoever was rung is there: ``opening``, if it is what the agent goes on from, is of now."""
+        if opening is not None and self.so_far is opening:
+            self.so_far = replace(opening, silent_since=self._clock())
+
+    def begin_anew(self, so_far: Conversation, *, same_leg: bool = False) -> None:
+        """The caller comes back on another leg, and nobody has heard what was said meanwhile; or on the same, where he
+        was not let go after all."""
         self.so_far, self.quiet_since = so_far, so_far.silent_since
+        if same_leg:
+            return
         self.playout = None
         self._around.ticker.discard(self._call)
         self._early.clear()

@@ -29,11 +29,14 @@ class HandingOver:
         self._call = call
         self._through: PuttingThrough | None = None
         self._settled = asyncio.Event()
+        self.asked = asyncio.Event()
+        """Jambonz has come for the verbs of the latest."""
 
     def will(self, through: PuttingThrough) -> None:
         """Whenever Jambonz asks what comes after our socket, unless that was ended by somebody else."""
         self._through = through
         self._settled.clear()
+        self.asked.clear()
 
     def will_put_through(self, number: str) -> None:
         """The call's fallback: to a telephone, for good."""
@@ -83,7 +86,26 @@ class HandingOver:
         if self._call.leg is not None and not self.leaving:
             return None  # somebody has redirected the call, and what we say would replace it
         through = self.pending
-        return through.next(hook) if through is not None else None
+        answer = through.next(hook) if through is not None else None
+        if answer is not None:
+            self.asked.set()
+        return answer
+
+    def met(self) -> None:
+        """Whoever was sent to the same room is there, too."""
+        self._resolve("answered")
+
+    def alone(self) -> Sequence[Verb] | None:
+        """Nobody comes to the room any more: the verbs by which the caller comes back, if he is to."""
+        through = self._through
+        self._resolve("failed")
+        return through.back if through is not None and through.asked else None
+
+    def _resolve(self, outcome: TransferOutcome) -> None:
+        through = self._through
+        if through is not None and through.outcome is None and not self._call.over.is_set():
+            through.outcome = outcome
+            self._settle(through, outcome)
 
     def on_news(self, hook: ActionHook | StatusHook) -> Sequence[Verb] | None:
         """Of whoever is rung; what comes after the verb that rang."""
@@ -98,13 +120,15 @@ class HandingOver:
     def _settle(self, through: PuttingThrough, outcome: TransferOutcome) -> None:
         call = self._call
         self._settled.set()
-        if not through.returns:
+        if not through.returns and through.by == "bridge":
             call.note("status", {"dial": {"number": through.number, "outcome": through.word}})
         match outcome:
             case "answered":
                 call.finish("transferred")
             case "caller_gone":
                 call.finish("caller")
+            case _ if through.by == "room" and not through.returns:
+                call.finish("agent")  # it was us who sent them there
             case _ if not through.returns:
                 call.note("error", f"{through.number} could not be reached: {through.word}")
                 call.finish("failed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from jambonz import verbs
@@ -24,14 +24,23 @@ _BUSY = frozenset({486, 600})
 _NO_ANSWER = frozenset({408, 480, 487})
 _DECLINED = frozenset({603, 607, 608})
 
+Way = Literal["refer", "bridge", "room"]
+_WAYS: Mapping[str, Way] = {"sip:refer": "refer", "dial": "bridge", "conference": "room"}
+
+
+JOINED = "joined"
+"""The id of the verb that brings two of our calls together: all that its hook is known by."""
+
 
 class PuttingThrough:
-    """``verb`` is what Jambonz is answered: ``dial``, or ``sip:refer``. ``back`` are the verbs by which the caller
-    comes back where it fails; without any, the call is over then."""
+    """``verb`` is what Jambonz is answered: ``dial``, ``sip:refer``, or ``conference``, of which whoever sends two
+    there says when they have met. ``back`` are the verbs by which the caller comes back where it fails; without any,
+    the call is over then."""
 
     def __init__(self, number: str, verb: Verb, *, back: Sequence[Verb] = ()) -> None:
         self.number = number
-        self.by: Literal["refer", "bridge"] = "refer" if verb["verb"] == "sip:refer" else "bridge"
+        self.by = _WAYS[verb["verb"]]
+        self.back = back
         self.returns = bool(back)
         self.asked = False
         """Jambonz was told to."""
@@ -79,7 +88,10 @@ class PuttingThrough:
             return None
         if hook.is_refer_event:
             return "answered" if hook.call_status == "200" else None
-        if hook.refer_status is not None:
+        outcome: TransferOutcome
+        if hook.verb_id == JOINED:  # over before they have met
+            outcome = "failed"
+        elif hook.refer_status is not None:
             self.sip_status = hook.final_referred_call_status or hook.refer_status
             self.word = self.word or str(self.sip_status)
             accepted = hook.refer_status < 300

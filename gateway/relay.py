@@ -125,6 +125,7 @@ class Relay:
     async def run(self) -> None:
         """Until the call is over."""
         listener: ListenerForCall | None = self._own
+        self.floor.so_far = self._call.opening
         while listener is not None:
             await self._engage(listener)
             transfers, self._transfers = self._transfers and not self._call.over.is_set(), False
@@ -132,11 +133,12 @@ class Relay:
 
     async def _transfer(self) -> ListenerForCall | None:
         """Who goes on with the caller who is back: the same. None: the call is over, or somebody else's."""
+        leg = self._call.leg
         so_far = await self._call.transfers.perform(self.floor.so_far or Conversation())
         if so_far is None:
             return None
         self._came_as = None
-        self.floor.begin_anew(so_far)
+        self.floor.begin_anew(so_far, same_leg=leg is not None and self._call.leg is leg)
         return self._engaged
 
     async def _engage(self, listener: ListenerForCall) -> None:
@@ -167,6 +169,7 @@ class Relay:
             await self._in_company(_ready(pipeline))
             if await self._is_attached() and not self.changing:
                 await self._begin_recording()
+                self.floor.wait_no_longer(self._call.opening)
                 self.floor.take(pipeline)
                 self._tell_of(listener)
                 if not self.changing:

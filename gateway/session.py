@@ -35,12 +35,13 @@ from media.playout import Playout
 from pipelines.agent import AgentDefinition
 from pipelines.agent.options import Recording
 from pipelines.events import EndReason, PipelineEvent
+from pipelines.history import Conversation
 from pipelines.interlude import Interlude
 from pipelines.messages import NOBODY, CallMessage, HangUp, NotNow, NotPossible
 from pipelines.phrasebook import phrases
 from pipelines.pipeline import Pipeline
 from pipelines.tools.means import ToolMemory
-from pipelines.tools.transfer import TransferBegun, TransferRequest
+from pipelines.tools.transfer import Answers, TransferBegun, TransferRequest
 from pipelines.usage import as_json
 from store.calls import NewCall
 from store.listeners import ListenerForCall
@@ -145,6 +146,12 @@ class CallSession:
         self.tool_memory = ToolMemory()
         self.clients = around.clients.of_call(listener, self.id) if around.clients is not None else None
         """Those who answer functions."""
+        self.answers: Answers | None = None
+        """Whom the agent tells what whoever was rung says: of the call that a consultation has placed."""
+        self.opening: Conversation | None = None
+        """What the agent goes on from, where somebody is rung for a purpose."""
+        if any(function.platform == "transfer" for function in listener.agent.functions):
+            self._told.transcript = []
 
     @property
     def own_number(self) -> str | None:
@@ -195,6 +202,7 @@ class CallSession:
             self.log.info("call over", reason=reason, seconds=round(seconds, 1))
             if (logged := lines.take(self.id)) is not None:
                 self._around.recorder.keep_lines(self.id, logged)
+            await self.transfers.close()
 
     def _unanswered(self) -> str | None:
         """The status of a call that we have placed, and that nobody answered."""
@@ -344,6 +352,12 @@ class CallSession:
             self.end("no_answer")
         return not self.over.is_set()
 
+    @property
+    def transcript(self) -> str:
+        """What was said so far, where anybody may want to know."""
+        who = {"user": "Caller", "agent": "Agent"}
+        return "\n".join(f"{who[said.type]}: {said.data}" for said in self._told.transcript or ())
+
     def record_from_now(self, wanted: Recording) -> None:
         """To the end of the call, whoever has it; once."""
         if self._around.recordings is None or self.recording is not None or self.leg is None:
@@ -389,6 +403,12 @@ class CallSession:
             self.transfers.withdraw()
             raise
         return begun
+
+    def part(self, saying: str | None = None) -> None:
+        """The agent breaks off, says this, and leaves the call for what is pending of its transfers."""
+        if self.speaker is not None:
+            language = self.listener.agent.options.tts.language or "en"
+            self.speaker.say_and_end(saying or phrases(language).connecting, "transferred")
 
     # What Jambonz says
 

@@ -58,6 +58,21 @@ class PipelineFactory(Protocol):
     async def close(self) -> None: ...
 
 
+class Placing(Protocol):
+    async def __call__(
+        self,
+        listener: ListenerForCall,
+        called: str,
+        *,
+        from_: str,
+        trunk: str | None,
+        prepare: Callable[[CallSession], None],
+    ) -> CallSession:
+        """``called`` is digits, ``from_`` has its ``+``. ``prepare`` is given the call before anybody can hear of it.
+        Raises in words where nobody rings."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a session needs of the service. ``find_agent`` and ``find_lines`` are the store's, and take as long as that
@@ -72,3 +87,5 @@ class Surroundings:
     recordings: Recordings | None = None
     find_lines: Callable[[Owner, Sequence[str]], Awaitable[Mapping[str, Line]]] | None = None
     clients: Clients | None = None
+    place: Placing | None = None
+    """Has somebody rung for a call; None where nobody can be."""

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Literal, Protocol, assert_never
 
@@ -24,7 +25,7 @@ from gateway.control import CallControl, RestControl
 from gateway.dialler import CannotDial, Dialler
 from gateway.dialling import TAG, Dialling
 from gateway.known import KnownListeners
-from gateway.putting_through import PuttingThrough
+from gateway.putting_through import JOINED, PuttingThrough
 from gateway.session import CallSession, new_token
 from gateway.surroundings import Surroundings
 from gateway.webhooks import HookReader, Reply
@@ -97,7 +98,7 @@ class Switchboard:
     ) -> None:
         self._store = store
         self._admission = admission
-        self._around = around
+        self._around = around if dialler is None else replace(around, place=self.ask)
         self._max_calls = max_calls
         self._api = api
         self._dialler = dialler
@@ -279,7 +280,7 @@ class Switchboard:
         log.debug("a verb is over", call_id=call_id, call_sid=hook.call_sid, connected=hook.listen_connected)
         self._forget()
         call, gone = self._calls.get(call_id), self._gone.get(call_id)
-        if hook.dial_call_status or hook.refer_status is not None or hook.is_refer_event:
+        if hook.is_of_transfer or hook.verb_id == JOINED:
             if call is not None:
                 return call.handing.on_news(hook)
             return self.bridges.on_news(call_id, hook) or (gone.after() if gone is not None else None)
@@ -343,8 +344,27 @@ class Switchboard:
             placing.add_done_callback(lambda _: self._originating.pop(new))
         return await asyncio.shield(placing)
 
+    async def ask(
+        self,
+        listener: ListenerForCall,
+        called: str,
+        *,
+        from_: str,
+        trunk: str | None,
+        prepare: Callable[[CallSession], None],
+    ) -> CallSession:
+        """The same for a call that is under way: of a place of this process's, and no other limit. ``prepare`` is given
+        the new call before anybody hears of it."""
+        return await self._originate(listener, called, from_, trunk, str(uuid.uuid4()), prepare)
+
     async def _originate(
-        self, listener: ListenerForCall, called: str, from_: str, trunk: str | None, call_id: str
+        self,
+        listener: ListenerForCall,
+        called: str,
+        from_: str,
+        trunk: str | None,
+        call_id: str,
+        prepare: Callable[[CallSession], None] | None = None,
     ) -> CallSession:
         if self._dialler is None:
             raise CannotDial("There is no Jambonz that could place calls: set JAMBONZ_SERVER", "nowhere")
@@ -353,6 +373,8 @@ class Switchboard:
         hook = CallHook(call_sid=str(uuid.uuid4()), from_=from_, to=called, direction="outbound")
         call = CallSession(hook, listener, self._around, dialling=dialling, call_id=call_id)
         call.carrier = trunk or ""
+        if prepare is not None:
+            prepare(call)
         body = new_call(
             verbs.phone(f"+{called}", trunk=trunk),
             from_=from_,
@@ -360,7 +382,7 @@ class Switchboard:
             timeout=options.ring_timeout,
             tag={TAG: call.id},
         )
-        async with self._place_of(call):
+        async with self._place_of(call, counted=prepare is None):
             self._placing[call.id] = call
             try:
                 async with asyncio.timeout(PLACE_SECONDS):
@@ -419,13 +441,15 @@ class Switchboard:
             call.log.warning("somebody rings on, and will be hung up on", error=str(error))
 
     @asynccontextmanager
-    async def _place_of(self, call: CallSession) -> AsyncIterator[None]:
-        """A place for a call that somebody asks for. What begins inside keeps it. Raises as :meth:`join` does."""
+    async def _place_of(self, call: CallSession, *, counted: bool = True) -> AsyncIterator[None]:
+        """A place for a call that somebody asks for; ``counted`` by the limits, too. What begins inside keeps it.
+        Raises as :meth:`join` does."""
         if self.draining or self._taken >= self._max_calls:
             raise self.full()
         self._taken += 1
         try:
-            await self.admit(call, call.listener)
+            if counted:
+                await self.admit(call, call.listener)
             yield
         finally:
             if not call.begun:

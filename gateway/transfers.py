@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import metrics
 from gateway.bridged import LONGEST_SECONDS, BridgedCall
+from gateway.consultation import Consultation
 from gateway.permits import DEFAULT_FILTER
-from gateway.putting_through import NEWS_AFTER, PuttingThrough
+from gateway.putting_through import JOINED, NEWS_AFTER, PuttingThrough
 from gateway.surroundings import Surroundings
 from jambonz import verbs
 from jambonz.hooks import normalize_number
@@ -36,6 +38,12 @@ MOST_TRANSFERS = 10
 ORIGIN_HEADER = "X-Aplisay-Origin-Caller-Id"
 """Tells the other side of a bridge who the caller is, whatever number it sees."""
 
+CLOSE_SECONDS = 2.0
+"""The longest that it takes to tell whoever is asked that there is no caller any more."""
+
+MEET_SECONDS = 60.0
+"""From the end of a socket until it is known whether two have met."""
+
 RINGBACK_PATH = "/jambonz/ringback.wav"
 
 _WORDS: Mapping[TransferOutcome, str] = {
@@ -57,11 +65,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """``verb`` is what rings."""
+    """``verb`` is what rings. ``comes_back``: the caller does where it fails; ``off``: it is not to be done after
+    all."""
 
     wanted: TransferRequest
     caller_id: str | None
     verb: Verb
+    comes_back: bool = True
+    off: bool = False
 
 
 class Transfers:
@@ -76,6 +87,9 @@ class Transfers:
         self._clock = asyncio.get_running_loop().time
         self._pending: Pending | None = None
         self._count = 0
+        self._last: dict[str, Any] = {"state": "none"}
+        self._consultation: Consultation | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     @property
     def possible(self) -> bool:
@@ -88,7 +102,11 @@ class Transfers:
         return self._pending is not None
 
     def status(self) -> Mapping[str, Any]:
-        return {"state": "none"}
+        """``state`` is ``none``, ``dialling``, ``talking``, ``accepted``, ``rejected`` or ``failed``."""
+        asked = self._consultation
+        if asked is None:
+            return self._last
+        return {"state": asked.state, "reason": asked.reason} if asked.reason else {"state": asked.state}
 
     # Whether it may be
 
@@ -97,19 +115,47 @@ class Transfers:
             raise ToolFault("this call cannot be transferred: it did not come by telephone")
         if self._count >= MOST_TRANSFERS:
             raise ToolFault(f"there were {MOST_TRANSFERS} transfers in this call: no more are possible")
+        if self._consultation is not None and self._consultation.under_way:
+            reason = "A consultation is under way already. Use transfer_status to check progress."
+            return TransferBegun({"status": "FAILED", "reason": reason}, leaves=False)
         self._check_target(wanted)
+        if wanted.operation == "consultative":
+            return await self._consult(wanted)
         route = await self._route(wanted)
         try:
             pending = Pending(wanted, route.caller_id, self._verb(wanted, route))
         except VerbError as error:
             raise ToolFault(f"the transfer cannot be made: {error}") from None
         self._count += 1
-        self._pending = pending
+        self._pending, self._consultation = pending, None
         return TransferBegun({"status": "OK", "reason": "The call is being transferred."}, leaves=True)
 
     def withdraw(self) -> None:
         """What was asked for is not to be done after all."""
         self._pending = None
+
+    async def _consult(self, wanted: TransferRequest) -> TransferBegun:
+        """It goes on beside the call; the agent stays with the caller."""
+        place = self._around.place
+        if place is None:
+            raise ToolFault("nobody can be asked first: this service has no REST API of Jambonz's to place calls by")
+        if not wanted.number.startswith("+"):
+            raise ToolFault("only a number with its country can be asked first")
+        route = await self._route(replace(wanted, bridged=True))
+        if route.caller_id is None:
+            raise ToolFault("nobody can be asked first: the number that was called is none that can be shown")
+        self._count += 1
+        placed = partial(
+            place,
+            called=wanted.number.removeprefix("+"),
+            from_=route.caller_id,
+            trunk=route.trunk,
+        )
+        asked = self._consultation = Consultation(self._call, wanted, self._around)
+        work = asked.run(lambda listener, prepare: placed(listener, prepare=prepare))
+        self._asking = asyncio.get_running_loop().create_task(work, name=f"consultation {self._call.id}")
+        reason = "Consultation started. Use transfer_status to check progress."
+        return TransferBegun({"status": "OK", "reason": reason}, leaves=False)
 
     def _check_target(self, wanted: TransferRequest) -> None:
         pattern = self._call.listener.agent.options.outbound_call_filter
@@ -153,6 +199,26 @@ class Transfers:
 
     # How it is done
 
+    def will_meet(self, room: str, *, comes_back: bool = False) -> None:
+        """Once the agent has left the call, it is sent to a room; and ``comes_back`` where nobody else is there."""
+        call = self._call
+        verb = verbs.conference(room, action_hook=call.next_url, id=JOINED)
+        self._pending = Pending(TransferRequest(room), None, verb, comes_back=comes_back)
+
+    def call_off(self) -> bool:
+        """Whether the agent is just leaving for a room: he is told when he would have."""
+        if self._pending is None:
+            return False
+        self._pending = replace(self._pending, off=True)
+        return True
+
+    async def close(self) -> None:
+        """The call is over; whoever is asked still is told so."""
+        if self._asking is not None and not self._asking.done():
+            await asyncio.wait([self._asking], timeout=CLOSE_SECONDS)
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
     async def perform(self, so_far: Conversation) -> Conversation | None:
         """What was asked for, once our pipeline is gone. Returns what the agent is to go on from once the caller is
         back; None: the call is over."""
@@ -161,8 +227,12 @@ class Transfers:
         if pending is None:
             return None
         wanted = pending.wanted
-        back = call.listen_again() if call.listen_again is not None else ()
+        if pending.off:
+            return self._back(so_far, wanted, "failed")
+        back = call.listen_again() if call.listen_again is not None and pending.comes_back else ()
         through = PuttingThrough(wanted.number, pending.verb, back=back)
+        if through.by == "room":
+            return await self._meet(so_far, wanted, through)
         self.bridged = None
         if through.by == "bridge":
             self.bridged = BridgedCall(call.record, wanted.number, pending.caller_id, self._around)
@@ -183,6 +253,15 @@ class Transfers:
             else:
                 self.bridged.end(outcome)
         return None if call.over.is_set() else self._back(so_far, wanted, outcome)
+
+    async def _meet(
+        self, so_far: Conversation, wanted: TransferRequest, through: PuttingThrough
+    ) -> Conversation | None:
+        """Whoever has sent them there tells of it."""
+        call = self._call
+        call.handing.will(through)
+        outcome = await call.handing.go(MEET_SECONDS)
+        return None if outcome is None or call.over.is_set() else self._back(so_far, wanted, outcome)
 
     def _verb(self, wanted: TransferRequest, route: Route) -> Verb:
         """Raises :class:`VerbError`."""
@@ -212,6 +291,7 @@ class Transfers:
         return so_far.told(by.call.id, REDACTED_FAILURE if by.redact else told, now)
 
     def _note(self, wanted: TransferRequest, by: str, state: str, sip_status: int | None = None) -> None:
+        self._last = {"state": state if state == "dialling" else "failed"}
         told: dict[str, Any] = {"operation": "blind", "by": by, "number": wanted.number, "state": state}
         if self.bridged is not None:
             told["callId"] = self.bridged.id

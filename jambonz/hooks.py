@@ -101,6 +101,7 @@ class ActionHook(Hook):
     dial_call_sid: Text = ""
     refer_status: int | None = None
     final_referred_call_status: int | None = None
+    verb_id: Text = ""
     event: Text = ""
     reason: Text = ""
     type: Text = ""
@@ -117,6 +118,11 @@ class ActionHook(Hook):
     @property
     def is_refer_event(self) -> bool:
         return self.event == "transfer-status"
+
+    @property
+    def is_of_transfer(self) -> bool:
+        """Of ``dial`` or ``sip:refer``: over, or in its course."""
+        return bool(self.dial_call_status) or self.refer_status is not None or self.is_refer_event
 
     @property
     def listen_connected(self) -> bool:

@@ -163,7 +163,7 @@ class Cascade:
         self._end_by: float | None = None
         self._failures = 0
         self._owed = False  # an answer failed, and it is somebody else's
-        self._returned: list[str] = []  # by tools that nobody waited for
+        self._returned: list[str] = []  # by tools that nobody waited for, and what else is to be told
         self._inbox = Inbox()
         self._becoming: AgentDefinition | None = None  # from the next generation on
         self._playout: Playout | None = None
@@ -358,6 +358,10 @@ class Cascade:
             self._agent, self._becoming = agent, None
             self.history.prompt = agent.prompt
             self._toolbox.become(agent.functions, agent.keys)
+
+    def learn(self, text: str) -> None:
+        self._returned.append(text)
+        self._quiet_if_over(self._clock())
 
     # The audio path
 

@@ -111,6 +111,9 @@ class Interlude:
     def take(self, message: CallMessage) -> None:
         raise NotNow(NOBODY)
 
+    def learn(self, text: str) -> None:
+        """Whoever has the call next is told by others."""
+
     def mark(self, name: str, cleared: bool) -> None:
         if self._playout is not None:
             self._on_playout(self._playout.mark(name, cleared, self._clock()))

@@ -25,6 +25,8 @@ class Phrases:
     """The caller is put through to a telephone."""
     recorded: str
     """Before a call is recorded."""
+    caller_gone: str
+    """To whoever was asked whether he takes a call: there is no caller any more."""
 
 
 _PHRASES = {
@@ -38,6 +40,7 @@ _PHRASES = {
         "I'm sorry for the interruption. How can I help you?",
         "I'm putting you through. One moment, please.",
         "This call is recorded.",
+        "The caller has just hung up. Thank you, goodbye.",
     ),
     "de": Phrases(
         "Entschuldigung, bei mir ist etwas schiefgegangen. Können Sie das noch einmal sagen?",
@@ -49,6 +52,7 @@ _PHRASES = {
         "Entschuldigen Sie die Unterbrechung. Wie kann ich Ihnen helfen?",
         "Ich verbinde Sie. Einen Moment, bitte.",
         "Dieses Gespräch wird aufgezeichnet.",
+        "Der Anrufer hat gerade aufgelegt. Danke, auf Wiederhören.",
     ),
     "fr": Phrases(
         "Excusez-moi, un problème est survenu de mon côté. Pouvez-vous répéter ?",
@@ -60,6 +64,7 @@ _PHRASES = {
         "Excusez-moi pour l'interruption. Comment puis-je vous aider ?",
         "Je vous mets en relation. Un instant, s'il vous plaît.",
         "Cet appel est enregistré.",
+        "La personne vient de raccrocher. Merci, au revoir.",
     ),
     "es": Phrases(
         "Perdone, algo ha fallado por mi parte. ¿Puede repetirlo?",
@@ -71,6 +76,7 @@ _PHRASES = {
         "Perdone la interrupción. ¿En qué puedo ayudarle?",
         "Le paso la llamada. Un momento, por favor.",
         "Esta llamada se graba.",
+        "La persona que llamaba acaba de colgar. Gracias, adiós.",
     ),
     "it": Phrases(
         "Mi scusi, qualcosa è andato storto da parte mia. Può ripetere?",
@@ -82,6 +88,7 @@ _PHRASES = {
         "Mi scusi per l'interruzione. Come posso aiutarla?",
         "La metto in comunicazione. Un momento, per favore.",
         "Questa chiamata viene registrata.",
+        "Chi chiamava ha appena riattaccato. Grazie, arrivederci.",
     ),
     "nl": Phrases(
         "Sorry, er ging bij mij iets mis. Kunt u dat herhalen?",
@@ -93,6 +100,7 @@ _PHRASES = {
         "Excuses voor de onderbreking. Waarmee kan ik u helpen?",
         "Ik verbind u door. Een ogenblik, alstublieft.",
         "Dit gesprek wordt opgenomen.",
+        "De beller heeft net opgehangen. Dank u, tot ziens.",
     ),
     "pt": Phrases(
         "Desculpe, algo correu mal do meu lado. Pode repetir?",
@@ -104,6 +112,7 @@ _PHRASES = {
         "Desculpe a interrupção. Em que posso ajudar?",
         "Vou transferir a sua chamada. Um momento, por favor.",
         "Esta chamada é gravada.",
+        "A pessoa que ligava acabou de desligar. Obrigado, adeus.",
     ),
 }
 

@@ -47,6 +47,10 @@ class Pipeline(Protocol):
         """Raises :class:`~pipelines.messages.NotNow` and :class:`~pipelines.messages.NotPossible`."""
         ...
 
+    def learn(self, text: str) -> None:
+        """The agent is to know this, and to say something of it, once nobody speaks. It is no word of the caller's."""
+        ...
+
     async def close(self) -> None:
         """The leg is gone, or somebody else's: what was heard until now enters the record, and nothing goes on."""
         ...

@@ -71,7 +71,10 @@ class InputSchema(Strict):
         return self
 
 
-Platform = Literal["hangup", "transfer", "transfer_status", "metadata", "pause_recording", "resume_recording", "dtmf"]
+Platform = Literal[
+    "hangup", "transfer", "transfer_status", "metadata", "pause_recording", "resume_recording", "dtmf",
+    "accept_transfer", "reject_transfer",
+]  # fmt: skip
 
 
 class Function(Strict):
@@ -142,7 +145,7 @@ class Function(Strict):
     def _builtin(self) -> None:
         names = set(self.parameters)
         match self.platform:
-            case None:
+            case None | "accept_transfer" | "reject_transfer":  # those are of the agent that asks whoever is rung
                 raise refuse(
                     "is a builtin; write its platform: hangup, transfer, transfer_status, metadata, pause_recording, "
                     "resume_recording or dtmf"

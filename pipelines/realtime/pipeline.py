@@ -303,6 +303,10 @@ class Realtime:
         else:
             self._host.end_call(reason)
 
+    def learn(self, text: str) -> None:
+        self._late.append(text)
+        self.on_quiet(self._clock())
+
     def _setup(self) -> Setup:
         self._notes.on_setup()
         return self._next_setup()

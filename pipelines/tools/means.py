@@ -12,7 +12,7 @@ import structlog
 from pipelines.functions import PythonFunction, RunContext
 from pipelines.tools.mcp_wire import McpServer, McpTool
 from pipelines.tools.request import HttpRequest
-from pipelines.tools.transfer import Transfers
+from pipelines.tools.transfer import Answers, Transfers
 
 
 class ToolFault(Exception):
@@ -102,6 +102,7 @@ class Means:
     http: Http | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     transfers: Transfers | None = None
+    answers: Answers | None = None
     memory: ToolMemory | None = None
     recorder: Callable[[], Recorder | None] = _nobody
     python: Python | None = None

@@ -162,6 +162,8 @@ class Toolbox:
         if function.platform == "hangup":
             audit.end("done")
             return ToolResult("OK", ends="agent")
+        if function.platform in ("accept_transfer", "reject_transfer"):
+            return self._answer(function, values, audit)
         return self._result(function, values, Outcome(self._instant(function, values)), audit)
 
     def _instant(self, function: Function, values: Mapping[str, Any]) -> Any:
@@ -175,6 +177,19 @@ class Toolbox:
                 return self._record(function.platform)
             case _:
                 return parsed(_fill(function.result or "", values))
+
+    def _answer(self, function: Function, values: Mapping[str, Any], audit: Audit) -> ToolResult:
+        """Whoever was rung takes the call, or does not: either way this conversation is over."""
+        answers = self._means.answers
+        try:
+            if answers is not None and function.platform == "accept_transfer":
+                answers.accept()
+            elif answers is not None:
+                answers.reject(str(values.get("reason", "")))
+        except ToolFault as error:
+            return self._result(function, values, Outcome(error=str(error)), audit)
+        audit.end("done")
+        return ToolResult("OK", ends="transferred" if function.platform == "accept_transfer" else "agent")
 
     async def _transfer(
         self, function: Function, values: Mapping[str, Any], call: ToolCall, audit: Audit
@@ -235,10 +250,15 @@ class Toolbox:
             case "stub":
                 return True
             case "builtin":
-                if function.platform == "dtmf":
-                    return self._means.press is not None
-                on_the_call = function.platform in ("transfer", "transfer_status")
-                return not on_the_call or self._means.transfers is not None
+                match function.platform:
+                    case "dtmf":
+                        return self._means.press is not None
+                    case "transfer" | "transfer_status":
+                        return self._means.transfers is not None
+                    case "accept_transfer" | "reject_transfer":
+                        return self._means.answers is not None
+                    case _:
+                        return True
             case "rest" | "client" | "python" | "mcp":
                 return self._acting.runs(function)
 

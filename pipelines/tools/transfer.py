@@ -64,6 +64,16 @@ class Transfers(Protocol):
         ...
 
 
+class Answers(Protocol):
+    """What whoever is rung in a consultation may say to the call."""
+
+    def accept(self) -> None:
+        """Raises :class:`~pipelines.tools.means.ToolFault` where the caller is gone."""
+        ...
+
+    def reject(self, reason: str) -> None: ...
+
+
 def request_of(function: Function, values: Mapping[str, Any], call: ToolCall) -> TransferRequest:
     """What a call of a ``transfer`` function asks for. Raises :class:`BadArguments`."""
     operation = str(values.get("operation") or "blind").strip().lower()

@@ -379,7 +379,13 @@ class Office:
     def means_of(self, session: CallSession) -> Means:
         transfers = session.transfers if session.transfers.possible else None
         recorder = lambda: session.recording  # noqa: E731 - there is none yet
-        return replace(self.means, transfers=transfers, memory=session.tool_memory, recorder=recorder)
+        return replace(
+            self.means,
+            transfers=transfers,
+            memory=session.tool_memory,
+            recorder=recorder,
+            answers=session.answers,
+        )
 
     def parts_for(self, listener: ListenerForCall) -> CascadeParts:
         return self.parts

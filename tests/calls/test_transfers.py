@@ -432,12 +432,12 @@ def test_whom_a_transfer_may_ring(which: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
-def test_a_transfer_that_somebody_else_asks_for() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_transfer_that_somebody_else_asks_for(kind: str) -> None:
     """By the API, say: what is being said is broken off, and where it fails the agent is told."""
 
     async def main() -> None:
-        async with office_of("cascade", dials=[FAILURES["busy"]]) as office:
+        async with office_of(kind, dials=[FAILURES["busy"]]) as office:
             calling = asyncio.create_task(office.call(Wait(12), HangUp()))
             await asyncio.sleep(2.0)
             [call] = office.switchboard.calls

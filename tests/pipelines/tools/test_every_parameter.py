@@ -206,6 +206,13 @@ RULES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("transfer", _builtin("transfer", number={"source": "generated"}), "make up the number"),
     ("transfer", _builtin("transfer", number=STATIC, to={}), "no parameter 'to'"),
     ("transfer", _builtin("transfer", number=STATIC, transferPrompt={}), "transferPrompt that is not static"),
+    ("transfer", _builtin("transfer", number={"source": "static", "from": "the desk"}), "something that is no number"),
+    ("transfer", _builtin("transfer", number=STATIC, operation=STATIC), "neither blind nor consultative"),
+    ("accept_transfer", _builtin("accept_transfer"), "write its platform"),
+    ("reject_transfer", _builtin("reject_transfer", reason={}), "write its platform"),
+    ("dtmf", _builtin("dtmf", digits={}), None),
+    ("dtmf", _builtin("dtmf"), "exactly one parameter, digits"),
+    ("dtmf", _builtin("dtmf", digits={}, more={}), "exactly one parameter, digits"),
 )
 """Of what, a function, and what is wrong with it."""
 
