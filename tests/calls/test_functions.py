@@ -95,6 +95,28 @@ def test_a_slow_one_has_a_filler_and_a_failing_one_is_told_of() -> None:
     run_virtual(main())
 
 
+def test_interrupted_before_it_runs() -> None:
+    """The model has not said to its end what it wants, or it is not certain that the caller lets it."""
+
+    async def main() -> None:
+        services = Services({"red": 1.0})
+        long = "let me see what there is for you on that day in the evening or before"
+
+        def script(messages: Sequence[Message]) -> Sequence[Answer]:
+            return [long, ToolCall("c0", "red", {})] if messages[-1].content == ASK else ["heard it"]
+
+        async with office(services, function("red")) as here:
+            here.model.script, here.model.per_word = script, 0.2
+            await here.call(
+                AwaitAgentSilence(), Speak(speak(ASK)), Wait(1.5), Speak(speak(BREAK_IN)), Wait(5.0), HangUp()
+            )
+            assert services.asked == []
+            assert here.said("function_calls") == here.said("function_results") == here.status("function") == []
+            assert results(here) == []
+
+    run_virtual(main())
+
+
 def test_interrupted_while_it_runs() -> None:
     async def main() -> None:
         services = Services({"red": 6.0})

@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 
-from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
+from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Speak, Step, Wait
 from pipelines.parts import ToolCall
 from pipelines.realtime.pipeline import MAX_FAILURES, MOST_ROUNDS
-from pipelines.tools.means import Means
 from pipelines.tools.results import STILL_RUNNING, TOO_MANY_ROUNDS
 from tests.calls.realtime_office import RealtimeOffice
-from tests.calls.vendor_offices import AGENT, VENDORS, VendorOffice, office_of
 from tests.clock import run_virtual
-from tests.simulators.coarse import read_coarsely
 from tests.simulators.codeword import heard_words, speak
 from tests.simulators.realtime_memory import MemoryModel, Reply
 from tests.simulators.services import Services, function
@@ -103,6 +100,25 @@ def test_one_that_goes_on_is_done_once_and_told_once() -> None:
     run_virtual(main())
 
 
+def test_interrupted_before_it_runs() -> None:
+    """The model has not said to its end what it wants."""
+
+    async def main() -> None:
+        services = Services({"red": 1.0})
+        async with office(services, function("red")) as here:
+            assert isinstance(here.realtime, MemoryModel)
+            long = "let me see what there is for you on that day in the evening or before " * 3
+            calls = {"look": (long, (ToolCall("c0", "red"),))}
+            here.realtime.reply = lambda heard, _: calls.get(heard, (f"alright {heard}", ()))
+            here.realtime.speed = 1.2
+            await here.call(*ASK, AwaitAgentSpeech(), Wait(0.2), Speak(speak("stop it now please")), Wait(6), HangUp())
+            assert services.asked == []
+            assert here.said("function_calls") == here.said("function_results") == []
+            assert [text for text in told(here) if text.startswith("results")] == []
+
+    run_virtual(main())
+
+
 def test_a_session_that_is_lost_meanwhile() -> None:
     """What it asked for is done once, and the next session is told."""
 
@@ -164,47 +180,5 @@ def test_a_model_that_does_nothing_but_call_functions(speaks_after: int | None) 
             else:
                 assert here.ending() == "caller"
                 assert heard_words(report.heard)[-1] == "alright"
-
-    run_virtual(main())
-
-
-# On the vendors' own wires
-
-
-def vendors_office(vendor: str, services: Services, said: Sequence[str]) -> VendorOffice:
-    functions = [one for one in AGENT["functions"] if one["name"] != "look"]
-    agent = {**AGENT, "functions": [*functions, function("look", timeout=30)]}
-    office = office_of(vendor, agent, said)
-    office.means = Means(call_id="the-call", tenant="acme", http=services)
-    return office
-
-
-@pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("seconds", [1.0, 6.0])
-def test_slow(vendor: str, seconds: float) -> None:
-    async def main() -> None:
-        services = Services({"look": seconds}, {"look": "found"})
-        async with vendors_office(vendor, services, ["look"]) as office:
-            report = await office.call(*ASK, Wait(seconds + 7), HangUp())
-            assert services.done == ["look"]
-            assert len(services.asked) == 1
-            assert "".join(read_coarsely(report.heard)).count("itisthere") == 1
-            assert len(office.said("function_results")) == 1
-            assert office.mistakes == []
-
-    run_virtual(main())
-
-
-@pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS if vendor != "ultravox"])  # it hears nothing meanwhile
-def test_slow_and_interrupted(vendor: str) -> None:
-    async def main() -> None:
-        services = Services({"look": 9.0}, {"look": "found"})
-        async with vendors_office(vendor, services, ["look", "stop it"]) as office:
-            await office.call(*ASK, Wait(4.5), Speak(speak("stop it now please")), Wait(8), HangUp())
-            assert (services.done, services.stopped) == ([], ["look"])
-            assert len(services.asked) == 1
-            assert " ".join(office.said("agent")).count("Alright.") == 1
-            assert len(office.said("function_results")) == 1
-            assert office.mistakes == []
 
     run_virtual(main())

@@ -30,6 +30,7 @@ from tests.simulators.realtime_wire import Joined, Live, Simulation, Wire
 from tests.simulators.ultravox_call import Answer, Faults, Heard, SimulatedCall, UseTool
 from tests.simulators.ultravox_call import HangUp as AgentHangsUp
 from ultravox.model import CallAddress, UltravoxModel
+from ultravox.protocol import PLACEHOLDER
 from ultravox.rest import CreatedCall, UltravoxRest
 
 HELLO = "Hello, this is the test agent."
@@ -43,6 +44,8 @@ TOOLS: dict[str, Any] = {
 AGENT: dict[str, Any] = {"options": {"greeting": HELLO, "idle": {"timeout": None}}, **TOOLS}
 SCRIPT: dict[str, tuple[str, str | None]] = {
     "look": ("Let me look.", "look"),
+    "look twice": ("Let me look.", "look read"),
+    "tell and look": (LONG, "look"),
     "count": (LONG, None),
     "stop it": ("Alright.", None),
     "thanks": ("Goodbye then.", "hangup"),
@@ -57,15 +60,15 @@ def scripted(history: list[Turn]) -> Reply:
     _, colon, rest = last.text.partition(":\n")
     if colon and rest not in SCRIPT:
         return Reply(rest)
-    text, tool = SCRIPT.get(rest or last.text, (f"You said {rest or last.text}", None))
-    return Reply(text, ((tool, {}),) if tool else ())
+    text, tools = SCRIPT.get(rest or last.text, (f"You said {rest or last.text}", None))
+    return Reply(text, tuple((tool, {}) for tool in (tools or "").split()))
 
 
 def openai_scripted(user: str, history: OpenAIHistory) -> OpenAIReply:
-    if history and history[-1] == ("tool", "found"):
+    if history and history[-1][0] == "tool":
         return OpenAIReply("It is there.")
-    text, tool = SCRIPT.get(user, (f"You said {user}", None))
-    return OpenAIReply(text, [(tool, {})] if tool else [])
+    text, tools = SCRIPT.get(user, (f"You said {user}", None))
+    return OpenAIReply(text, [(tool, {}) for tool in (tools or "").split()])
 
 
 def coarse_voice(text: str) -> Voiced:
@@ -171,12 +174,14 @@ class UltravoxOffice(VendorOffice):
         return [mistake for call in self.calls for mistake in call.mistakes]
 
     def reply(self, heard: Heard) -> Sequence[Answer]:
-        if heard.kind == "result":
+        if heard.kind == "result" and heard.text == PLACEHOLDER:
+            return ["One second."]
+        if heard.kind == "result" or heard.text.startswith("[The tool "):
             return ["It is there."]
         if heard.text == "hang up":
             return ["Goodbye then.", AgentHangsUp()]
-        text, tool = SCRIPT.get(heard.text, (f"You said {heard.text}", None))
-        return [text, UseTool(tool)] if tool else [text]
+        text, tools = SCRIPT.get(heard.text, (f"You said {heard.text}", None))
+        return [text, *(UseTool(tool) for tool in (tools or "").split())]
 
     async def create_call(self, request: dict[str, Any]) -> CreatedCall:
         call = SimulatedCall(

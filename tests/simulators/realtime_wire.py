@@ -164,6 +164,8 @@ class WireSession:
         self._loop = asyncio.get_running_loop()
         self.heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        self.commands: list[str] = []
+        """All that it was sent, but for the caller's sound."""
         self._up: deque[Outgoing] = deque()
         self._down: deque[Any] = deque()
         self._later(self._open)
@@ -173,11 +175,15 @@ class WireSession:
         return self._listener is not None
 
     def send(self, messages: Sequence[Outgoing]) -> None:
-        self._up.extend(messages)
-        self._later(self._to_model, len(messages))
+        self.commands += [message if isinstance(message, str) else message.decode() for message in messages]
+        self._send(messages)
 
     def send_audio(self, pcm: bytes) -> None:
-        self.send([self.protocol.audio(pcm)])
+        self._send([self.protocol.audio(pcm)])
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        self._up.extend(messages)
+        self._later(self._to_model, len(messages))
 
     def ping(self) -> None:
         self._later(lambda: None if self._is_dead else self._later(self._pong))
