@@ -115,7 +115,8 @@ def test_a_realtime_model(vendor: str, name: str) -> None:
             [session] = office.wire.sessions
             for result in results:
                 assert sum(command.count(result) for command in session.commands) == (result in told)
-            log = [one for entry in office.said("function_results") for one in entry]
+            entries: list[Any] = list(office.said("function_results"))
+            log = [one for entry in entries for one in entry]
             assert [any(result in one["result"] for one in log) for result in results] == [True] * len(results)
             assert len(log) == len(results)
             assert len(office.status("function")) == len(results)
