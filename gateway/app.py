@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import structlog
 from aiohttp import web
 
-from gateway import api, playground
+from gateway import api, metrics, playground
 from gateway.admission import Admission
+from gateway.api import messages
 from gateway.auth import ensure_admin_key
 from gateway.call_hooks import CallHooks
 from gateway.caretaker import Caretaker
@@ -23,6 +24,7 @@ from gateway.joining import Joining
 from gateway.keys import (
     APPLICATIONS,
     CLIENTS,
+    CREW,
     FEEDS,
     JOINING,
     LEASES,
@@ -46,6 +48,9 @@ from gateway.settings import Settings
 from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.switchboard import Switchboard
 from gateway.ticker import Ticker
+from gateway.workers import switching
+from gateway.workers.crew import Crew
+from gateway.workers.routing import mark
 from jambonz.rest import RestApi
 from pipelines.tools.addresses import Guard, parse_networks
 from store import Store
@@ -55,9 +60,13 @@ log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 1024 * 1024
 
 
-def create_app(settings: Settings, factory: PipelineFactory | None = None) -> web.Application:
-    """``factory`` makes the pipelines of calls; the one of the providers in ``settings``, unless a test has another."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+def create_app(settings: Settings, factory: PipelineFactory | None = None, crew: Crew | None = None) -> web.Application:
+    """``factory`` makes the pipelines of calls; the one of the providers in ``settings``, unless a test has another.
+    ``crew`` are the workers, where this is one of several."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[switching.switching(crew)] if crew else [])
+    if crew is not None:
+        app[CREW] = crew
+        app.add_routes([*switching.routes(crew), web.post(messages.WORKER_PATH, messages.from_worker)])
     app[SETTINGS] = settings
     app[PROGRESS] = Progress()
     app[APPLICATIONS] = set()
@@ -83,6 +92,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
         elsewhere.asking.answer("recording", recordings.on_asked)
         working = (recorder, admission, elsewhere, clients, recordings, Forgetting(store, settings.retention_days))
         beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in working]
+        metrics.workers.inc()
         try:
             await caretaker.start()
             beside.append(asyncio.create_task(caretaker.run(), name="Caretaker"))
@@ -104,6 +114,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 recordings,
                 store.numbers.lines,
                 clients,
+                mark=mark(crew.slot) if crew is not None else "",
             )
             app[SWITCHBOARD] = Switchboard(
                 store,
@@ -115,6 +126,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
                 dialler=dialler,
             )
             app[JOINING] = Joining(settings, store, app[SWITCHBOARD], around, elsewhere.asking)
+            if crew is not None:
+                crew.desk = app[SWITCHBOARD]
             beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
             yield
             await app[SWITCHBOARD].drain(0)
@@ -125,6 +138,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             await leases.close()
             await caretaker.leave()
         finally:
+            metrics.workers.dec()
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -133,6 +147,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None) -> we
             await elsewhere.asking.close()
             if JOINING in app:
                 await app[JOINING].close()
+            if crew is not None:
+                await crew.close()
             await admission.close()
             await outside.close()
             await providers.close()

@@ -16,6 +16,9 @@ from gateway import metrics
 from gateway.dispatch import CALL_OVER, Dispatcher
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
+from gateway.workers.bridge import bridge
+from gateway.workers.crew import Crew
+from gateway.workers.routing import told_by
 from jambonz.application import MAX_RECEIVED_BYTES, SUBPROTOCOL, WRONG_KIND, ApplicationRefused
 
 log = structlog.get_logger(__name__)
@@ -82,7 +85,9 @@ def _credentials(request: web.Request) -> bytes:
 class ApplicationSocket:
     """One socket, which is one call's: a :class:`~gateway.control.Line`."""
 
-    def __init__(self, switchboard: Switchboard, base_url: str) -> None:
+    def __init__(self, switchboard: Switchboard, base_url: str, crew: Crew | None = None) -> None:
+        """``crew``: its call may be another worker's."""
+        self._crew = crew
         self._dispatcher = Dispatcher(switchboard, self, base_url)
         self._ws = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
@@ -98,7 +103,7 @@ class ApplicationSocket:
         transport = request.transport
         try:
             await self._ws.prepare(request)
-            code = await self._read()
+            code = await self._read(request)
         except ApplicationRefused as refused:
             code, why = refused.code, str(refused)
             self._refused("malformed", why)
@@ -119,14 +124,17 @@ class ApplicationSocket:
                 transport.abort()  # it reads nothing, and would be waited for
         return self._ws
 
-    async def _read(self) -> int:
+    async def _read(self, request: web.Request) -> int:
         """The code with which the peer has closed it."""
         seconds: float | None = START_SECONDS
         while True:
             message = await self._ws.receive(seconds)
-            seconds = None
+            first, seconds = seconds is not None, None
             match message.type:
                 case WSMsgType.TEXT:
+                    slot = await self._other_worker(message.data) if first else None
+                    if self._crew is not None and slot is not None:
+                        return await bridge(self._crew, slot, self._ws, request, message.data)
                     await self._dispatcher.receive(message.data)
                 case WSMsgType.BINARY:
                     raise ApplicationRefused(WRONG_KIND, "Messages are JSON texts; this one is binary.")
@@ -134,6 +142,13 @@ class ApplicationSocket:
                     return message.data or LOST
                 case _:
                     return LOST
+
+    async def _other_worker(self, first: str) -> int | None:
+        """Whose call it is that the first message tells of, if it is not this one's."""
+        if self._crew is None:
+            return None
+        slot = await self._crew.whose(told_by(first), begins=True)
+        return slot if slot != self._crew.slot else None
 
     async def send(self, text: str) -> None:
         try:

@@ -16,6 +16,7 @@ from gateway.provisioner import Provisioner
 from gateway.recordings.keeper import Recordings
 from gateway.settings import Settings
 from gateway.switchboard import Switchboard
+from gateway.workers.crew import Crew
 from store import Store
 from store.accounts import Identity
 
@@ -34,6 +35,8 @@ APPLICATIONS = web.AppKey("applications", set[ApplicationSocket])
 """Jambonz's application sockets that are open."""
 
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
+CREW = web.AppKey("crew", Crew)
+"""Only where this process is one of several workers."""
 
 IDENTITY = web.RequestKey("identity", Identity)
 """Whom a request under /api acts for, and what it may do."""

@@ -88,6 +88,10 @@ provisioning_runs = Counter(
 )
 provisioning_retries = Counter("trunkline_provisioning_retries", "Of them, those that were begun again at once.")
 provisioning_steps = Counter("trunkline_provisioning_steps", "Changes made in Jambonz, or not.", ["outcome"])
+workers = Gauge("trunkline_workers", "Processes of this service.", multiprocess_mode="livesum")
+workers_restarted = Counter("trunkline_workers_restarted", "Workers started in place of one that was gone.")
+workers_passed = Counter("trunkline_workers_passed", "What came to one worker and was another's.", ["what"])
+workers_unreached = Counter("trunkline_workers_unreached", "Times a worker could not reach another.", ["reason"])
 loop_lag = Histogram(
     "trunkline_loop_lag_seconds", "How late the ticker of the audio came.", buckets=_LAG_BUCKETS
 )  # fmt: skip

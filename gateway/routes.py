@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 
 from aiohttp import web
 
@@ -12,18 +11,19 @@ from gateway import metrics
 from gateway.api.messages import SocketMessages
 from gateway.application import ApplicationSocket, refusal_of
 from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure, authorize
+from gateway.bodies import error as _error
+from gateway.bodies import hook_body
 from gateway.client_messages import names_of
 from gateway.cursors import Seen
-from gateway.keys import APPLICATIONS, CLIENTS, DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import APPLICATIONS, CLIENTS, CREW, DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
 from gateway.transfers import RINGBACK_PATH
 from gateway.watching import watch
 from gateway.webhooks import Reply
-from jambonz.hooks import MAX_HOOK_BYTES
+from gateway.workers.switching import from_inside
 from jambonz.leg import JambonzLeg
 from jambonz.signature import SIGNATURE_HEADER
 from media.ringback import ringback_wav
 
-BODY_SECONDS = 10.0
 RINGBACK_AGE = 86400
 """Seconds."""
 
@@ -52,22 +52,22 @@ def service_routes() -> list[web.RouteDef]:
 
 
 async def call_hook(request: web.Request) -> web.Response:
-    body = await _body(request)
+    body = await hook_body(request)
     return _respond(await request.app[SWITCHBOARD].on_call(body, _signature(request), _base_url(request)))
 
 
 async def status_hook(request: web.Request) -> web.Response:
-    return _respond(request.app[SWITCHBOARD].on_status(await _body(request), _signature(request)))
+    return _respond(request.app[SWITCHBOARD].on_status(await hook_body(request), _signature(request)))
 
 
 async def next_hook(request: web.Request) -> web.Response:
     call_id = request.match_info["call_id"]
-    return _respond(request.app[SWITCHBOARD].on_next(call_id, await _body(request), _signature(request)))
+    return _respond(request.app[SWITCHBOARD].on_next(call_id, await hook_body(request), _signature(request)))
 
 
 async def redirect_hook(request: web.Request) -> web.Response:
     call_id = request.match_info["call_id"]
-    return _respond(request.app[SWITCHBOARD].on_redirect(call_id, await _body(request), _signature(request)))
+    return _respond(request.app[SWITCHBOARD].on_redirect(call_id, await hook_body(request), _signature(request)))
 
 
 async def listen_socket(request: web.Request) -> web.StreamResponse:
@@ -95,14 +95,15 @@ async def listen_socket(request: web.Request) -> web.StreamResponse:
 
 async def application_socket(request: web.Request) -> web.StreamResponse:
     """One call without webhooks. Jambonz waits 1.5 s for the upgrade: nothing is looked up before it."""
-    refusal = refusal_of(request, request.app[SETTINGS])
+    refusal = None if from_inside(request) else refusal_of(request, request.app[SETTINGS])
     if refusal is not None:
         metrics.applications_refused.labels(refusal.label).inc()
         response = _error(refusal.status, refusal.code, refusal.sentence)
         if refusal.status == 401:
             response.headers["WWW-Authenticate"] = 'Basic realm="Jambonz", charset="UTF-8"'
         return response
-    socket = ApplicationSocket(request.app[SWITCHBOARD], _base_url(request))
+    crew = None if from_inside(request) else request.app.get(CREW)
+    socket = ApplicationSocket(request.app[SWITCHBOARD], _base_url(request), crew)
     open_ones = request.app[APPLICATIONS]
     open_ones.add(socket)
     try:
@@ -174,32 +175,18 @@ async def healthz(_: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    switchboard = request.app[SWITCHBOARD]
-    if switchboard.draining:
-        return web.json_response({"status": "draining", "calls": len(switchboard.calls)}, status=503)
-    return web.json_response({"status": "ready", "calls": len(switchboard.calls)})
+    """With several workers, any of them answers for all."""
+    switchboard, crew = request.app[SWITCHBOARD], request.app.get(CREW)
+    told: dict[str, str | int] = {"status": "draining" if switchboard.draining else "ready"}
+    others = await crew.counts() if crew is not None else []
+    told["calls"] = len(switchboard.calls) + sum(others)
+    if crew is not None:
+        told["workers"] = 1 + len(others)
+    return web.json_response(told, status=503 if switchboard.draining else 200)
 
 
 async def ping(_: web.Request) -> web.Response:
     return web.Response(text="pong")
-
-
-async def _body(request: web.Request) -> bytes:
-    """The body, or as much of it as shows that it is too large."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > MAX_HOOK_BYTES:
-                    break
-    except TimeoutError:
-        sentence = f"The body did not come within {BODY_SECONDS:g} s."
-        raise web.HTTPRequestTimeout(text=_problem("TIMEOUT", sentence), content_type="application/json") from None
-    except (web.RequestPayloadError, ConnectionError):
-        sentence = "The body did not come as its headers say, or not to its end."
-        raise web.HTTPBadRequest(text=_problem("BAD_REQUEST", sentence), content_type="application/json") from None
-    return bytes(body)
 
 
 def _signature(request: web.Request) -> str | None:
@@ -218,11 +205,3 @@ def _respond(reply: Reply) -> web.Response:
     if reply.verbs is None:
         return web.Response(status=reply.status)
     return web.json_response(list(reply.verbs), status=reply.status)
-
-
-def _error(status: int, code: str, sentence: str) -> web.Response:
-    return web.Response(text=_problem(code, sentence), status=status, content_type="application/json")
-
-
-def _problem(code: str, sentence: str) -> str:
-    return json.dumps({"error": sentence, "code": code, "details": None})

@@ -103,7 +103,7 @@ class CallSession:
         self.facts: dict[str, Any] = {"direction": "inbound" if dialling is None else "outbound"}
         """What functions may read of the call, beside what they are told anyway."""
         self.call_sid = hook.call_sid
-        self.token = new_token()
+        self.token = around.mark + new_token()
         self.next_url = next_url
         self.base_url = ""
         """How Jambonz reaches us, where it does."""

@@ -76,7 +76,7 @@ class Placing(Protocol):
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a session needs of the service. ``find_agent`` and ``find_lines`` are the store's, and take as long as that
-    takes."""
+    takes. ``mark`` is what the tokens of media sockets begin with."""
 
     factory: PipelineFactory
     recorder: Recorder
@@ -89,3 +89,4 @@ class Surroundings:
     clients: Clients | None = None
     place: Placing | None = None
     """Has somebody rung for a call; None where nobody can be."""
+    mark: str = ""

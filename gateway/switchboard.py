@@ -99,7 +99,7 @@ class Switchboard:
         self._store = store
         self._admission = admission
         self._around = around if dialler is None else replace(around, place=self.ask)
-        self._max_calls = max_calls
+        self.max_calls = max_calls
         self._api = api
         self._dialler = dialler
         self._reader = HookReader(secrets, wall_clock)
@@ -121,6 +121,22 @@ class Switchboard:
     @property
     def calls(self) -> Sequence[CallSession]:
         return tuple(self._calls.values())
+
+    # As other workers see it: gateway.workers.crew.Desk
+
+    @property
+    def under_way(self) -> int:
+        return len(self._calls)
+
+    def has(self, call_id: str) -> bool:
+        return call_id in self._calls or call_id in self._placing or call_id in self._gone
+
+    def knows(self, call_sid: str) -> bool:
+        return call_sid in self._answering or self.call_id_of(call_sid) is not None
+
+    @property
+    def taken(self) -> int:
+        return self._taken
 
     # Hooks
 
@@ -150,7 +166,7 @@ class Switchboard:
             return self._decline(hook, 480, "Temporarily Unavailable", "over")
         if TAG in hook.customer_data:  # it was placed by a process that is gone, or given up: nobody is there to speak
             return self._decline(hook, 480, "Temporarily Unavailable", "not_placed_here")
-        if self.draining or self._taken >= self._max_calls:
+        if self.draining or self._taken >= self.max_calls:
             return self._decline(hook, 486, "Busy Here", "draining" if self.draining else "full")
         self._taken += 1  # before the first await: two calls never share the last place
         call: CallSession | None = None
@@ -307,7 +323,7 @@ class Switchboard:
     def _listen_again(self, call: CallSession, base_url: str) -> list[Verb]:
         """By another socket, with another token: the caller comes back."""
         self._by_token.pop(call.token, None)
-        call.token = new_token()
+        call.token = self._around.mark + new_token()
         self._by_token[call.token] = call
         return self._listen(call, base_url)
 
@@ -444,7 +460,7 @@ class Switchboard:
     async def _place_of(self, call: CallSession, *, counted: bool = True) -> AsyncIterator[None]:
         """A place for a call that somebody asks for; ``counted`` by the limits, too. What begins inside keeps it.
         Raises as :meth:`join` does."""
-        if self.draining or self._taken >= self._max_calls:
+        if self.draining or self._taken >= self.max_calls:
             raise self.full()
         self._taken += 1
         try:
@@ -459,7 +475,7 @@ class Switchboard:
     def full(self) -> NoPlace:
         """The process takes no more calls."""
         metrics.calls_declined.labels("draining" if self.draining else "full").inc()
-        return NoPlace("process", self._max_calls, self._taken)
+        return NoPlace("process", self.max_calls, self._taken)
 
     async def admit(self, call: Applicant, listener: ListenerForCall) -> None:
         """Take the call's place within the limits. Raises as :meth:`join` does; whatever it raises, the place is to be

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from typing_extensions import TypedDict
 from gateway.api.errors import ApiError, as_error, invalid, not_found
 from gateway.api.operations import Operations, owner_of, parse_json, read_json, validated
 from gateway.auth import authorize
-from gateway.keys import DOORKEEPER, STORE, SWITCHBOARD
+from gateway.keys import CREW, DOORKEEPER, STORE, SWITCHBOARD
 from gateway.messages import (
     COMMANDS,
     CallUpdate,
@@ -24,6 +25,7 @@ from gateway.messages import (
 )
 from gateway.progress import Event
 from gateway.session import CallSession
+from gateway.workers.crew import Crew
 from pipelines.agent import Problem, nearest, problems
 from pipelines.messages import NotNow, NotPossible
 from pipelines.tools.means import ToolFault
@@ -35,6 +37,9 @@ operations = Operations("Messages", "calls")
 ERRORS = (400, 404, 409, 410, 501)
 
 TAKEN = 202
+
+WORKER_PATH = "/worker/message"
+WORKER_SECONDS = 10.0
 
 
 class Taken(TypedDict):
@@ -170,9 +175,45 @@ class SocketMessages:
             raise invalid([Problem("command", _unknown(name))])
         if not isinstance(call_id, str):
             raise invalid([Problem("callId", "is missing; write which call this is for")])
-        return await _deliver(
-            self._request, self._identity.owner, call_id, name, message, of_listener=self._listener_id
-        )
+        owner, of_listener = self._identity.owner, self._listener_id
+        crew = self._request.config_dict.get(CREW)
+        slot = await crew.with_call(call_id) if crew is not None else None
+        if crew is None or slot is None or slot == crew.slot:
+            return await _deliver(self._request, owner, call_id, name, message, of_listener=of_listener)
+        return await _deliver_by(crew, slot, _Passed(asdict(owner), of_listener, call_id, name, message))
+
+
+# Other workers: over HTTP, a request finds its worker by itself; what comes over a socket is passed on
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    owner: dict[str, Any]
+    of_listener: str
+    call_id: str
+    name: str
+    body: dict[str, Any]
+
+
+async def _deliver_by(crew: Crew, slot: int, message: _Passed) -> Taken:
+    try:
+        status, told = await crew.tell(slot, WORKER_PATH, asdict(message), seconds=WORKER_SECONDS)
+    except (ConnectionError, TimeoutError):
+        raise ApiError(503, "UNAVAILABLE", "The process that has this call does not answer") from None
+    if status != TAKEN:
+        raise ApiError(status, told["code"], told["error"], told["details"])
+    return Taken(callId=told["callId"], command=told["command"])
+
+
+async def from_worker(request: web.Request) -> web.Response:
+    """What came over a progress socket to another worker, of somebody whom that has let in."""
+    told = _Passed(**await request.json())
+    owner = Owner(**told.owner)
+    try:
+        taken = await _deliver(request, owner, told.call_id, told.name, told.body, of_listener=told.of_listener)
+    except Exception as error:  # noqa: BLE001 - as over HTTP
+        return as_error(error, "message", f"/progress/{told.of_listener}").response()
+    return web.json_response(taken, status=TAKEN)
 
 
 def _unknown(name: object) -> str:

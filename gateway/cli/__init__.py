@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 
 import click
@@ -51,6 +52,7 @@ def trunkline() -> None:
 
 
 def main() -> None:
-    # The metrics of one process need no files, and would mix with those that a former process left there.
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if sys.argv[1:2] != ["serve"]:
+        # The metrics of one process need no files, and would mix with those that a former process left there.
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     trunkline(prog_name="trunkline")

@@ -1,26 +1,26 @@
-"""``trunkline serve``: the service, until a signal ends it."""
+"""``trunkline serve``: the service, until a signal ends it; as one process, or as the parent of its workers."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli.flags import BAD_SETTINGS, setting_flags, settings_or_exit
 from gateway.settings import Settings
+from gateway.workers.seat import DRAIN, DRAINED, READY, STOP, Seat
 from store.errors import UNREACHABLE
+
+if TYPE_CHECKING:
+    from gateway.cli.service import Service
 
 GOODBYE_SECONDS = 2.0
 """After the second signal: for Jambonz to be told that the calls are over."""
-
-ONE_PROCESS = (
-    "TRUNKLINE_WORKERS has a value that cannot be used; write 1: "
-    "several processes in one service come with a later release."
-)
 
 
 @click.command(short_help="Run the service.")
@@ -33,44 +33,139 @@ def serve(**flags: Any) -> None:
     signal ends them.
     """
     settings = settings_or_exit(flags)
-    if settings.workers > 1:
-        click.echo(ONE_PROCESS, err=True)
-        sys.exit(BAD_SETTINGS)
 
     from gateway import logs
-    from gateway.cli.service import run
-    from pipelines.functions import NotAFunction, load
 
     logs.configure(settings.loglevel, settings.logformat)
+    try:
+        if settings.workers > 1:
+            from gateway.workers.parent import supervise
+
+            sys.exit(supervise(settings, lambda seat: _work(settings, seat), _announce))
+        # The metrics of one process need no files, and would mix with those that a former process left there.
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        from gateway.cli.service import run
+
+        _load_functions(settings)
+        run(_serve(settings))
+    except UNREACHABLE as error:
+        _cannot_start(error)
+        sys.exit(1)
+
+
+def _announce(url: str) -> None:
+    click.echo(f"Trunkline listens on {url}")
+
+
+def _load_functions(settings: Settings) -> None:
+    """In each process for itself: they are others' code, which may begin threads."""
+    from pipelines.functions import NotAFunction, load
+
     try:
         load(settings.functions)
     except NotAFunction as error:
         click.echo(f"TRUNKLINE_FUNCTIONS has a value that cannot be used: {error}", err=True)
         sys.exit(BAD_SETTINGS)
-    try:
-        run(_serve(settings))
-    except UNREACHABLE as error:
-        click.echo(f"The service cannot start: {error}", err=True)
-        sys.exit(1)
+
+
+def _cannot_start(error: Exception) -> None:
+    click.echo(f"The service cannot start: {error}", err=True)
+
+
+class Orders:
+    """To drain, and then to end what calls there are, whatever they come by."""
+
+    def __init__(self) -> None:
+        self.drain, self.stop, self.leave = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        """``leave``: of a worker that has drained, once it may go."""
 
 
 async def _serve(settings: Settings) -> None:
     from gateway.cli.service import serving
 
-    drain, stop = asyncio.Event(), asyncio.Event()
+    orders = Orders()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: (stop if drain.is_set() else drain).set())
+        loop.add_signal_handler(number, lambda: (orders.stop if orders.drain.is_set() else orders.drain).set())
     async with serving(settings) as service:
-        await asyncio.to_thread(click.echo, f"Trunkline listens on {service.url}")
-        await drain.wait()
-        draining = asyncio.create_task(service.switchboard.drain(settings.drain_seconds))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait((draining, stopping), return_when=asyncio.FIRST_COMPLETED)
-        for task in (draining, stopping):
-            task.cancel()
-        await asyncio.gather(draining, stopping, return_exceptions=True)
-        if stop.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GOODBYE_SECONDS):
-                    await service.switchboard.drain(0)
+        await asyncio.to_thread(_announce, str(service.url))
+        await _drained(settings, service, orders)
+
+
+async def _drained(settings: Settings, service: Service, orders: Orders) -> None:
+    """Returns when the calls are over, some time after the order came."""
+    await orders.drain.wait()
+    draining = asyncio.create_task(service.switchboard.drain(settings.drain_seconds))
+    stopping = asyncio.create_task(orders.stop.wait())
+    await asyncio.wait((draining, stopping), return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, stopping):
+        task.cancel()
+    await asyncio.gather(draining, stopping, return_exceptions=True)
+    if orders.stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await service.switchboard.drain(0)
+
+
+# Workers
+
+
+def _work(settings: Settings, seat: Seat) -> int:
+    """A worker, in its process. Returns its exit status."""
+    import structlog
+
+    from gateway.cli.service import run
+
+    structlog.contextvars.bind_contextvars(worker=seat.slot)
+    _load_functions(settings)
+    try:
+        run(_serve_as_worker(settings, seat))
+    except UNREACHABLE as error:
+        _cannot_start(error)
+        return 1
+    return 0
+
+
+async def _serve_as_worker(settings: Settings, seat: Seat) -> None:
+    """The parent gives the orders. SIGTERM drains this worker alone, and another takes its place; it may come together
+    with the parent's order, from whoever signals all processes of a service."""
+    from gateway import metrics
+    from gateway.cli.service import serving
+
+    orders = Orders()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, orders.drain.set)
+    seat.parent.setblocking(False)
+    loop.add_reader(seat.parent, _heed, seat, orders)
+    if seat.again:
+        metrics.workers_restarted.inc()
+    async with serving(settings, seat) as service:
+        _tell(seat, READY)
+        await _drained(settings, service, orders)
+        _tell(seat, DRAINED)
+        waits = [asyncio.create_task(event.wait()) for event in (orders.leave, orders.stop)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+    loop.remove_reader(seat.parent)
+
+
+def _heed(seat: Seat, orders: Orders) -> None:
+    try:
+        told = seat.parent.recv(64)
+    except BlockingIOError:
+        return
+    except OSError:
+        told = b""
+    if DRAIN in told or STOP in told or not told:
+        orders.drain.set()
+    if STOP in told:
+        orders.stop.set()
+    if not told:  # this worker may go; or the parent is gone
+        orders.leave.set()
+        asyncio.get_running_loop().remove_reader(seat.parent)
+
+
+def _tell(seat: Seat, what: bytes) -> None:
+    with suppress(OSError):  # the parent is gone, which is heeded
+        seat.parent.send(what)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,13 +15,20 @@ from yarl import URL
 from gateway.app import create_app
 from gateway.keys import SWITCHBOARD
 from gateway.settings import Settings
+from gateway.surroundings import PipelineFactory
 from gateway.switchboard import Switchboard
+from gateway.workers.crew import Crew
+from gateway.workers.handover import Receiver
+from gateway.workers.seat import Seat
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 HANDLER_SECONDS = 2.0
 """What is left of requests and sockets when the service stops, before it is cut off."""
+
+BACKLOG = 1024
+"""Connections that wait to be accepted by any of several workers."""
 
 CLOSE_SECONDS = 5.0
 """The longest that stopping takes, once the calls are over or given up."""
@@ -42,23 +49,48 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Service]:
+async def serving(
+    settings: Settings, seat: Seat | None = None, factory: PipelineFactory | None = None
+) -> AsyncIterator[Service]:
     """The service of ``settings``, ready for calls. OSError and the store's errors say why it could not start.
+    ``seat``: as one of its workers. ``factory`` is that of :func:`create_app`.
 
     No access log: the paths of media sockets hold their tokens.
     """
-    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=HANDLER_SECONDS)
+    crew = Crew(seat.slot, seat.workers, seat.directory) if seat is not None else None
+    runner = web.AppRunner(create_app(settings, factory, crew), access_log=None, shutdown_timeout=HANDLER_SECONDS)
     try:
-        await runner.setup()
-        await web.TCPSite(runner, settings.host, settings.port).start()
-        host, port = runner.addresses[0][:2]
-        yield Service(URL.build(scheme="http", host=host, port=port), runner.app[SWITCHBOARD])
+        async with AsyncExitStack() as stack:
+            await runner.setup()
+            if seat is None or crew is None:
+                await web.TCPSite(runner, settings.host, settings.port).start()
+            else:
+                await stack.enter_async_context(_reached_by_others(runner, crew))
+                for listening in seat.listening:
+                    await web.SockSite(runner, listening, backlog=BACKLOG).start()
+            [(host, port, *_)] = [address for address in runner.addresses if not isinstance(address, str)][:1]
+            yield Service(URL.build(scheme="http", host=host, port=port), runner.app[SWITCHBOARD])
     finally:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await runner.cleanup()
         except TimeoutError:
             log.error("the service did not stop in time; what was under way is lost", seconds=CLOSE_SECONDS)
+
+
+@asynccontextmanager
+async def _reached_by_others(runner: web.AppRunner, crew: Crew) -> AsyncIterator[None]:
+    """By the other workers: with requests, and with connections."""
+    await web.UnixSite(runner, str(crew.socket_path(crew.slot))).start()
+    server = runner.server
+    if server is None:
+        raise RuntimeError("the runner is not set up")
+    receiver = Receiver(crew.handover_path(crew.slot), server)
+    await receiver.start()
+    try:
+        yield
+    finally:
+        await receiver.close()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Gauge
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -33,6 +33,12 @@ def test_durations_are_histograms_in_seconds() -> None:
     for metric in ours().values():
         if metric._type == "histogram":
             assert metric._name.endswith("_seconds"), metric._name
+
+
+def test_what_is_now_goes_with_the_process_that_had_it() -> None:
+    gauges = [metric for metric in ours().values() if isinstance(metric, Gauge)]
+    assert gauges
+    assert {gauge._multiprocess_mode for gauge in gauges} == {"livesum"}
 
 
 def test_what_is_served_can_be_read() -> None:
