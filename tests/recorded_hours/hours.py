@@ -44,11 +44,11 @@ class Sample:
 
 def record(
     folder: Path, seconds: float, every: float, rows: MemoryRows, on_sample: Callable[[Sample], None]
-) -> Sequence[Sample]:
-    """A call of so many seconds; a sample every so many."""
+) -> tuple[Sequence[Sample], float]:
+    """A call of about so many seconds, with a sample every so many; and how long it was."""
     samples: list[Sample] = []
 
-    async def main() -> None:
+    async def main() -> float:
         model = ReplyModel(always("one two three four five six seven eight nine ten"))
         recordings = recordings_in(folder, rows)
         async with Office(AGENT, model, recordings=recordings, keep_audio=False) as office:
@@ -62,10 +62,12 @@ def record(
                 if not calling.done():
                     samples.append(_sample(office, folder))
                     on_sample(samples[-1])
-            await calling
+            report = await calling
+            assert report.ended is not None
+            assert report.answered is not None
+            return report.ended - report.answered
 
-    run_virtual(main())
-    return samples
+    return samples, run_virtual(main())
 
 
 def _sample(office: Office, folder: Path) -> Sample:
