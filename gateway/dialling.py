@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jambonz.hooks import CallProgress
+from jambonz.hooks import ActionHook, CallProgress
+from pipelines.agent.options import AnswerDetection
 from pipelines.events import EndReason
 
 TAG = "trunkline_call"
@@ -60,9 +62,15 @@ class Dialling:
 
     number: str
     ring_seconds: float
+    detection: AnswerDetection | None = None
+    """Where it is to be found out who answers."""
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     """Jambonz has asked what to do: from here on there is somebody."""
     outcome: Outcome | None = None
+    found: deque[ActionHook] = field(default_factory=lambda: deque(maxlen=20))
+    """What Jambonz has found out about who answers, and nobody has looked at."""
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    """There is something."""
 
     @property
     def patience(self) -> float:
@@ -95,6 +103,10 @@ class Dialling:
             return None
         self.outcome = outcome
         return _REASONS.get(outcome)
+
+    def tell(self, hook: ActionHook) -> None:
+        self.found.append(hook)
+        self.heard.set()
 
     @property
     def status(self) -> str | None:

@@ -22,7 +22,7 @@ from pipelines.breaker import OPEN_SECONDS, Breakers
 from pipelines.cascade import Cascade
 from pipelines.functions import registered
 from pipelines.interlude import Interlude
-from pipelines.parts import ProviderError, TextToSpeech
+from pipelines.parts import ProviderError, SpeechToText, TextToSpeech
 from pipelines.pipeline import Pipeline
 from pipelines.providers.registry import Registry
 from pipelines.providers.smart_turn import MISSING, SemanticDetector, find_smart_turn
@@ -130,6 +130,18 @@ class ProviderFactory:
             return None
         language = agent.options.tts.language or "en"
         return Interlude(voices, session, clock=asyncio.get_running_loop().time, language=language)
+
+    def recogniser_for(self, listener: ListenerForCall) -> SpeechToText | None:
+        """The agent's; of one with a realtime model, the one that it names, or the service's."""
+        agent = listener.agent
+        try:
+            stt = agent.options.stt
+            return self._registry.speech_to_text(
+                stt.vendor, model=stt.model, vendor_specific=agent.options.vendor_specific
+            )
+        except ValueError as error:
+            log.warning("there is no recogniser for who answers", agent=agent.name, why=str(error))
+            return None
 
     def _own_voice(self, agent: AgentDefinition) -> TextToSpeech:
         """The service's, for what a realtime model cannot say: in the agent's language where it has one. Unless the

@@ -52,6 +52,7 @@ class Floor:
         """Whose it is."""
         self._recording: CallRecording | None = None
         self._listens = False
+        self._overhears: Callable[[bytes], None] = _unheeded
         self._early: deque[bytes] = deque(maxlen=EARLY_FRAMES)
         self._early_keys: deque[str] = deque(maxlen=EARLY_FRAMES)
 
@@ -60,6 +61,11 @@ class Floor:
     def hear_early(self, frame: bytes) -> None:
         """Nobody listens yet."""
         self._early.append(frame)
+        self._overhears(frame)
+
+    def overhear(self, hear: Callable[[bytes], None] | None) -> None:
+        """Somebody who is to know what is heard while nobody listens; None: not any more."""
+        self._overhears = hear or _unheeded
 
     def dtmf(self, digit: str) -> None:
         if self._listens and self.speaker is not None:
@@ -154,6 +160,11 @@ class Floor:
         self._early.clear()
         self._early_keys.clear()
 
+    def go_on_from(self, so_far: Conversation) -> None:
+        """Whoever is next is told of what was said, and does not hear it himself."""
+        self.so_far = so_far
+        self._early.clear()
+
     async def fall_silent(self) -> None:
         """Let the far end tell what was heard, before somebody else speaks."""
         deadline = self._clock() + DRAIN_SECONDS
@@ -176,3 +187,6 @@ class Floor:
                 self.so_far = speaker.hand_over()
                 self.quiet_since = self.so_far.silent_since
                 self.talked |= not isinstance(speaker, Interlude) and len(self.so_far.entries) > before
+
+
+def _unheeded(frame: bytes) -> None: ...

@@ -30,6 +30,7 @@ calls_started = Counter("trunkline_calls_started", "Calls taken.")
 calls_ended = Counter("trunkline_calls_ended", "Calls that were taken and are over, by how they ended.", ["reason"])
 calls_declined = Counter("trunkline_calls_declined", "Calls not taken.", ["reason"])
 calls_placed = Counter("trunkline_calls_placed", "Calls that were placed, by what became of the ringing.", ["outcome"])
+answers = Counter("trunkline_answers", "Who has answered calls that were placed.", ["by"])
 calls_without_store = Counter("trunkline_calls_without_store", "Calls answered as before while the database was away.")
 call_seconds = Histogram("trunkline_call_seconds", "How long calls lasted.", buckets=_CALL_BUCKETS)
 turn_seconds = Histogram(

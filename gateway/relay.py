@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
 
 from gateway import metrics
 from gateway.floor import Floor
+from gateway.reception import Reception
 from gateway.succession import AnotherAgent, OtherModels, Succession, Telephone
 from gateway.surroundings import Surroundings
 from gateway.waiting import first_of, unless
@@ -21,7 +22,7 @@ from pipelines.agent import AgentDefinition
 from pipelines.agent.options import Recording
 from pipelines.history import Conversation
 from pipelines.interlude import Interlude
-from pipelines.messages import NOBODY, Become, CallMessage, NotNow
+from pipelines.messages import NOBODY, Become, CallMessage, NotNow, NotPossible
 from pipelines.parts import ProviderError
 from pipelines.pipeline import Pipeline
 from store.listeners import ListenerForCall
@@ -66,6 +67,8 @@ class Relay:
         self._engaged = call.listener  # whose agent has the call
         self._context = ""
         """What that is told of the call, beside its prompt."""
+        self._reception = self._reception_of(call)  # once, if at all
+        self._news = ""  # of that, for who has the call next
         self._recording: Recording | None = recording_of(call.listener)
         """What is wanted, and was not asked for yet."""
 
@@ -166,11 +169,12 @@ class Relay:
             pipeline = self._around.factory.pipeline(informed, self._call, spawn)
             if self.floor.so_far is not None:
                 pipeline.take_over(self.floor.so_far)
-            await self._in_company(_ready(pipeline))
-            if await self._is_attached() and not self.changing:
+            await self._in_company(_ready(pipeline, self._reception))
+            if await self._is_attached() and not self.changing and await self._receive(pipeline):
                 await self._begin_recording()
                 self.floor.wait_no_longer(self._call.opening)
                 self.floor.take(pipeline)
+                self._inform(pipeline, listener)
                 self._tell_of(listener)
                 if not self.changing:
                     self.floor.listen()
@@ -194,6 +198,37 @@ class Relay:
             call.log.warning("no media socket came", seconds=MEDIA_SECONDS)
             call.end("no_media")
         return call.leg is not None and not call.over.is_set()
+
+    def _reception_of(self, call: CallSession) -> Reception | None:
+        if call.dialling is None or call.dialling.detection is None:
+            return None
+        return Reception(call, call.dialling, call.dialling.detection, call.listener, self._around)
+
+    async def _receive(self, pipeline: Pipeline) -> bool:
+        """Whether there is somebody for the agent to speak with, who is told of what was said."""
+        reception, self._reception = self._reception, None
+        leg = self._call.leg
+        if reception is None or leg is None:
+            return True
+        so_far: Conversation | None = Conversation()  # where it fails: then it is for the agent to find out
+        async with self._interlude() as interlude:
+            so_far = await reception.receive(interlude, leg.format)
+        if so_far is None:
+            return False
+        speaks_first = self._own.agent.options.opening is not None
+        if speaks_first or (so_far.entries and not self._own.agent.model.is_realtime):
+            self.floor.go_on_from(so_far)
+        else:
+            self.floor.so_far = None  # the agent hears for itself what was said last
+        self._news = reception.context if self._own.agent.model.is_realtime else ""
+        return not self._call.over.is_set()
+
+    def _inform(self, pipeline: Pipeline, listener: ListenerForCall) -> None:
+        """A realtime model was set up before it was known who answers."""
+        news, self._news = self._news, ""
+        if news:
+            with suppress(NotNow, NotPossible):
+                pipeline.take(Become(listener.agent.with_context(news)))
 
     def _cannot(self, sentence: str) -> None:
         self._call.log.error("the agent cannot be set up", error=sentence)
@@ -346,6 +381,13 @@ def recording_of(listener: ListenerForCall) -> Recording:
     return Recording.model_validate(own) if own is not None else listener.agent.options.recording
 
 
-async def _ready(pipeline: Pipeline) -> None:
+async def _ready(pipeline: Pipeline, reception: Reception | None) -> None:
     async with asyncio.timeout(PREPARE_SECONDS):
-        await pipeline.prepare()
+        preparing = asyncio.ensure_future(reception.prepare()) if reception is not None else None
+        try:
+            await pipeline.prepare()
+            if preparing is not None:
+                await preparing
+        finally:
+            if preparing is not None:
+                preparing.cancel()

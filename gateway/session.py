@@ -19,6 +19,7 @@ from gateway import lines, metrics
 from gateway.call_log import CallLog
 from gateway.control import CallControl, ControlFailed
 from gateway.dialling import Dialling
+from gateway.floor import Floor
 from gateway.handing_over import HandingOver
 from gateway.keypad import Keypad
 from gateway.recordings.call import CallRecording
@@ -245,6 +246,10 @@ class CallSession:
         self.note("error", FAULT)
         if self.over.is_set():
             self.reason = "failed"
+
+    @property
+    def floor(self) -> Floor:
+        return self._relay.floor
 
     @property
     def speaker(self) -> Pipeline | None:

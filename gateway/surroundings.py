@@ -18,6 +18,7 @@ from media.playout import PlayoutSink
 from pipelines.agent import AgentDefinition
 from pipelines.ears import VoiceDetector
 from pipelines.interlude import Interlude
+from pipelines.parts import SpeechToText
 from pipelines.pipeline import Pipeline
 from store import Owner
 from store.listeners import ListenerForCall
@@ -51,6 +52,10 @@ class PipelineFactory(Protocol):
 
     def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
         """What can speak while no pipeline does; None where there is no voice at all."""
+        ...
+
+    def recogniser_for(self, listener: ListenerForCall) -> SpeechToText | None:
+        """What can tell words before a pipeline listens; None where nothing can."""
         ...
 
     def detector(self, format: AudioFormat) -> VoiceDetector: ...

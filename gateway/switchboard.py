@@ -31,7 +31,7 @@ from gateway.surroundings import Surroundings
 from gateway.webhooks import HookReader, Reply
 from jambonz import verbs
 from jambonz.hooks import ActionHook, CallHook, Hook, StatusHook
-from jambonz.outgoing import new_call
+from jambonz.outgoing import Detection, new_call
 from jambonz.provisioning.wanted import registration_of
 from jambonz.rest import Api
 from jambonz.signature import MAX_AGE, MAX_AHEAD
@@ -296,6 +296,10 @@ class Switchboard:
         log.debug("a verb is over", call_id=call_id, call_sid=hook.call_sid, connected=hook.listen_connected)
         self._forget()
         call, gone = self._calls.get(call_id), self._gone.get(call_id)
+        if hook.type.startswith("amd_"):
+            if call is not None and call.dialling is not None:
+                call.dialling.tell(hook)
+            return None
         if hook.is_of_transfer or hook.verb_id == JOINED:
             if call is not None:
                 return call.handing.on_news(hook)
@@ -385,18 +389,25 @@ class Switchboard:
         if self._dialler is None:
             raise CannotDial("There is no Jambonz that could place calls: set JAMBONZ_SERVER", "nowhere")
         options = listener.agent.options.outbound
-        dialling = Dialling(called, options.ring_timeout)
+        # Nobody leaves a message with whom a caller is to be put through to.
+        wanted, detection = options.detection if prepare is None else None, None
+        dialling = Dialling(called, options.ring_timeout, wanted)
         hook = CallHook(call_sid=str(uuid.uuid4()), from_=from_, to=called, direction="outbound")
         call = CallSession(hook, listener, self._around, dialling=dialling, call_id=call_id)
         call.carrier = trunk or ""
         if prepare is not None:
             prepare(call)
+        if wanted is not None and wanted.recognizer is not None:
+            detection = Detection(
+                next_path(call.id), wanted.recognizer.vendor, wanted.recognizer.language, wanted.words
+            )
         body = new_call(
             verbs.phone(f"+{called}", trunk=trunk),
             from_=from_,
             application="",
             timeout=options.ring_timeout,
             tag={TAG: call.id},
+            detection=detection,
         )
         async with self._place_of(call, counted=prepare is None):
             self._placing[call.id] = call

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 EndReason = Literal[
     "agent", "caller", "idle", "max_duration", "transferred", "failed", "no_media", "media_lost", "shutdown", "api",
-    "busy", "no_answer", "declined", "cancelled",
+    "busy", "no_answer", "declined", "cancelled", "voicemail", "unavailable",
 ]  # fmt: skip
 """Why a call ended: a closed list, so that it can be a metric's label."""
 

@@ -19,6 +19,7 @@ from pipelines.messages import NOBODY, CallMessage, NotNow
 from pipelines.own_voice import OwnVoice
 from pipelines.parts import TextToSpeech
 from pipelines.phrasebook import phrases
+from pipelines.spoken import spoken
 from pipelines.standby import Standby
 from pipelines.tools import Toolbox
 
@@ -76,9 +77,9 @@ class Interlude:
             language=self._language,
         )
 
-    async def say(self, text: str) -> bool:
+    async def say(self, text: str, *, longest: float = LONGEST_SECONDS) -> bool:
         """Returns once it was heard, as far as there is a voice that can say it: in bounded time. Whether it was heard
-        to its end."""
+        to its end. ``longest`` is from its first sound to its last."""
         playout, voice = self._playout, self._voice
         if playout is None or voice is None:
             return False
@@ -94,14 +95,14 @@ class Interlude:
                     break
                 if generation.delivery is not None:
                     generation.delivery.hurry()
-            await asyncio.wait([speaking], timeout=LONGEST_SECONDS)
+            await asyncio.wait([speaking], timeout=longest)
         finally:
             speaking.cancel()
             await asyncio.wait([speaking])
         if not speaking.cancelled():
             speaking.result()
         with suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_SECONDS):
+            async with asyncio.timeout(longest):
                 await heard.wait()
         return generation.number in self._complete
 
@@ -135,8 +136,8 @@ class Interlude:
                 case PlayoutFinished(heard, at) | PlayoutCut(heard, at):
                     generation, done = self._live.pop(heard.generation)
                     self._history.agent(generation.steps, heard.steps)
-                    if heard.complete:
-                        self._complete.add(heard.generation)
+                    if heard.complete and heard.text.split() == spoken(generation.text or "").split():
+                        self._complete.add(heard.generation)  # what a voice did not say was not heard, either
                     if heard.text:
                         self._silent_since = at
                         said = AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds)

@@ -272,6 +272,29 @@ def _region(value: str) -> str:
     return value
 
 
+class DetectionRecognizer(Strict):
+    """One of the Jambonz account's recognisers, with credentials there: then Jambonz's own detection helps ours."""
+
+    vendor: Annotated[str, Field(pattern=r"^[a-z][a-z0-9:_-]{1,40}$")]
+    language: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{2,20}$")]
+
+
+class AnswerDetection(Strict):
+    """Who answers a call that was placed, a person or a machine, before the agent speaks.
+
+    ``message`` is left after a machine's beep; without one, or where there is nothing to leave it with, such a call
+    just ends. ``screening`` is what somebody is told who asks for the caller's name before the call is put through;
+    without it the agent answers that himself. A greeting of ``words`` words or more is a machine's. Whoever has still
+    not said what to do after ``maxWait`` is hung up on.
+    """
+
+    message: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    screening: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    words: int = Field(default=9, ge=3, le=50)
+    max_wait: Annotated[float, Field(ge=5, le=180)] = 60.0
+    recognizer: DetectionRecognizer | None = None
+
+
 class Outbound(Strict):
     """Calls that are placed: whom, beside ``outboundCallFilter``, and how. ``regions``: countries, as GB; without any
     it is the filter alone that says which. ``anyNumber`` lets the agent ring numbers that cost more than others, too,
@@ -280,6 +303,7 @@ class Outbound(Strict):
     ring_timeout: Annotated[float, Field(ge=5, le=180)] = 45.0
     regions: list[Annotated[str, AfterValidator(_region)]] = Field(default=[], max_length=250)
     any_number: bool = False
+    detection: AnswerDetection | None = None
 
 
 class Background(Strict):

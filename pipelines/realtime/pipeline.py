@@ -164,6 +164,7 @@ class Realtime:
         self._spawn = spawn
         self._clock = clock
         self._so_far: Conversation | None = None
+        self._greets = False  # the model does, by itself: it was set up before anything was said
         self.history = History(agent.prompt)
         self._toolbox = Toolbox(
             agent.functions, metadata or {}, elsewhere, keys=agent.keys, means=means, tell=host.on_event
@@ -255,7 +256,7 @@ class Realtime:
             self._attention.take_over(self._so_far)
         if self._link.fault is not None:
             self._give_up(self._link.fault)
-        elif self._so_far is not None:
+        elif self._so_far is not None and not (self._greets and opening is not None):
             self._link.begin()
             self._go_on_from(self._so_far, now)
         elif opening is not None:
@@ -314,7 +315,7 @@ class Realtime:
     def _next_setup(self) -> Setup:
         """Of a session that would begin now."""
         self._records.flush()
-        first = self._started_at == 0.0 and self._so_far is None
+        self._greets = first = self._started_at == 0.0 and self._so_far is None
         return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=first)
 
     # Messages of others

@@ -37,7 +37,7 @@ from pipelines.cascade import Cascade, CascadeParts
 from pipelines.ears import VoiceDetector
 from pipelines.events import UsageReported
 from pipelines.interlude import Interlude
-from pipelines.parts import LanguageModel
+from pipelines.parts import LanguageModel, SpeechToText
 from pipelines.tools.means import Http, Means
 from store import Owner, Store
 from store.calls import CallEvent, NewCall
@@ -233,6 +233,8 @@ class Office:
     ``recognisers`` step in for those that fail; ``quick`` finds first words."""
 
     application = False
+    understands = True
+    """Whether there is a recogniser before the agent listens."""
 
     def __init__(
         self,
@@ -394,6 +396,9 @@ class Office:
         voices = [self.parts.tts, *self.parts.more_ttss]
         language = listener.agent.options.tts.language or "en"
         return Interlude(voices, session, clock=asyncio.get_running_loop().time, language=language)
+
+    def recogniser_for(self, listener: ListenerForCall) -> SpeechToText | None:
+        return self.recogniser if self.understands else None
 
     def detector(self, format: AudioFormat) -> VoiceDetector:
         return PeakDetector()

@@ -151,6 +151,19 @@ def test_a_call_whose_caller_cannot_be_told_is_not_recorded(tmp_path: Path) -> N
     assert rows.stored == []
 
 
+@pytest.mark.parametrize("words", [0, 2])
+def test_a_voice_that_fails_in_the_announcement_has_told_nobody(tmp_path: Path, words: int) -> None:
+    rows = MemoryRows()
+
+    async def main() -> None:
+        async with office("cascade", {"recording": {"enabled": True}}, tmp_path, rows) as call:
+            call.voice.fail_after = words
+            await call.call(Wait(6.0), HangUp())
+
+    run_virtual(main())
+    assert rows.stored == []
+
+
 def test_the_listener_says_whether_and_with_which_key(tmp_path: Path) -> None:
     """Of a client's key nobody but the client has anything left."""
     rows = MemoryRows()

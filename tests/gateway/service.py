@@ -66,6 +66,9 @@ class CodewordFactory:
     def interlude(self, listener: ListenerForCall, session: CallSession) -> Interlude | None:
         return None
 
+    def recogniser_for(self, listener: ListenerForCall) -> None:
+        return None
+
     def detector(self, format: AudioFormat) -> PeakDetector:
         return PeakDetector()
 
