@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -90,6 +91,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
         hooks = CallHooks(outside)
         recordings = await _recordings(settings, store)
         elsewhere.asking.answer("recording", recordings.on_asked)
+        elsewhere.asking.answer("message", partial(messages.on_asked, app))
         working = (recorder, admission, elsewhere, clients, recordings, Forgetting(store, settings.retention_days))
         beside = [asyncio.create_task(part.run(), name=type(part).__name__) for part in working]
         metrics.workers.inc()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,10 +13,12 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, as_error, invalid, not_found
 from gateway.api.operations import Operations, owner_of, parse_json, read_json, validated
+from gateway.asking import Unanswered
 from gateway.auth import authorize
-from gateway.keys import CREW, DOORKEEPER, STORE, SWITCHBOARD
+from gateway.keys import CREW, DOORKEEPER, FEEDS, STORE, SWITCHBOARD
 from gateway.messages import (
     COMMANDS,
+    CallCommand,
     CallUpdate,
     DtmfMessage,
     HangUpMessage,
@@ -31,6 +35,7 @@ from pipelines.messages import NotNow, NotPossible
 from pipelines.tools.means import ToolFault
 from store import Owner
 from store.accounts import Identity
+from store.wakeups import MOST_BYTES
 
 operations = Operations("Messages", "calls")
 
@@ -40,6 +45,12 @@ TAKEN = 202
 
 WORKER_PATH = "/worker/message"
 WORKER_SECONDS = 10.0
+
+PASS_SECONDS = 10.0
+"""The longest wait for another service: some commands ask Jambonz before they are answered."""
+
+ENVELOPE_BYTES = 400
+"""Of what is passed on, beside the message itself."""
 
 
 class Taken(TypedDict):
@@ -106,8 +117,24 @@ async def _take(request: web.Request, name: str) -> web.Response:
 async def _deliver(
     request: web.Request, owner: Owner, call_id: str, name: str, body: dict[str, Any], *, of_listener: str | None = None
 ) -> Taken:
+    """To the call, whichever process has it. Raises :class:`ApiError` in words."""
     command = validated(COMMANDS[name], body)
-    call = await _live(request, owner, call_id, of_listener)
+    call = request.config_dict[SWITCHBOARD].call_of(owner, call_id)
+    if call is not None:
+        if of_listener not in (None, call.listener.id):
+            raise not_found("call", call_id)
+        return await _perform(call, name, command)
+    stored = await request.config_dict[STORE].calls.get(owner, call_id)
+    if stored is None or of_listener not in (None, stored.listener_id):
+        raise not_found("call", call_id)
+    if stored.ended_at is not None:
+        raise _over(call_id)
+    return await _pass_on(request, owner, call_id, name, body)
+
+
+async def _perform(call: CallSession, name: str, command: CallCommand) -> Taken:
+    if call.over.is_set():
+        raise _over(call.id)
     try:
         await perform(call, command)
     except NotNow as error:
@@ -119,28 +146,55 @@ async def _deliver(
         raise ApiError(409, "TRANSFER_REFUSED", sentence[:1].upper() + sentence[1:]) from None
     except ValidationError as error:
         raise invalid(problems(error)) from None
-    return Taken(callId=call_id, command=name)
+    return Taken(callId=call.id, command=name)
 
 
-async def _live(request: web.Request, owner: Owner, call_id: str, of_listener: str | None) -> CallSession:
-    """The call, under way in this process. Raises :class:`ApiError` in words where there is none."""
-    call = request.config_dict[SWITCHBOARD].call_of(owner, call_id)
-    if call is not None:
-        listener_id, over = call.listener.id, call.over.is_set()
-    else:
-        stored = await request.config_dict[STORE].calls.get(owner, call_id)
-        if stored is None:
-            raise not_found("call", call_id)
-        listener_id, over = stored.listener_id or "", stored.ended_at is not None
-    if of_listener is not None and listener_id != of_listener:
-        raise not_found("call", call_id)
-    if over:
-        raise ApiError(410, "CALL_OVER", f"The call {call_id} is over")
-    if call is None:
-        raise ApiError(
-            409, "ELSEWHERE", f"The call {call_id} is with another process of this service, which was not asked"
+def _over(call_id: str) -> ApiError:
+    return ApiError(410, "CALL_OVER", f"The call {call_id} is over")
+
+
+# Other services on the same database
+
+
+async def _pass_on(request: web.Request, owner: Owner, call_id: str, name: str, body: dict[str, Any]) -> Taken:
+    """The call is another's. What is passed on goes through the database in the clear, and has to be small."""
+    store = request.config_dict[STORE]
+    process = await store.calls.process_of(call_id, owner) if store.wakeups is not None else None
+    if process is None or process == store.node:
+        raise _over(call_id)  # it has just ended, or its process is gone
+    if body.get("keys"):
+        raise ApiError(409, "ELSEWHERE", f"The call {call_id} is another service's, and keys are not passed on to that")
+    about = {"organisation": owner.organisation_id, "call": call_id, "command": name, "body": body}
+    if len(json.dumps(about, ensure_ascii=False).encode()) > MOST_BYTES - ENVELOPE_BYTES:
+        sentence = (
+            f"The call {call_id} is another service's, and this is too large to be passed on: it may have 7500 bytes"
         )
-    return call
+        raise ApiError(409, "ELSEWHERE", sentence)
+    try:
+        asking = request.config_dict[FEEDS].elsewhere.asking
+        answer = dict(await asking.ask(process, "message", about, seconds=PASS_SECONDS) or {})
+    except Unanswered:
+        sentence = "The process that has the call did not answer in time: the message may have been taken, or not"
+        raise ApiError(503, "UNAVAILABLE", sentence) from None
+    if (status := answer.pop("status")) == TAKEN:
+        return Taken(callId=call_id, command=name)
+    raise ApiError(status, answer["code"], answer["error"], answer.get("details"))
+
+
+async def on_asked(app: web.Application, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Another service was asked, and a call of this one is meant."""
+    try:
+        match about:
+            case {"organisation": str(organisation), "call": str(id), "command": str(name), "body": dict(body)}:
+                call = app[SWITCHBOARD].call_of(Owner(organisation, None), id)
+                if call is None:
+                    raise _over(id)
+                return {"status": TAKEN, **await _perform(call, name, validated(COMMANDS[name], body))}
+            case _:
+                raise ValueError("this is no message into a call")
+    except Exception as error:  # noqa: BLE001 - as over HTTP: it is logged, and answered as an error
+        refused = as_error(error, "message", "another service's")
+        return {"status": refused.status, **refused.body()}
 
 
 class SocketMessages:
