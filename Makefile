@@ -59,9 +59,9 @@ bench-turns: setup  ## turn-taking on telephone audio, against webrtcvad and Sil
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.turnbench $(ARGS)
 
 lock:  ## resolve the dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra offline --extra openai --extra google --extra mcp --extra postgres --extra s3 --group dev \
+	uv pip compile pyproject.toml --extra offline --extra openai --extra google --extra postgres --extra s3 --group dev \
 		--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --output-file locks/requirements.lock
-	uv pip compile pyproject.toml --extra offline --extra openai --extra google --extra mcp --extra postgres --extra s3 --constraint locks/requirements.lock \
+	uv pip compile pyproject.toml --extra offline --extra openai --extra google --extra postgres --extra s3 --constraint locks/requirements.lock \
 		--generate-hashes --universal --python-version 3.11 --no-header --no-annotate --output-file locks/runtime.lock
 	uv pip compile pyproject.toml --extra pico --generate-hashes --universal --python-version 3.11 \
 		--no-header --no-annotate --quiet | sed -n '/^ttspico/,/^[a-z]/{/^ttspico/p;/^ /p}' > locks/pico.lock

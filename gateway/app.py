@@ -84,7 +84,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
         elsewhere = Elsewhere(store, app[PROGRESS], clients.wake)
         recorder = Recorder(store, is_watched=elsewhere.is_watched)
         admission, leases = Admission(store), Leases(store)
-        caretaker = Caretaker(store, admission, leases)
+        caretaker = Caretaker(store, admission, leases, clients.revive)
         provisioner, jambonz, dialler = _provisioning(settings, store)
         app[PROVISIONER] = provisioner
         outside = Outside(Guard(parse_networks(settings.tool_networks or "")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -23,7 +24,11 @@ STORE_SECONDS = 5.0
 class Caretaker:
     """:meth:`start` it before calls are taken, :meth:`run` it in a task, :meth:`leave` when no call is left."""
 
-    def __init__(self, store: Store, admission: Admission, leases: Leases) -> None:
+    def __init__(
+        self, store: Store, admission: Admission, leases: Leases, on_revived: Callable[[], None] = lambda: None
+    ) -> None:
+        """``on_revived``: what this process had in the database was freed, and may be put there again."""
+        self._on_revived = on_revived
         self._store = store
         self._admission = admission
         self._leases = leases
@@ -65,6 +70,7 @@ class Caretaker:
             under_way = self._admission.under_way
             log.warning("this process was taken for dead; its calls go on", calls=len(under_way))
             await self._store.processes.join(under_way)
+            self._on_revived()
         await self._leases.renew()
         self._is_renewed()
 

@@ -65,7 +65,7 @@ def refusal(why: Misunderstood) -> dict[str, Any]:
 def parse(text: str) -> Sequence[Answer | Misunderstood] | None:
     """None: nothing about functions."""
     try:
-        message = json.loads(text)
+        message = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     if not isinstance(message, dict) or "function_results" not in message:
@@ -74,6 +74,10 @@ def parse(text: str) -> Sequence[Answer | Misunderstood] | None:
     if not isinstance(results, list) or not 0 < len(results) <= MOST_RESULTS:
         return [Misunderstood(f"function_results has to be a list of 1 to {MOST_RESULTS} results.")]
     return [_answer(result) for result in results]
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _answer(result: Any) -> Answer | Misunderstood:

@@ -54,6 +54,11 @@ class Line:
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     outbox: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING))
 
+    @property
+    def shown(self) -> ClientSocket:
+        """To other processes."""
+        return ClientSocket(self.id, self.owner.organisation_id, self.listener_id, self.names, self.call_id)
+
     async def hear(self, text: str) -> bool:
         """What the socket sent. Whether it was about functions."""
         said = parse(text)
@@ -121,6 +126,12 @@ class Clients:
     def of_call(self, listener: ListenerForCall, call_id: str) -> ClientsOfCall:
         return ClientsOfCall(self, listener, call_id)
 
+    def revive(self) -> None:
+        """This process was taken for dead: its sockets are told to the others once more."""
+        if self._shared:
+            for line in self._lines:
+                self._beside(self._store.questions.open(line.shown))
+
     def wake(self) -> None:
         """There may be something from other processes."""
         self._news.set()
@@ -152,10 +163,9 @@ class Clients:
             yield line
             return
         self._lines.append(line)
-        shown = ClientSocket(line.id, owner.organisation_id, listener_id, names, call_id)
         try:
             if self._shared:
-                await self._try(self._store.questions.open(shown))
+                await self._try(self._store.questions.open(line.shown))
             yield line
         finally:
             self._lines.remove(line)

@@ -32,6 +32,8 @@ KEPT_SECONDS = 3600.0
 FAILED_SECONDS = 10.0
 """A server that did not answer is not asked again for so long."""
 
+GOODBYE_SECONDS = 1.0
+
 MOST_SERVERS = 500
 
 _SESSION_HEADER = "mcp-session-id"
@@ -39,6 +41,7 @@ _SESSION_HEADER = "mcp-session-id"
 
 @dataclass(slots=True)
 class _Known:
+    server: McpServer
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     session: McpSession = field(default_factory=McpSession)
     tools: Sequence[McpTool] | None = None
@@ -66,10 +69,16 @@ class McpServers:
         return known.tools
 
     async def close(self) -> None:
+        """Sessions that servers keep are ended, as far as that is possible in :data:`GOODBYE_SECONDS`."""
         for known in self._known.values():
             if known.refreshing is not None:
                 known.refreshing.cancel()
                 await asyncio.wait({known.refreshing})
+        sessions = [one for one in self._known.values() if one.session.id is not None]
+        self._known.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await asyncio.gather(*map(self._leave, sessions))
 
     async def call(
         self, server: McpServer, tool: str, arguments: Mapping[str, Any], *, seconds: float, meta: Mapping[str, str]
@@ -87,11 +96,16 @@ class McpServers:
         return wire.value_of(result, lambda words: ToolFault(words or f"{tool} failed"))
 
     def _of(self, server: McpServer) -> _Known:
-        known = self._known.setdefault(server.key, _Known())
+        known = self._known.setdefault(server.key, _Known(server))
         self._known.move_to_end(server.key)
         if len(self._known) > MOST_SERVERS:
             self._known.popitem(last=False)
         return known
+
+    async def _leave(self, known: _Known) -> None:
+        request = wire.farewell(known.server.url, known.server.headers, known.session)
+        with suppress(ToolFault):  # it is not obliged to take it
+            _ = await self._http.ask(request, seconds=GOODBYE_SECONDS, tenant=known.server.tenant)
 
     async def _try_to_refresh(self, server: McpServer, known: _Known) -> None:
         with suppress(ToolFault):  # what is known is good for a while

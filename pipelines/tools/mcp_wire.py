@@ -110,6 +110,12 @@ def request(
     return HttpRequest("POST", url, {**ours, **headers}, body, {})
 
 
+def farewell(url: str, headers: Mapping[str, str], session: McpSession) -> HttpRequest:
+    """Nobody goes on with the session."""
+    ours = {"User-Agent": USER_AGENT, "Mcp-Session-Id": session.id or "", "MCP-Protocol-Version": session.version or ""}
+    return HttpRequest("DELETE", url, {**ours, **headers}, None, {})
+
+
 def handshake() -> Mapping[str, Any]:
     """The parameters of ``initialize``."""
     return {"protocolVersion": HANDSHAKE_VERSIONS[0], "capabilities": {}, "clientInfo": CLIENT}

@@ -4,7 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipelines.events import UsageReported
+from pipelines.functions import Functions, registered
 from store import CallEvent, NewCall
 from store.rows import now
 from tests.gateway.api_service import Api, serving
@@ -65,6 +68,24 @@ async def test_every_wrong_definition_is_refused_in_words(tmp_path: Path) -> Non
                 assert error["error"][1:].startswith(said[1:])
                 assert [set(one) for one in error["details"]] == [{"path", "message"}]
         assert (await api("GET", f"/agents/{made['id']}"))["prompt"] == made["prompt"]
+
+
+async def test_a_function_in_python_has_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    functions = Functions()
+    functions.add(lambda day: day, name="acme.book")
+    monkeypatch.setattr(registered, "_known", functions._known)
+    async with serving(tmp_path) as api:
+        book = {"name": "book", "implementation": "python", "python": "acme.book"}
+        made = await api.agent(functions=[book])
+        assert made["functions"] == [book]
+        other = [{**book, "python": "acme.bock"}]
+        said = "Functions[0] is 'acme.bock' in Python, which this service does not have; did you mean acme.book?"
+        for method, path in (("POST", "/agents"), ("PUT", f"/agents/{made['id']}")):
+            sent = {"modelName": "scripted/echo", "prompt": "", "functions": other}
+            error = await api(method, path, sent, status=400)
+            assert (error["error"], error["code"]) == (said, "VALIDATION_ERROR")
+        error = await api("POST", "/agents", {**sent, "functions": [{**book, "python": "x"}]}, status=400)
+        assert "those who run the service name them in TRUNKLINE_FUNCTIONS" in error["error"]
 
 
 async def test_lists_come_in_pages_and_are_searched(tmp_path: Path) -> None:

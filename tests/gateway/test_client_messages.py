@@ -25,7 +25,9 @@ def test_answers() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "1", '"x"', '{"ping": 1}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "1", '"x"', '{"ping": 1}', "[" * 100_000, '{"function_results": [NaN]}']
+)
 def test_nothing_about_functions(text: str) -> None:
     assert parse(text) is None
 

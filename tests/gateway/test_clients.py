@@ -13,11 +13,14 @@ import pytest
 import pytest_asyncio
 from blockbuster import BlockBuster
 
+from gateway.admission import Admission
+from gateway.caretaker import Caretaker
 from gateway.client_messages import Answer
-from gateway.clients import NOBODY, ClientsOfCall
+from gateway.clients import NOBODY, Clients, ClientsOfCall
 from gateway.keys import CLIENTS
+from gateway.leases import Leases
 from pipelines.tools.means import ToolFault
-from store import DEFAULT_OWNER, Owner
+from store import DEFAULT_OWNER, Owner, Store
 from tests.gateway.service import KEY, Service, serving
 from tests.gateway.test_two_processes import another
 from tests.store.server import SERVER, own_database
@@ -204,6 +207,30 @@ class TestOfAnotherProcess:
         async with socket(service, at=other) as there:
             await there.send_json({"function_results": [{"id": told["id"], "result": 1}]})
             assert await asked == 1
+
+    async def test_a_process_that_was_taken_for_dead_has_its_sockets_again(
+        self, no_blocking_calls: BlockBuster, tmp_path: Path
+    ) -> None:
+        async with own_database(no_blocking_calls) as url:
+            a, b = [await Store.open(url, data_dir=tmp_path, credentials_key="c", node=node) for node in "ab"]
+            await a.processes.join()
+            await b.processes.join()
+            clients, admission = Clients(b), Admission(b)
+            caretaker = Caretaker(b, admission, Leases(b), clients.revive)
+            try:
+                async with clients.line(DEFAULT_OWNER, "listener", None) as line:
+                    who = DEFAULT_OWNER.organisation_id, "listener", "call", "look"
+                    assert await a.questions.newest(*who) == ("b", line.id)
+                    await b.processes.leave()
+                    assert await a.questions.newest(*who) is None
+                    await caretaker.beat()
+                    await clients.close()
+                    assert await a.questions.newest(*who) == ("b", line.id)
+            finally:
+                await clients.close()
+                await admission.close()
+                await a.close()
+                await b.close()
 
     async def test_nobody_is_there_any_more(self, two: tuple[Service, str]) -> None:
         service, other = two

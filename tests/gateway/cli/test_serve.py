@@ -11,8 +11,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 from yarl import URL
 
+from gateway.cli import trunkline
+from gateway.cli.flags import BAD_SETTINGS
 from jambonz.simulator.caller import AwaitAgentSpeech, Caller, HangUp, Wait
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.network import AiohttpTransport
@@ -133,3 +136,13 @@ async def test_calls_that_do_not_end_are_ended_once_the_patience_is_over(tmp_pat
             report = await first
         assert report.ended_by == "jambonz"
         assert await process.end() == (0, "", "")
+
+
+def test_functions_that_cannot_be_loaded_stop_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gateway.logs.configure", lambda *_: None)  # which is for the whole process
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # it takes that out
+    result = CliRunner().invoke(trunkline, ["serve", "--functions", "functions_of_nobody", "--data-dir", str(tmp_path)])
+    assert result.exit_code == BAD_SETTINGS
+    assert "TRUNKLINE_FUNCTIONS has a value that cannot be used: the module functions_of_nobody" in result.output
+    assert "No module named" in result.output

@@ -149,6 +149,9 @@ class Server:
     sent: list[tuple[str, dict[str, Any], Mapping[str, str]]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "DELETE":
+            self.sent.append(("DELETE", {}, request.headers))
+            return web.Response(status=405)
         message = json.loads(await request.read())
         self.sent.append((message["method"], message.get("params", {}), request.headers))
         if "id" not in message:
@@ -187,7 +190,14 @@ async def test_its_session_its_version_and_its_key_go_with_each_request() -> Non
         assert [spec.name for spec in box.specs] == ["crm_a", "crm_b"]
         await call(box, "crm_b")
         await bench.close()
-    assert server.methods == ["initialize", "notifications/initialized", "tools/list", "tools/list", "tools/call"]
+    assert server.methods == [
+        "initialize",
+        "notifications/initialized",
+        "tools/list",
+        "tools/list",
+        "tools/call",
+        "DELETE",
+    ]
     for method, _, headers in server.sent:
         assert headers["Authorization"] == "Bearer secret-7"
         assert headers.get("Mcp-Session-Id") == (None if method == "initialize" else "s-1")
@@ -222,6 +232,25 @@ async def test_a_server_without_a_handshake() -> None:
     assert params["_meta"]["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
     assert (headers["Mcp-Method"], headers["Mcp-Name"]) == ("tools/call", "a")
     assert "Mcp-Session-Id" not in headers
+
+
+async def test_the_key_is_kept_from_the_model() -> None:
+    answers = iter(
+        [
+            {"content": [], "structuredContent": {"you sent": ["Bearer secret-7"]}},
+            {"isError": True, "content": [{"type": "text", "text": "secret-7 is old"}]},
+            {"error": {"code": 1, "message": "no secret-7"}},
+        ]
+    )
+    server = Server({"initialize": HELLO, "tools/list": listing(tool("a")), "tools/call": lambda _: next(answers)})
+    async with service(server.handle) as served:
+        bench = Bench(f"http://127.0.0.1:{served.port}/mcp", ["a"])
+        box = await bench.prepared()
+        told = [await call(box, "crm_a") for _ in range(3)]
+        assert told[0] == '{"you sent":["Bearer ***"]}'
+        assert "*** is old" in told[1]
+        assert "refused it: no ***" in told[2]
+        await bench.close()
 
 
 LOOP = {"$ref": "#/$defs/x"}
