@@ -78,10 +78,9 @@ async def test_a_function_in_python_has_to_be_there(tmp_path: Path, monkeypatch:
         book = {"name": "book", "implementation": "python", "python": "acme.book"}
         made = await api.agent(functions=[book])
         assert made["functions"] == [book]
-        other = [{**book, "python": "acme.bock"}]
+        sent = {"modelName": "scripted/echo", "prompt": "", "functions": [{**book, "python": "acme.bock"}]}
         said = "Functions[0] is 'acme.bock' in Python, which this service does not have; did you mean acme.book?"
         for method, path in (("POST", "/agents"), ("PUT", f"/agents/{made['id']}")):
-            sent = {"modelName": "scripted/echo", "prompt": "", "functions": other}
             error = await api(method, path, sent, status=400)
             assert (error["error"], error["code"]) == (said, "VALIDATION_ERROR")
         error = await api("POST", "/agents", {**sent, "functions": [{**book, "python": "x"}]}, status=400)
