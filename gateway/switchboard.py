@@ -47,7 +47,7 @@ LOOK_UP_SECONDS = 2.0
 """The longest that finding the agent, and then taking a place, may take each: Jambonz gives a webhook 10 s, and an
 application socket 5."""
 
-PLACE_SECONDS = 20.0
+PLACE_SECONDS = 15.0
 """The longest that placing a call may take: whoever asks for it waits."""
 
 REMEMBER_SECONDS = MAX_AGE + MAX_AHEAD

@@ -30,7 +30,7 @@ LONG_SECONDS, LONG_WITH_WORDS_SECONDS = 4.5, 9.0
 """... and who goes on for longer than this is a machine, or than that where there ought to be words to count."""
 
 OVER_SECONDS, NO_TONE_SECONDS = 2.0, 5.0
-"""Of silence, that end a machine's greeting, and one that has promised a tone."""
+"""Of silence, that end a machine's greeting, and one that has promised a tone, or is not understood yet."""
 
 TURN_SECONDS = 0.7
 """Of silence, after which a screener is answered."""
@@ -139,8 +139,10 @@ class Judge:
             return
         match self.finding.who:
             case "machine":
-                promised = promises_tone(self._text) and not self._beeped
-                self.ready = quiet >= (NO_TONE_SECONDS if promised else OVER_SECONDS)
+                # Words that are late may correct what the length has told.
+                late = self.hears and not self.text
+                waits = NO_TONE_SECONDS if late or promises_tone(self._text) else OVER_SECONDS
+                self.ready = self._beeped or quiet >= waits
             case "screener":
                 self.ready = quiet >= TURN_SECONDS
             case _:

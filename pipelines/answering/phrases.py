@@ -18,7 +18,8 @@ def _any(*phrases: str) -> re.Pattern[str]:
 
 
 _NO_LINE = _any(
-    r"mailbox (?:is|has been) full",
+    r"(?:mail ?|male )?box (?:is|has been) full",
+    r"(?:can ?not|can't|unable to|not able to) accept (?:any |new |more )*(?:messages|calls)",
     r"(?:has|have) not been set up",
     r"not accepting (?:any )?(?:new )?(?:calls|messages)",
     r"(?:not|no longer) in service",
@@ -33,6 +34,7 @@ _NO_LINE = _any(
     r"buzón (?:de voz )?(?:está )?lleno",
 )
 _SCREENING = _any(
+    r"(?:say|state|record|give|tell me|leave) your (?:full )?name and (?:the |your )?(?:reason|purpose|why)",
     r"(?:say|state|record|give|tell me) your (?:full )?name and",
     r"(?:say|state|record) your name",
     r"who(?: is|'s) (?:calling|this calling)",

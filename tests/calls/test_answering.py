@@ -19,6 +19,7 @@ from pipelines.agent import AgentOptions
 from tests.calls.office import Office
 from tests.calls.outbound_office import Exchange, rung
 from tests.calls.realtime_office import RealtimeOffice
+from tests.calls.vendor_offices import AGENT, HELLO, VENDORS, office_of
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
@@ -333,3 +334,24 @@ def test_a_voice_that_fails_leaves_no_call_up() -> None:
 def test_options_are_looked_at_when_they_are_saved(wrong: Mapping[str, Any]) -> None:
     with pytest.raises(ValidationError):
         AgentOptions.model_validate({"outbound": wrong})
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_every_vendors_model_greets_a_person_once_and_knows_what_was_said(vendor: str) -> None:
+    """It was set up while the telephone rang."""
+
+    async def main() -> None:
+        definition = dict(AGENT) | {"options": AGENT["options"] | {"outbound": {"detection": {}}}}
+        office = office_of(vendor, definition, ["look"])
+        Exchange(office)
+        async with office:
+            said = (Speak(speak("hello")), AwaitAgentSilence(), Speak(speak("look")), AwaitAgentSilence(), HangUp())
+            report = await rung(office, Callee(said))
+            agent_said = office.said("agent")
+            assert [plain_words(text) for text in agent_said].count(plain_words(HELLO)) == 1, agent_said
+            assert office.said("user")[0] == "hello"
+            assert answered_by(office) == "person"
+            assert office.mistakes == []
+            assert report.ended_by == "caller"
+
+    run_virtual(main())

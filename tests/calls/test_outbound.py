@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.call_hooks import CallHooks
 from gateway.dialler import CannotDial
 from gateway.dialling import TAG
 from gateway.switchboard import NoPlace
@@ -18,7 +19,7 @@ from tests.calls.office import NUMBER, Office
 from tests.calls.outbound_office import CALLED, Exchange, left_nothing, ring, rung
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
-from tests.simulators.codeword import heard_words, plain_words, speak
+from tests.simulators.codeword import CodewordVoice, heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import ReplyModel, always
 
@@ -367,5 +368,48 @@ def test_an_agent_that_cannot_be_set_up_stops_the_ringing() -> None:
 
     async def refuse() -> None:
         raise ProviderError("voice", "auth", "it refused the key")
+
+    run_virtual(main())
+
+
+class Posted:
+    def __init__(self) -> None:
+        self.bodies: list[Mapping[str, Any]] = []
+
+    async def post(self, url: str, body: Mapping[str, Any], *, seconds: float) -> int:
+        self.bodies.append(body)
+        return 200
+
+
+def test_webhooks_tell_that_it_rings_and_what_came_of_it() -> None:
+    async def main() -> None:
+        posted = Posted()
+        hooks = CallHooks(posted)
+        office = cascade({"options": {"callHook": {"url": "https://example.com/hook"}}}, hooks=hooks)
+        Exchange(office)
+        async with office:
+            await ring(office, Callee(sip_status=486, ring_seconds=5.0))
+            await asyncio.sleep(1.0)
+            assert [one["event"] for one in posted.bodies] == ["start"]
+            await office.jambonz.placed()
+            await asyncio.sleep(0.5)
+            [start, end] = posted.bodies
+            assert (start["callerId"], start["calledId"]) == (NUMBER, CALLED)
+            assert (end["event"], end["reason"]) == ("end", "busy")
+            await hooks.close()
+
+    run_virtual(main())
+
+
+def test_who_answers_hears_the_agent_at_once() -> None:
+    """Its parts were made ready while it rang."""
+
+    async def main() -> None:
+        office = cascade(voice=CodewordVoice(first=0.1))
+        Exchange(office)
+        async with office:
+            report = await rung(office, Callee((AwaitAgentSilence(), HangUp()), ring_seconds=4.0))
+            first = report.ear.utterances()[0].start
+            assert first - (report.answered or 0.0) < 0.6
 
     run_virtual(main())

@@ -126,6 +126,18 @@ def test_nothing_is_stored_before_the_caller_heard_that_it_is(tmp_path: Path) ->
     assert len(samples) / rate < len(report.heard) / 2 / 8000 - ANNOUNCED + 0.1
 
 
+@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+def test_after_the_announcement_the_agent_greets_once(tmp_path: Path, kind: str) -> None:
+    """A realtime model was set up to greet before that."""
+
+    async def main() -> None:
+        async with office(kind, {"recording": {"enabled": True}}, tmp_path, MemoryRows()) as call:
+            report = await call.call(AwaitAgentSilence(min_gap=2.5), HangUp())
+            assert heard_words(report.heard) == plain_words(f"{phrases('en').recorded} Hello there.")
+
+    run_virtual(main())
+
+
 def test_who_hangs_up_during_the_announcement_is_not_recorded(tmp_path: Path) -> None:
     rows = MemoryRows()
 

@@ -199,3 +199,13 @@ def test_what_cannot_be_told_is_for_the_agent() -> None:
         scene.speak(0.1).quiet(0.5)
     assert scene.who in (["machine"], ["unknown"])
     assert scene.found[0][0] <= 15.1
+
+
+def test_words_that_come_after_a_long_greeting_are_waited_for() -> None:
+    """A recogniser that is busy may take its time over them."""
+    scene = Scene().speak(7.0).quiet(3.0)
+    assert (scene.who, scene.ready) == (["machine"], None)
+    scene.words("if you record your name and reason for calling i will see if this person is available")
+    assert scene.quiet(0.1).who == ["machine", "screener"]
+    assert scene.ready is not None
+    assert Scene().speak(7.0).quiet(5.5).ready == about(12.0)

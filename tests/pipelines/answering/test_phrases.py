@@ -39,6 +39,7 @@ SAID: list[tuple[str, Kind | None]] = [
     ("The mailbox is full and cannot accept any messages at this time. Goodbye.", "unavailable"),
     ("The person you have called has a voicemail box that has not been set up yet", "unavailable"),
     ("The number you have dialed is not in service. Please check the number and dial again.", "unavailable"),
+    ("the male box is full and cannot accept any messages at this time", "unavailable"),
     ("Kein Anschluss unter dieser Nummer", "unavailable"),
     ("The customer you are calling is currently unavailable, please try again later.", "unavailable"),
     ("Der gewünschte Gesprächspartner ist zurzeit nicht erreichbar.", "unavailable"),
