@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.putting_through import NEWS_SECONDS, PuttingThrough, fallback
+from gateway.putting_through import LEAST_NEWS, NEWS_AFTER, RINGBACK_PATH, PuttingThrough, bridge
 from gateway.waiting import first_of
+from jambonz import verbs
 from jambonz.hooks import ActionHook, StatusHook
-from jambonz.verbs import Verb
+from jambonz.verbs import Verb, VerbError
 from pipelines.tools.transfer import TransferOutcome
 
 if TYPE_CHECKING:
@@ -40,8 +42,21 @@ class HandingOver:
 
     def will_put_through(self, number: str) -> None:
         """The call's fallback: to a telephone, for good."""
-        call = self._call
-        self.will(fallback(number, caller_id=call.own_number, hook=call.next_url))
+        call, options = self._call, self._call.listener.agent.options.transfer
+        rings = partial(
+            bridge,
+            verbs.phone(f"+{number}"),
+            hook=call.next_url,
+            caller_id=call.own_number,
+            caller=call.record.caller_id,
+            ring_seconds=options.ring_seconds,
+        )
+        try:
+            dial = rings(music=options.music or call.base_url + RINGBACK_PATH)
+        except VerbError as error:  # rather in silence than not at all
+            call.log.warning("there is no music while it rings", error=str(error))
+            dial = rings(music=None)
+        self.will(PuttingThrough(f"+{number}", dial))
 
     async def put_through(self) -> None:
         """There. Returns once it is known what became of it."""
@@ -49,16 +64,16 @@ class HandingOver:
         if through is None or self._call.over.is_set():
             return
         self._call.went_on("number", number=through.number)
-        await self._leave(NEWS_SECONDS)
+        await self._leave()
         self._call.finish("transferred" if through.asked else "failed")
 
-    async def go(self, seconds: float) -> TransferOutcome | None:
-        """End our socket, so that Jambonz asks. Returns once it is known what became of it, in so many seconds: the
-        caller comes back, or does not. None: the call was over before."""
+    async def go(self) -> TransferOutcome | None:
+        """End our socket, so that Jambonz asks. Returns once it is known what became of it: the caller comes back, or
+        does not. None: the call was over before."""
         call, through = self._call, self._through
         if through is None:
             return None
-        await self._leave(seconds)
+        await self._leave()
         if through.outcome is None and not call.over.is_set():  # no news, no return: who was asked to has them
             through.outcome = "answered" if through.asked else "failed"
             call.finish("transferred" if through.asked else "failed")
@@ -66,8 +81,9 @@ class HandingOver:
             self._through, self.leaving = None, call.leg is None
         return through.outcome
 
-    async def _leave(self, seconds: float) -> None:
+    async def _leave(self) -> None:
         call = self._call
+        seconds = max(call.listener.agent.options.transfer.ring_seconds + NEWS_AFTER, LEAST_NEWS)
         self.leaving = True
         call.attached.clear()
         if call.leg is not None:

@@ -7,16 +7,19 @@ from typing import Literal
 
 from jambonz import verbs
 from jambonz.hooks import ActionHook, Hook
-from jambonz.verbs import Verb
+from jambonz.verbs import Target, Verb
 from pipelines.tools.transfer import TransferOutcome
 
-RING_SECONDS = 45.0
-"""The longest that the telephone rings."""
-
 NEWS_AFTER = 15.0
-NEWS_SECONDS = RING_SECONDS + NEWS_AFTER
-"""From the end of our socket: by then it is known whether anybody answered. A REFER that nobody answers takes 32 s, and
-one whose call nobody tells of 15."""
+"""Seconds, besides those that it may ring, from the end of our socket: by then it is known whether anybody answered. A
+REFER that nobody answers takes 32 s, and one whose call nobody tells of 15; the least ringing is 5."""
+
+LEAST_NEWS = 50.0
+
+ORIGIN_HEADER = "X-Aplisay-Origin-Caller-Id"
+"""Tells the other side of a bridge who the caller is, whatever number it sees."""
+
+RINGBACK_PATH = "/jambonz/ringback.wav"
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
 
@@ -121,14 +124,30 @@ def outcome_of(call_status: str, sip_status: int | None) -> TransferOutcome:
     return "failed"
 
 
-def fallback(number: str, *, caller_id: str | None, hook: str) -> PuttingThrough:
-    """To ``number`` (its digits), for good. ``caller_id`` is whose call it sees, where that is known."""
-    dialled = f"+{number}"
-    digits = (caller_id or "").removeprefix("+")
-    dial = verbs.dial(
-        [verbs.phone(dialled)],
+def bridge(
+    target: Target,
+    *,
+    hook: str,
+    caller_id: str | None,
+    caller: str | None,
+    music: str | None,
+    ring_seconds: float,
+    time_limit: float | None = None,
+) -> Verb:
+    """``caller_id`` is whose call is seen there, and ``caller`` who it is. Raises :class:`VerbError`."""
+    origin = e164(caller) or (caller if caller and caller.isascii() and caller.isprintable() else None)
+    return verbs.dial(
+        [target],
         action_hook=hook,
-        caller_id=f"+{digits}" if digits.isascii() and digits.isdigit() else None,
-        timeout=RING_SECONDS,
+        caller_id=e164(caller_id),
+        timeout=ring_seconds,
+        time_limit=time_limit,
+        music=music,
+        headers={ORIGIN_HEADER: origin} if origin else None,
     )
-    return PuttingThrough(dialled, dial)
+
+
+def e164(number: str | None) -> str | None:
+    """With its ``+``; None of what is no number."""
+    digits = (number or "").removeprefix("+")
+    return f"+{digits}" if digits.isascii() and digits.isdigit() else None

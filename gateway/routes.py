@@ -16,7 +16,7 @@ from gateway.bodies import hook_body
 from gateway.client_messages import names_of
 from gateway.cursors import Seen
 from gateway.keys import APPLICATIONS, CLIENTS, CREW, DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
-from gateway.transfers import RINGBACK_PATH
+from gateway.putting_through import RINGBACK_PATH
 from gateway.watching import watch
 from gateway.webhooks import Reply
 from gateway.workers.switching import from_inside

@@ -13,7 +13,7 @@ from gateway import metrics
 from gateway.bridged import LONGEST_SECONDS, BridgedCall
 from gateway.consultation import Consultation
 from gateway.permits import DEFAULT_FILTER
-from gateway.putting_through import JOINED, NEWS_AFTER, PuttingThrough
+from gateway.putting_through import JOINED, RINGBACK_PATH, PuttingThrough, bridge, e164
 from gateway.surroundings import Surroundings
 from jambonz import verbs
 from jambonz.hooks import normalize_number
@@ -35,16 +35,8 @@ LOOK_UP_SECONDS = 2.0
 MOST_TRANSFERS = 10
 """In one call: one more is a loop."""
 
-ORIGIN_HEADER = "X-Aplisay-Origin-Caller-Id"
-"""Tells the other side of a bridge who the caller is, whatever number it sees."""
-
 CLOSE_SECONDS = 2.0
 """The longest that it takes to tell whoever is asked that there is no caller any more."""
-
-MEET_SECONDS = 60.0
-"""From the end of a socket until it is known whether two have met."""
-
-RINGBACK_PATH = "/jambonz/ringback.wav"
 
 _WORDS: Mapping[TransferOutcome, str] = {
     "busy": "the line is busy",
@@ -174,7 +166,7 @@ class Transfers:
             return Route(refers=True)
         carrier = self._call.carrier if registered else own.trunk if own is not None else None
         if wanted.caller_id is None:
-            return Route(False, _as_caller_id(called), carrier)
+            return Route(False, e164(called), carrier)
         line = lines.get(asked)
         if line is None:
             raise ToolFault("the caller id is no number of this account's")
@@ -182,7 +174,7 @@ class Transfers:
             raise ToolFault("the caller id is a number that may not be used for outbound calls")
         if own is not None and line.trunk_id != own.trunk_id:
             raise ToolFault("the caller id is a number of another trunk than the one that was called")
-        return Route(False, _as_caller_id(asked), carrier or line.trunk)
+        return Route(False, e164(asked), carrier or line.trunk)
 
     async def _lines(self, numbers: Sequence[str], *, needed: bool) -> Mapping[str, Line]:
         """Without a database nothing is known of the numbers: which is enough, unless something has to be."""
@@ -238,7 +230,7 @@ class Transfers:
             self.bridged = BridgedCall(call.record, wanted.number, pending.caller_id, self._around)
         self._note(wanted, through.by, "dialling")
         call.handing.will(through)
-        outcome = await call.handing.go(call.listener.agent.options.transfer.ring_seconds + NEWS_AFTER)
+        outcome = await call.handing.go()
         if outcome is None and call.reason == "caller":
             outcome = "caller_gone"
         if outcome is None:  # the service stops, or so
@@ -260,7 +252,7 @@ class Transfers:
         """Whoever has sent them there tells of it."""
         call = self._call
         call.handing.will(through)
-        outcome = await call.handing.go(MEET_SECONDS)
+        outcome = await call.handing.go()
         return None if outcome is None or call.over.is_set() else self._back(so_far, wanted, outcome)
 
     def _verb(self, wanted: TransferRequest, route: Route) -> Verb:
@@ -270,16 +262,15 @@ class Transfers:
             return verbs.sip_refer(wanted.number, action_hook=call.next_url, event_hook=call.next_url)
         is_sip = wanted.number.startswith(("sip:", "sips:"))
         target = verbs.sip(wanted.number) if is_sip else verbs.phone(wanted.number, trunk=route.trunk)
-        options, caller = call.listener.agent.options.transfer, call.record.caller_id or ""
-        origin = _as_caller_id(caller) or (caller if caller.isascii() and caller.isprintable() else "")
-        return verbs.dial(
-            [target],
-            action_hook=call.next_url,
+        options = call.listener.agent.options.transfer
+        return bridge(
+            target,
+            hook=call.next_url,
             caller_id=route.caller_id,
-            timeout=options.ring_seconds,
-            time_limit=LONGEST_SECONDS,
+            caller=call.record.caller_id,
             music=options.music or call.base_url + RINGBACK_PATH,
-            headers={ORIGIN_HEADER: origin} if origin else None,
+            ring_seconds=options.ring_seconds,
+            time_limit=LONGEST_SECONDS,
         )
 
     def _back(self, so_far: Conversation, wanted: TransferRequest, outcome: TransferOutcome) -> Conversation:
@@ -299,9 +290,3 @@ class Transfers:
             told["sipStatus"] = sip_status
         self._call.log.info("transfer", by=by, state=state)
         self._call.note("status", {"transfer": told})
-
-
-def _as_caller_id(number: str | None) -> str | None:
-    """E.164 with its ``+``; None of what is no number."""
-    digits = (number or "").removeprefix("+")
-    return f"+{digits}" if digits.isascii() and digits.isdigit() else None

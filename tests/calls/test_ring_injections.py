@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gateway import transfers
-from gateway.transfers import ORIGIN_HEADER, Transfers
+from gateway.putting_through import ORIGIN_HEADER
+from gateway.transfers import Transfers
 from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Speak, Step, Wait
 from jambonz.simulator.outcomes import DialOutcome, Outcomes
 from jambonz.simulator.report import CallReport, VerbStarted

@@ -14,7 +14,8 @@ import pytest
 from gateway import metrics
 from gateway.bridged import MODEL_NAME
 from gateway.messages import TransferMessage, perform
-from gateway.transfers import MOST_TRANSFERS, ORIGIN_HEADER
+from gateway.putting_through import ORIGIN_HEADER
+from gateway.transfers import MOST_TRANSFERS
 from jambonz.provisioning.wanted import CARRIER_PREFIX
 from jambonz.simulator import feature_server
 from jambonz.simulator.call_info import CallInfo

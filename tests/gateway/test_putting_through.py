@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.putting_through import NEWS_SECONDS, PuttingThrough, fallback, outcome_of
+from gateway.putting_through import NEWS_AFTER, ORIGIN_HEADER, PuttingThrough, bridge, outcome_of
 from gateway.relay import MEDIA_SECONDS
 from gateway.session import CallSession
 from gateway.switchboard import REMEMBER_SECONDS
@@ -32,6 +32,8 @@ DIAL = {
     "verb": "dial",
     "target": [{"type": "phone", "number": "+442079460999"}],
     "answerOnBridge": True,
+    "dialMusic": f"{BASE}/jambonz/ringback.wav",
+    "headers": {"X-Aplisay-Origin-Caller-Id": "+1"},
     "callerId": "+" + NUMBER,
     "timeout": 45.0,
 }
@@ -220,7 +222,7 @@ def test_news_that_never_come_are_not_waited_for(asked: bool) -> None:
         call.on_closed(1000, "")
         if asked:
             assert dials(desk.next(call), call)
-        await asyncio.sleep(NEWS_SECONDS + 1)
+        await asyncio.sleep(45 + NEWS_AFTER + 1)
         assert (await desk.ended())[1] == ("transferred" if asked else "failed")
 
     at_the_desk(test)
@@ -268,9 +270,31 @@ def test_nobody_comes_to_be_put_through() -> None:
     [("441234", "+441234"), ("+441234", "+441234"), ("reception", None), ("", None), (None, None)],
 )
 def test_the_telephone_sees_the_number_that_was_called(called: str | None, caller_id: str | None) -> None:
-    through = fallback("44207", caller_id=called, hook="/next")
-    [dial, _] = through.next(ActionHook(call_sid="a")) or ()
+    target = verbs.phone("+44207")
+    dial = bridge(target, hook="/next", caller_id=called, caller=None, music=None, ring_seconds=45)
     assert dial.get("callerId") == caller_id
+    assert "headers" not in dial
+
+
+@pytest.mark.parametrize(
+    ("caller", "told"),
+    [
+        ("447700900123", "+447700900123"),
+        ("reception", "reception"),
+        ("Zoë", None),
+        ("a\r\nX-Evil: 1", None),
+        ("", None),
+    ],
+)
+def test_the_telephone_is_told_who_calls(caller: str, told: str | None) -> None:
+    target = verbs.phone("+44207")
+    dial = bridge(target, hook="/next", caller_id=None, caller=caller, music=None, ring_seconds=45)
+    assert dial.get("headers") == ({ORIGIN_HEADER: told} if told is not None else None)
+
+
+def test_who_is_gone_is_not_put_through() -> None:
+    through = PuttingThrough("+44207", verbs.dial([verbs.phone("+44207")], action_hook="/next"))
+    assert [verb["verb"] for verb in through.next(ActionHook(call_sid="a")) or ()] == ["dial", "hangup"]
     assert through.next(ActionHook(call_sid="a", call_status="completed")) is None
 
 
