@@ -175,14 +175,15 @@ async def healthz(_: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """With several workers, any of them answers for all."""
+    """With several workers, any of them answers for all: they are ready while one of them is."""
     switchboard, crew = request.app[SWITCHBOARD], request.app.get(CREW)
-    told: dict[str, str | int] = {"status": "draining" if switchboard.draining else "ready"}
-    others = await crew.counts() if crew is not None else []
-    told["calls"] = len(switchboard.calls) + sum(others)
+    others = await crew.reports() if crew is not None else []
+    draining = switchboard.draining and all(other.draining for other in others)
+    told: dict[str, str | int] = {"status": "draining" if draining else "ready"}
+    told["calls"] = len(switchboard.calls) + sum(other.calls for other in others)
     if crew is not None:
         told["workers"] = 1 + len(others)
-    return web.json_response(told, status=503 if switchboard.draining else 200)
+    return web.json_response(told, status=503 if draining else 200)
 
 
 async def ping(_: web.Request) -> web.Response:

@@ -91,6 +91,7 @@ async def _reached_by_others(runner: web.AppRunner, crew: Crew) -> AsyncIterator
         yield
     finally:
         await receiver.close()
+        await asyncio.to_thread(crew.socket_path(crew.slot).unlink, missing_ok=True)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -16,7 +16,7 @@ import structlog
 from yarl import URL
 
 from gateway import metrics
-from gateway.workers.routing import Standing, Told, order, partner_takes
+from gateway.workers.routing import Report, Standing, Told, order, partner_takes
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +25,10 @@ ASK_SECONDS = 1.0
 
 PLACE_SECONDS = 3.0
 """The same of a home that is to say who takes a call: it has to ask, too, and may get no answer."""
+
+PAUSES = (0.0, 0.01, 0.04)
+"""Before a home offers a call, and offers it again where nobody had a place: of those who ring in the same instant,
+some have a place at two workers for a moment."""
 
 DEAF_SECONDS = 5.0
 """One that did not answer in time is not asked for so long."""
@@ -191,27 +195,31 @@ class Crew:
         return await asyncio.shield(placing)
 
     async def _place(self, sid: str) -> int:
-        slot = self.slot if self.here(sid).knows else await self._taker(sid)
-        if slot is None:
-            slot = self.slot
-            self._promise(sid)
+        slot = self.slot
+        for pause in PAUSES:
+            await asyncio.sleep(pause)
+            home = self.here(None)
+            if self.here(sid).knows:
+                break
+            if home.open:
+                self._promise(sid)  # until another takes it: those who ring in the same instant are to see each other
+            taker = await self._taker(sid, home)
+            if taker is not None:
+                slot = taker
+                self._promised.pop(sid, None)
+            if taker is not None or home.open:
+                break
         self._placed[sid] = asyncio.get_running_loop().time() + PLACED_SECONDS, slot
         return slot
 
-    async def _taker(self, sid: str) -> int | None:
-        """The next in the order, if it takes the call."""
+    async def _taker(self, sid: str, home: Standing) -> int | None:
+        """The next in the order, if it takes the call; ``home`` is how this one stands without it."""
+        about = {"sid": sid, "load": str(home.load), "open": str(int(home.open))}
         for other in order(sid, self.workers):
-            told = await self._offer(other, sid) if other != self.slot else None
-            if told is None:
-                continue
-            if not told["takes"] and told["open"] and not self.here(None).open:
-                told = await self._offer(other, sid) or told  # the last place here is gone meanwhile
-            return other if told["takes"] else None
+            told = await self._ask(other, "/worker/offer", about) if other != self.slot else None
+            if told is not None:
+                return other if told["takes"] else None
         return None
-
-    async def _offer(self, slot: int, sid: str) -> dict[str, Any] | None:
-        own = self.here(sid)
-        return await self._ask(slot, "/worker/offer", {"sid": sid, "load": str(own.load), "open": str(int(own.open))})
 
     async def _first_two(self, sid: str) -> list[tuple[int, Standing]]:
         """Those of the call's order who can be reached: one of them has the call, if anybody has. After one that knows
@@ -264,10 +272,10 @@ class Crew:
             metrics.workers_unreached.labels("away").inc()
             raise ConnectionResetError(f"the other worker cannot be reached: {error}") from None
 
-    async def counts(self) -> list[int]:
-        """The calls under way of each of the others that can be reached."""
-        told = await asyncio.gather(*(self._ask(slot, "/worker/calls", {}) for slot in self.others))
-        return [int(one["calls"]) for one in told if one is not None]
+    async def reports(self) -> list[Report]:
+        """Of each of the others that can be reached."""
+        told = await asyncio.gather(*(self._ask(slot, "/worker/report", {}) for slot in self.others))
+        return [Report(one["calls"], one["draining"]) for one in told if one is not None]
 
     async def _ask(
         self, slot: int, path: str, query: Mapping[str, str], *, seconds: float | None = None

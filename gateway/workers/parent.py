@@ -248,7 +248,7 @@ class _Parent:
     def _be_a_worker(self, seat: Seat, parents: socket.socket) -> None:
         """In the new process; never returns. Whatever of the parent's is closed: its ends of sockets tell the other
         workers that it is there."""
-        status = 1
+        status, parent = 1, os.getppid()
         try:
             signal.set_wakeup_fd(-1)
             for number, handler in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGCHLD, signal.SIG_DFL)):
@@ -266,6 +266,8 @@ class _Parent:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
                     stream.flush()
+            if os.getppid() != parent and not any(seat.directory.glob("*.http")):
+                shutil.rmtree(seat.directory, ignore_errors=True)  # the parent is gone, and the last worker goes
             os._exit(status)
 
 

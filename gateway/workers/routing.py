@@ -54,6 +54,14 @@ class Standing:
     open: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker tells for the probes: its calls under way, and whether it takes no others."""
+
+    calls: int
+    draining: bool
+
+
 def partner_takes(home: Standing, partner: Standing) -> bool:
     """Whether a new call is for the partner. One that is known stays where it is; where nobody is open, the home says
     so to the caller."""

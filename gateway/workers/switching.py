@@ -77,7 +77,7 @@ def routes(crew: Crew) -> list[web.RouteDef]:
         query = request.query
         home = Standing(False, float(query["load"]), query["open"] == "1")
         takes = crew.consider(query["sid"], home)
-        return web.json_response({"takes": takes, "open": crew.here(None).open})
+        return web.json_response({"takes": takes})
 
     async def place(request: web.Request) -> web.Response:
         return web.json_response({"slot": await crew.place_as_home(request.query["sid"])})
@@ -85,15 +85,15 @@ def routes(crew: Crew) -> list[web.RouteDef]:
     async def call(request: web.Request) -> web.Response:
         return web.json_response({"has": crew.desk.has(request.query["id"])})
 
-    async def calls(_: web.Request) -> web.Response:
-        return web.json_response({"calls": crew.desk.under_way})
+    async def report(_: web.Request) -> web.Response:
+        return web.json_response({"calls": crew.desk.under_way, "draining": crew.desk.draining})
 
     return [
         web.get("/worker/standing", standing),
         web.get("/worker/offer", offer),
         web.get("/worker/place", place),
         web.get("/worker/call", call),
-        web.get("/worker/calls", calls),
+        web.get("/worker/report", report),
     ]
 
 
@@ -133,11 +133,18 @@ async def _dialler(crew: Crew, request: web.Request) -> int:
 
 
 async def _of_client(crew: Crew, slot: int | None, request: web.Request) -> web.Response | None:
-    """A request of the API, which is for the worker with the call: that looks whose it is, and what it may do."""
+    """A request of the API, which is for the worker with the call: that looks whose it is, and what it may do. The body
+    is read only where it is passed on: who handles it here reads it himself."""
+    if slot is None or slot == crew.slot:
+        return None
     try:
-        return await _passed_on(crew, slot, request, await request.read(), COMMAND_SECONDS)
+        body = await request.read()
     except web.HTTPRequestEntityTooLarge as refused:
         return error(refused.status, "TOO_LARGE", "The body is larger than requests may be.")
+    except (web.RequestPayloadError, ConnectionError):
+        return error(400, "BAD_BODY", "The body did not come as its headers say, or not to its end.")
+    answer = await _passed_on(crew, slot, request, body, COMMAND_SECONDS)
+    return answer or error(503, "UNAVAILABLE", "The process that this was for is gone; try again.")
 
 
 async def _passed_on(

@@ -31,7 +31,7 @@ AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 
 class Spread(AiohttpTransport):
-    """What goes to any of ``ports`` goes to the one that ``choose`` says, by what is asked for."""
+    """What goes to any service goes to the one that ``choose`` says, by what is asked for."""
 
     def __init__(self, ports: Sequence[int], choose: Callable[[str], int]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Spread(AiohttpTransport):
         there = URL(url)
         slot = self._choose(there.path)
         self.went.append((there.path, slot))
-        return str(there.with_port(self._ports[slot]))
+        return str(there.with_host("127.0.0.1").with_port(self._ports[slot]))
 
 
 @dataclass(slots=True)
@@ -83,9 +83,9 @@ class Crewed:
 
 @asynccontextmanager
 async def crewed(
-    directory: Path, url: str, *, max_calls: int = 8, agent: Mapping[str, Any] | None = None
+    directory: Path, url: str, *, max_calls: int = 8, agent: Mapping[str, Any] | None = None, **more: Any
 ) -> AsyncIterator[Crewed]:
-    """Two of them."""
+    """Two of them. ``more`` are fields of the settings."""
     workers = 2
     settings = Settings(
         data_dir=directory,
@@ -96,6 +96,7 @@ async def crewed(
         jambonz_application_password=PASSWORD,
         workers=workers,
         max_calls=max_calls,
+        **more,
     )
     store = await Store.open(url, data_dir=directory, credentials_key="c")
     async with AsyncExitStack() as stack:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.workers.crew import ASK_SECONDS, DEAF_SECONDS, PLACED_SECONDS, PROMISED_SECONDS, Crew
-from gateway.workers.routing import Standing, Told, order
+from gateway.workers.routing import Report, Standing, Told, order
 from tests.clock import run_virtual
 
 
@@ -67,13 +67,13 @@ class Worker(Crew):
                 return {"knows": told.knows, "load": told.load, "open": told.open}
             case "/worker/offer":
                 takes = other.consider(query["sid"], Standing(False, float(query["load"]), query["open"] == "1"))
-                return {"takes": takes, "open": other.here(None).open}
+                return {"takes": takes}
             case "/worker/place":
                 return {"slot": await other.place_as_home(query["sid"])}
             case "/worker/call":
                 return {"has": other.calls.has(query["id"])}
             case _:
-                return {"calls": other.calls.under_way}
+                return {"calls": other.calls.under_way, "draining": other.calls.draining}
 
 
 class World:
@@ -177,6 +177,8 @@ def test_a_worker_that_is_full_takes_none_while_the_other_does() -> None:
         assert [len(worker.taken) for worker in world.workers] == [3, 30]
         declined_by = await world.workers[0].place("one too many")
         assert declined_by == order("one too many", 2)[0]
+        world.workers[declined_by].taken.pop()
+        assert world.workers[declined_by].here(None).open, "nothing was promised to the one that was declined"
 
     run_virtual(main())
 
@@ -197,6 +199,7 @@ def test_in_a_burst_the_last_places_are_found(seed: int) -> None:
 
         told = await asyncio.gather(*(ring(number) for number in range(10)))
         assert [told.count(slot) for slot in (0, 1)] == [5, 5]
+        assert [worker.here(None).load for worker in world.workers] == [1.0, 1.0], "and nothing is promised any more"
 
     run_virtual(main())
 
@@ -289,7 +292,7 @@ def test_the_least_busy_and_the_one_with_a_call() -> None:
         assert [await worker.least_busy() for worker in world.alive] == [1, 1]
         assert [await worker.with_call("b") for worker in world.alive] == [0, 0]
         assert await world.workers[0].with_call("d") is None
-        assert sorted(await world.workers[0].counts()) == [1]
+        assert await world.workers[0].reports() == [Report(1, False)]
         world.workers[1].calls.calls = {"c", "d", "e", "f"}
         assert [await worker.least_busy() for worker in world.alive] == [0, 0]
 

@@ -17,17 +17,24 @@ import sqlalchemy as sa
 from blockbuster import BlockBuster
 
 from gateway import metrics
+from gateway.api import examples
 from gateway.workers.routing import order
+from jambonz.provisioning.wanted import Application
 from jambonz.signature import SIGNATURE_HEADER, sign
 from jambonz.simulator.caller import AwaitAgentSpeech, Caller, HangUp, Wait
 from jambonz.simulator.feature_server import SimulatedJambonz
+from jambonz.simulator.outgoing import Callee
 from jambonz.simulator.report import CallReport
 from jambonz.simulator.requestor import basic_auth
+from jambonz.simulator.rest_api import ApiServer
+from store import DEFAULT_OWNER
 from store.tables import calls
 from tests.gateway.recordings.test_api import RECORDED
 from tests.gateway.service import CALLER, NUMBER, PASSWORD, SECRET, call_hook
+from tests.gateway.test_originate import CALLED, HOME, PUBLIC
 from tests.gateway.workers.crewed import AUTHORIZED, Crewed, Spread, api, crewed
 from tests.simulators.codeword import read
+from tests.simulators.jambonz_wire import jambonz_on_loopback
 from tests.store.server import SERVER, own_database
 
 pytestmark = pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DATABASE_URL to test against one")
@@ -127,7 +134,7 @@ async def test_a_hook_that_comes_again_elsewhere_begins_no_second_call(two: Crew
 
 
 async def test_what_is_refused_is_refused_by_either(two: Crewed) -> None:
-    for path in ("/worker/standing", "/worker/place", "/worker/call", "/worker/calls"):
+    for path in ("/worker/standing", "/worker/place", "/worker/offer", "/worker/call", "/worker/report"):
         assert (await api(two.workers[0].url, "GET", path))[0] == 404
     async with aiohttp.ClientSession() as http:
         wrong = f"ws://127.0.0.1:{two.ports[0]}/jambonz/application"
@@ -173,16 +180,19 @@ async def test_calls_go_to_both_until_both_are_full(two: Crewed) -> None:
 
 
 async def test_browsers_are_spread_and_their_sockets_get_to_their_calls(two: Crewed) -> None:
-    joined = [await api(two.workers[0].url, "POST", f"/api/listener/{two.room_id}/join", json={}) for _ in range(4)]
+    said = {"options": {"metadata": {"told": "by the page"}}}
+    joined = [await api(two.workers[0].url, "POST", f"/api/listener/{two.room_id}/join", json=said) for _ in range(4)]
     assert [status for status, _ in joined] == [200] * 4
     assert two.calls() == [2, 2]
+    told = [call.record.metadata.get("told") for switchboard in two.switchboards for call in switchboard.calls]
+    assert told == ["by the page"] * 4, "bodies come with the requests"
     async with aiohttp.ClientSession() as http:
         for slot in (0, 1):
-            for _, told in joined[2 * slot : 2 * slot + 2]:
-                path = told["audioSocket"]["url"].split("/", 3)[3]
+            for _, one in joined[2 * slot : 2 * slot + 2]:
+                path = one["audioSocket"]["url"].split("/", 3)[3]
                 url = two.workers[slot].url.with_path(f"/{path}")
                 async with http.ws_connect(url, protocols=["audio.jambonz.org"]) as browser:
-                    await browser.send_json({"callId": told["callId"]})
+                    await browser.send_json({"callId": one["callId"]})
                     while (await browser.receive(timeout=3)).type is not aiohttp.WSMsgType.BINARY:
                         pass
                 async with http.get(url) as again:
@@ -257,3 +267,48 @@ async def test_an_application_socket_comes_back_to_its_call_through_the_other(tw
         await third.send_json({"type": "session:new", "call_sid": "a third"})
         closed = await third.receive(timeout=3)
         assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1007), "it has no msgid"
+
+
+async def test_a_call_that_is_placed_is_answered_by_whom_was_asked_to(
+    no_blocking_calls: BlockBuster, tmp_path: Path
+) -> None:
+    """Jambonz makes up its sid, and posts its hooks to whichever worker."""
+    server = ApiServer(api_key="key")
+    async with (
+        jambonz_on_loopback(server) as api_url,
+        own_database(no_blocking_calls) as url,
+        crewed(tmp_path, url, agent=RECORDED, jambonz_server=api_url, jambonz_api_key="key", public_url=PUBLIC) as two,
+        Spread(two.ports, lambda _: next(turns) % 2) as transport,
+    ):
+        turns = count()
+        base = f"http://127.0.0.1:{two.ports[0]}"
+        jambonz = SimulatedJambonz(base_url=base, transport=transport, webhook_secret=SECRET)
+
+        def create(body: dict[str, Any], sid: str) -> None:
+            jambonz.create_call(body, call_sid=sid, account_sid=server.account_sid)
+
+        server.on_create = create
+        jambonz.callees[f"+{CALLED}"] = Callee(ring_seconds=0.05, steps=(AwaitAgentSpeech(timeout=5), HangUp()))
+        await two.store.numbers.create(DEFAULT_OWNER, HOME, handler="jambonz", outbound=True)
+        async with asyncio.timeout(5):  # the provisioner makes the application
+            while not any(row["name"] == Application.at(PUBLIC).name for row in server.applications.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+        async def ring(slot: int, key: str) -> str:
+            path, again = f"/api/listener/{two.listener_id}/originate", {"Idempotency-Key": key}
+            async with aiohttp.ClientSession(headers=AUTHORIZED | again) as http:
+                posted = http.post(two.workers[slot].url.with_path(path), json=examples.BODIES["originate"])
+                async with posted as answer:
+                    told = await answer.json()
+                    assert answer.status == 200, told
+                    return str(told["data"]["callId"])
+
+        async with asyncio.timeout(10):
+            rung = await asyncio.gather(*(ring(slot, f"key {number}") for number in range(3) for slot in (0, 1)))
+        assert len(set(rung)) == 3, "what is asked for twice, of whomever, rings once"
+        assert len(server.created_calls) == 3
+        await two.quiet(10)
+        async with asyncio.timeout(5):
+            while None in (ended := await reasons(two)) or len(ended) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert ended == ["caller"] * 3
