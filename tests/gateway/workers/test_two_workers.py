@@ -90,9 +90,9 @@ async def test_however_they_are_spread_each_hook_and_socket_reaches_its_worker(t
         new = [len(switchboard._over) - before for switchboard, before in zip(two.switchboards, had, strict=True)]
         assert sum(new) == 4, "each call is one worker's"
         assert min(new) >= 1, "and none has all"
-        assert told["socket"] >= 1, "some sockets came to the wrong worker"
-        if not application:
-            assert told["request"] >= 2
+        if choose is not spreads[2]:
+            assert told["socket"] >= 1, "some sockets came to the wrong worker"
+            assert told["request"] >= 2 or application
     async with asyncio.timeout(5):
         while set(stored := await reasons(two)) != {"caller"} or len(stored) != 24:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
