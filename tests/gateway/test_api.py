@@ -83,6 +83,7 @@ async def test_no_route_answers_without_a_key(tmp_path: Path) -> None:
 PUBLIC = {
     ("GET", "/api/openapi.json"), ("GET", "/api/api-docs"), ("GET", "/api/docs"),  # the document and its page
     ("POST", "/api/hooks/ultravox"),  # by its signature
+    ("POST", "/api/hooks/ultravox/{callId}/{token}/{name}"),  # by the token of its call
     ("*", "/api/agent-db"), ("*", "/api/agent-db/{tail}"),  # 501
 }  # fmt: skip
 

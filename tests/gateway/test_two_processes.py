@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 from blockbuster import BlockBuster
 
+from gateway import remote
 from gateway.app import create_app
 from gateway.keys import FEEDS, RECORDINGS, SWITCHBOARD
 from gateway.settings import Settings
@@ -24,7 +25,11 @@ from store import Store
 from store.database import parse_url
 from store.wakeups import MOST_BYTES, Ears
 from tests.gateway.service import KEY, CodewordFactory, Service, serving
+from tests.gateway.test_joining import FOR_ANN, joined
+from tests.gateway.test_rooms import until_over
 from tests.simulators.replies import ReplyModel, always
+from tests.simulators.ultravox import KEY as ULTRAVOX_KEY
+from tests.simulators.ultravox import serve_ultravox
 from tests.store.server import SERVER, as_superuser, own_database
 
 RECORDED = {"options": {"greeting": "Hello there.", "recording": {"enabled": True, "announcement": None}}}
@@ -39,9 +44,9 @@ async def url(no_blocking_calls: BlockBuster) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def another(directory: Path, url: str) -> AsyncIterator[TestServer]:
+async def another(directory: Path, url: str, **more: Any) -> AsyncIterator[TestServer]:
     """A service without an agent of its own."""
-    settings = Settings(data_dir=directory, admin_key=KEY, max_calls=8, database_url=url, credentials_key="c")
+    settings = Settings(data_dir=directory, admin_key=KEY, max_calls=8, database_url=url, credentials_key="c", **more)
     server = TestServer(create_app(settings, CodewordFactory(ReplyModel(always("x")))), host="127.0.0.1")
     await server.start_server(shutdown_timeout=1.0)
     try:
@@ -163,6 +168,45 @@ async def test_a_recording_is_commanded_through_any_process(url: str, tmp_path: 
             assert (status, said["code"]) == (404, "NOT_FOUND")
             call.end("shutdown")
             await calling
+
+
+async def test_a_call_at_ultravox_is_served_by_any_process(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ultravox reaches whichever it reaches: for a function, and with its webhook."""
+    for name in ("JOIN_SECONDS", "POLL_SECONDS"):
+        monkeypatch.setattr(remote, name, 3600.0)
+    monkeypatch.setattr(remote, "REASON_SECONDS", 0.02)
+    async with serve_ultravox() as ultravox:
+        vendor: dict[str, Any] = {
+            "ultravox_api_key": ULTRAVOX_KEY,
+            "ultravox_base_url": ultravox.base_url,
+            "ultravox_webhook_secret": "of the webhook",
+        }
+        async with (
+            serving(tmp_path / "a", database_url=url, credentials_key="c", **vendor) as service,
+            another(tmp_path / "b", url, **vendor) as other,
+        ):
+            call_id, browser = await joined(service, ultravox, FOR_ANN)
+            app = service.server.app
+            assert app is not None
+            await app[SWITCHBOARD]._around.recorder.settled()
+            [tool] = [
+                one["temporaryTool"]["http"]["baseUrlPattern"]
+                for one in ultravox.requests[0]["selectedTools"]
+                if one["temporaryTool"]["modelToolName"] == "stock"
+            ]
+            there = tool.replace(service.url, str(other.make_url("")).rstrip("/"))
+            assert there != tool
+            async with service.http.post(there, json={"n": 2}) as answer:
+                assert (answer.status, await answer.text()) == (200, "2 of them, Ann")
+            async with service.http.post(there.replace(tool.split("/")[-2], "x" * 32), json={"n": 2}) as answer:
+                assert answer.status == 404
+            browser.leaves()
+            address = str(other.make_url("/api/hooks/ultravox"))
+            assert await ultravox.send_webhook(address, browser.call_id, "of the webhook") == 204
+            assert (await until_over(service, call_id))["endReason"] == "caller"
+        assert ultravox.mistakes == []
 
 
 async def test_a_connection_for_messages_that_is_lost_is_replaced(url: str, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ async def work(url: str, ready: int) -> None:
         while True:
             await ask(gives_back)
 
-    await asyncio.gather(*(ask(gives_back=True) for _ in range(AT_ONCE)))  # connections are open then
+    await asyncio.gather(*(ask(gives_back=n > 0) for n in range(AT_ONCE)))  # connections are open then, one place taken
     os.write(ready, b".")
     await asyncio.gather(*(ask_again_and_again(gives_back=n > 0) for n in range(AT_ONCE)))
 
