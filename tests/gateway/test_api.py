@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from gateway.api import OPERATIONS, operations
+from gateway.api import OPERATIONS, examples, messages, operations
 from gateway.app import create_app
 from gateway.auth import ensure_admin_key
 from gateway.keys import STORE
@@ -24,6 +24,7 @@ from tests.gateway.api_service import AGENT, DOCUMENT, KEY, OTHER_KEY, Api, serv
 from tests.simulators.issuer import AUDIENCE, SigningPair, serve_issuer
 
 VALID_BODIES: dict[str, Any] = {
+    **examples.BODIES,
     "create_agent": AGENT,
     "update_agent": {"prompt": "Mine now."},
     "listen": {"number": "+442080996945"},
@@ -125,6 +126,8 @@ async def test_no_route_gives_or_changes_what_belongs_to_somebody_else(tmp_path:
         ids = await furnish(api)
         before = await everything(api)
         for operation in OPERATIONS:
+            if operation in set(messages.operations):
+                continue  # of calls under way, which need more of a service: see test_messages
             path = operation.path.format(**ids)
             status = 404 if "{" in operation.path else operation.status
             answer = await api(operation.method, path, VALID_BODIES.get(operation.id), status=status, key=OTHER_KEY)

@@ -28,7 +28,7 @@ import pytest_asyncio
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from gateway import routes
+from gateway import bodies
 from jambonz import leg
 from jambonz.hooks import MAX_HOOK_BYTES
 from jambonz.signature import sign
@@ -502,7 +502,7 @@ async def test_http(service: Service, sent: bytes, answer: bytes) -> None:
 
 
 async def test_a_body_that_does_not_come(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
     async with wire(service) as client:
         client.writer.write(POST + b"Content-Length: 100\r\n\r\n{")
         await client.says(b"HTTP/1.1 408 ")
