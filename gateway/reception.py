@@ -39,6 +39,9 @@ LOOK_SECONDS = 0.1
 
 LONGEST_MESSAGE_SECONDS = 120.0
 
+BREAK_SECONDS = 0.3
+"""From a message that is broken off to its next beginning: until nothing of it is under way."""
+
 GONE_SECONDS = 3.0
 """From our word that the call is over to the end of its socket."""
 
@@ -101,11 +104,12 @@ class Reception:
                     case "screener" if self._wanted.screening is None:
                         return self._conversation(owed=True)
                     case "screener":
-                        await self._say(interlude, self._wanted.screening or "")
+                        await self._say(interlude, self._wanted.screening or "", asyncio.Event())
                         judge.replied(self._clock())
                     case "machine":
+                        ears.beep.clear()
                         if self._wanted.message is not None:
-                            await self._say(interlude, self._wanted.message)
+                            await self._say(interlude, self._wanted.message, ears.beep)
                         await self._leave("voicemail")
                     case "nobody":
                         await self._leave("unavailable")
@@ -145,21 +149,32 @@ class Reception:
         greets = self._listener.agent.options.opening is not None
         return Conversation(tuple(self._said), owed and not greets, self._clock())
 
-    async def _say(self, interlude: Interlude | None, text: str) -> None:
+    async def _say(self, interlude: Interlude | None, text: str, begin_anew: asyncio.Event) -> None:
+        """Once more from its beginning, where ``begin_anew`` is set meanwhile: nothing before that was recorded."""
         if interlude is None:
             self._call.log.error("nothing can be said to whoever has answered: there is no voice")
             return
-        speaking = asyncio.ensure_future(interlude.say(text, longest=LONGEST_MESSAGE_SECONDS))
-        over = asyncio.ensure_future(self._call.over.wait())
-        try:
-            await asyncio.wait((speaking, over), return_when=asyncio.FIRST_COMPLETED)
-            heard = speaking.done() and speaking.result()
-        finally:
-            over.cancel()
-            speaking.cancel()
-            await asyncio.wait((speaking,))
+        heard = await self._said_whole(interlude, text, begin_anew)
+        if begin_anew.is_set() and not self._call.over.is_set():
+            interlude.break_off()
+            await first_of(self._call.over, seconds=BREAK_SECONDS)
+            heard = await self._said_whole(interlude, text, asyncio.Event())
         self._said.append(Message("assistant", text))
         self._call.note("status", {"left": {"text": text, "heard": heard}})
+
+    async def _said_whole(self, interlude: Interlude, text: str, until: asyncio.Event) -> bool:
+        """Whether it was heard to its end."""
+        if self._call.over.is_set():
+            return False
+        speaking = asyncio.ensure_future(interlude.say(text, longest=LONGEST_MESSAGE_SECONDS))
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._call.over, until)]
+        try:
+            await asyncio.wait((speaking, *waits), return_when=asyncio.FIRST_COMPLETED)
+            return speaking.done() and speaking.result()
+        finally:
+            for wait in (speaking, *waits):
+                wait.cancel()
+            await asyncio.wait((speaking,))
 
     async def _leave(self, reason: EndReason) -> None:
         self._call.end(reason)
@@ -180,6 +195,8 @@ class _Ears:
         around: Surroundings,
     ) -> None:
         self.news = asyncio.Event()
+        self.beep = asyncio.Event()
+        """One was heard since it was looked for."""
         self._judge = judge
         self._call = call
         self._detector = around.factory.detector(format)
@@ -207,6 +224,7 @@ class _Ears:
         now = self._clock()
         voice = self._detector.hear(frame, now)
         if self._beeps.hear(frame):
+            self.beep.set()
             self._judge.beep(now)
         if self._stream is not None:
             self._stream.push(frame if self._to_stt is None else self._to_stt.process(frame))

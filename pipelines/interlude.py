@@ -106,6 +106,12 @@ class Interlude:
                 await heard.wait()
         return generation.number in self._complete
 
+    def break_off(self) -> None:
+        """Nothing more of what is being said is heard."""
+        if self._playout is not None:
+            self._on_playout(self._playout.clear(self._clock(), self._playout.latest))
+            self._host.wake()
+
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         self._host.end_call(reason)
 

@@ -150,6 +150,23 @@ def test_one_that_does_not_beep_is_left_it_when_it_is_silent() -> None:
     call(cascade, agent(message=MESSAGE), Callee(said), check)
 
 
+@BOTH
+def test_a_beep_that_comes_late_begins_the_message_anew(make: Any) -> None:
+    """It was not promised, and nothing before it is recorded."""
+
+    def check(office: Office, report: CallReport) -> None:
+        words = heard_words(report.heard)
+        assert words[-6:] == plain_words(MESSAGE)
+        assert 6 < len(words) < 12, "and some of it before"
+        assert office.status("left") == [{"text": MESSAGE, "heard": True}]
+        last = [step for step in report.steps if isinstance(step.step, Speak)][-1]
+        begins = [span.start for span in report.ear.utterances() if span.start > (last.speech_ended or 0.0)]
+        assert 0.2 < begins[0] - (last.speech_ended or 0.0) < 1.0
+
+    said = (Speak(speak("we are closed please leave your message")), Wait(3.0), Speak(beep()), Wait(30.0))
+    call(make, agent(message=MESSAGE), Callee(said), check)
+
+
 def test_without_a_message_a_machine_is_hung_up_on() -> None:
     def check(office: Office, report: CallReport) -> None:
         assert heard_words(report.heard) == []
