@@ -25,7 +25,7 @@ from pipelines.tools import Toolbox
 from pipelines.tools.addresses import Guard, parse_networks
 from pipelines.tools.http import GuardedHttp
 from pipelines.tools.mcp import FAILED_SECONDS, FRESH_SECONDS, McpServers
-from pipelines.tools.mcp_wire import McpServer
+from pipelines.tools.mcp_wire import MODERN_VERSIONS, McpServer, McpSession
 from pipelines.tools.means import HttpAnswer, Means, ToolFault
 from pipelines.tools.request import HttpRequest
 from tests.clock import run_virtual
@@ -412,3 +412,17 @@ def test_a_server_that_does_not_answer_costs_two_seconds_once() -> None:
         await servers.close()
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("how", [{}, {"json_response": True}], ids=["stream", "json"])
+async def test_the_sdk_takes_requests_without_a_handshake(how: dict[str, Any]) -> None:
+    async with serving(**how) as url:
+        bench = Bench(url)
+        known = bench.servers._of(McpServer(url, "acme", {"Authorization": "Bearer secret-7"}))
+        known.session = McpSession(MODERN_VERSIONS[0])
+        box = await bench.prepared()
+        assert [spec.name for spec in box.specs] == ["crm_find", "crm_count", "crm_fail"]
+        assert json.loads(await call(box, "crm_count")) == {"guests": 3}
+        assert "Ann of acme, 1 times" in await call(box, "crm_find", guest={"name": "Ann"}, tenant="acme")
+        assert known.session.id is None
+        await bench.close()
