@@ -23,7 +23,7 @@ from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
 from tests.injections import INJECTIONS
-from tests.injections.agent import AGENT, ALLOWED, BODIES, HASH_KEY, HEADERS, METADATA, NEVER_TOLD, PIN, SECRET_KEY
+from tests.injections.agent import AGENT, ALLOWED, BODIES, HEADERS, METADATA, NEVER_TOLD, PIN, SECRET_KEY
 from tests.injections.injection import ENDLESS, Injection
 from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
@@ -129,7 +129,7 @@ def test_nothing_leaves_that_the_definition_does_not_allow(injection: Injection,
             assert heard_words(report.heard) == plain_words(injection.says) or injection.says == ENDLESS
             for text in told(office):
                 assert not [secret for secret in (*NEVER_TOLD, *injection.unseen) if secret in text]
-            assert not [secret for secret in (SECRET_KEY, HASH_KEY) if secret in json.dumps(office.log())]
+            assert not [secret for secret in NEVER_TOLD if secret in json.dumps(office.log())]
 
     run_virtual(main())
     expected = [*(["GET https://pages.example.com/today"] if injection.by == "tool" else []), *injection.leaves]

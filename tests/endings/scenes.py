@@ -49,7 +49,10 @@ OVER_WITHIN = 2.5
 GOODBYE = "thank you for calling and goodbye"
 FAREWELL = "i hear nobody so goodbye"
 TIME_IS_OVER = "our time is over goodbye"
-ANSWER = "one two three four five six seven eight nine"
+TALK = "talk to me"
+ANSWERS = ("one two three four five six seven eight nine", "red green blue white black brown yellow pink grey")
+"""In turn: a word that is cut off is not taken for the same one that follows."""
+
 LAST_WORDS = {"agent": GOODBYE, "idle": FAREWELL, "max_duration": TIME_IS_OVER}
 
 
@@ -117,14 +120,17 @@ def _office(kind: Kind, ending: Ending, chance: random.Random) -> Office:
     latency = chance.uniform(0.001, 0.04)
     if kind == "realtime":
 
-        def reply(heard: str, history: object) -> tuple[str, Sequence[ToolCall]]:
-            return (ANSWER, ()) if "talk" in heard.split() else (GOODBYE, [ToolCall("1", "hangup")])
+        def reply(heard: str, history: Sequence[tuple[str, str]]) -> tuple[str, Sequence[ToolCall]]:
+            said = sum(who == "user" for who, _ in history)
+            return (ANSWERS[said % 2], ()) if heard.endswith(TALK) else (GOODBYE, [ToolCall("1", "hangup")])
 
         model = MemoryModel(reply, speed=chance.uniform(1.2, 8), think=chance.uniform(0.05, 0.6))
         return RealtimeOffice(agent, model, latency=latency)
 
     def script(messages: Sequence[Message]) -> Sequence[Answer]:
-        return [ANSWER] if "talk" in messages[-1].content.split() else [GOODBYE, ToolCall("1", "hangup")]
+        said = sum(message.role == "user" for message in messages)
+        wanted = messages[-1].content.endswith(TALK)  # what was not answered comes once more, before it
+        return [ANSWERS[said % 2]] if wanted else [GOODBYE, ToolCall("1", "hangup")]
 
     return Office(
         agent,
@@ -173,7 +179,7 @@ def _steps(ending: Ending, chance: random.Random) -> Iterator[Step]:
 
 
 def _talk(chance: random.Random) -> Iterator[Step]:
-    yield Speak(speak("talk to me"))
+    yield Speak(speak(TALK))
     yield AwaitAgentSpeech(timeout=5)
     yield Wait(chance.uniform(0, 3.5))
 
