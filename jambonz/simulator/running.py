@@ -27,6 +27,8 @@ REFER_SECONDS = 32.0
 """How long it is sent again where nobody answers."""
 
 BYE_AFTER_REFER_SECONDS = 0.1
+NEWS_AFTER_BYE_SECONDS = 0.5
+"""Of a far end that hangs up before it tells why."""
 
 
 async def run_verb(call: CallSession, name: str, properties: Properties) -> None:
@@ -164,6 +166,7 @@ async def _sip_refer(call: CallSession, properties: Properties) -> None:
         elif not await call.idle(outcome.seconds):
             if outcome.early and outcome.final == 200:
                 call.hang_up()
+                await asyncio.sleep(NEWS_AFTER_BYE_SECONDS)
             await _refer_event(call, properties, outcome.final)
             results["finalReferredCallStatus"] = outcome.final
             if outcome.final == 200:
