@@ -157,6 +157,12 @@ class Answer:
             before[name] = Before(earlier + item.milliseconds, "" if over else item.take_back_words())
         return before
 
+    def take_back_words(self) -> None:
+        """No more of its sound comes: words that are ahead of that were not said."""
+        for item in self.items.values():
+            if not item.segment.closed:
+                item.take_back_words()
+
     def finish(self) -> None:
         for item in self.items.values():
             item.finish()

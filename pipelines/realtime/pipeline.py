@@ -697,6 +697,8 @@ class Realtime:
                 return
             if event.status == "cancelled" and answer.protected and not answer.cut and answer.has_sound:
                 self._speaking.say_the_rest(answer)
+            elif event.status == "cancelled":
+                answer.take_back_words()
             self._speaking.finish(answer)
         elif self._speaking.was_set_aside(event.response):
             self._attention.stop()  # it was all there was of it

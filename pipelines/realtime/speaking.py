@@ -356,6 +356,8 @@ class Speaking:
         self._sayings.clear()
         self._late.extend(self._continued)
         self._continued.clear()
+        for answer in self.under_way:
+            answer.take_back_words()
         for answer in self.answers.values():
             answer.cut = True
             if answer.response is not None:

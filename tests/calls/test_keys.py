@@ -25,7 +25,7 @@ from tests.calls.test_messages import Meanwhile, at, in_call, injected
 from tests.calls.test_rest_control import Api
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words
-from tests.simulators.realtime_memory import MemoryModel
+from tests.simulators.realtime_memory import MemoryModel, Reply
 from tests.simulators.replies import Answer, ReplyModel
 
 OPTIONS: dict[str, Any] = {"greeting": "Hello.", "idle": {"timeout": None}}
@@ -223,6 +223,28 @@ def test_the_model_presses_what_the_definition_lets_it(
         assert heard[8] == "ok"
 
 
+def test_a_realtime_model_presses_keys(by_socket: None) -> None:
+    """Its words are heard before, and what it says of it comes after."""
+
+    def reply(heard: str, history: Sequence[tuple[str, str]]) -> Reply:
+        if heard == "go":
+            return "I press it now for you.", (ToolCall("c1", "press", {"digits": "1w2#"}),)
+        return f"told {heard}", ()
+
+    class RealtimeWithKeys(WithKeys, RealtimeOffice):
+        """Both."""
+
+    model = MemoryModel(reply)
+    here = RealtimeWithKeys({"options": OPTIONS, "functions": [keys()]}, model)
+    report = run(here, at(1.5, TextMessage(text="go")), Wait(9), HangUp())
+    times = [time for time, _ in pressed(report)]
+    assert [digit for _, digit in pressed(report)] == ["1", "2", "#"]
+    assert heard_words(report.heard)[1:] == plain_words("I press it now for you. told OK")
+    [words, told] = report.ear.utterances()[1:]
+    assert words.end < times[0] < times[-1] < told.start
+    assert model.mistakes == []
+
+
 def test_keys_of_a_function_are_pressed_to_the_end(by_socket: None) -> None:
     """Whoever is interrupted: half a number is worse than none."""
 
@@ -257,7 +279,7 @@ def test_where_keys_cannot_be_pressed_the_model_is_not_offered_it() -> None:
         (keys(enum=["1", "x"]), "cannot be pressed: 'x'"),
         (keys(type="integer"), "digits that are no string"),
         ({**keys(), "input_schema": {"properties": {}}}, "exactly one parameter, digits"),
-        ({**keys(), "platform": "dtfm"}, "resume_recording' or 'dtmf'"),
+        ({**keys(), "platform": "dtfm"}, "Input should be .*'dtmf'"),
     ],
 )
 def test_definitions_are_checked(function: dict[str, Any], complaint: str) -> None:

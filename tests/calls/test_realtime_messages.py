@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.messages import (
+    CallCommand,
     CallUpdate,
     CancelMessage,
     CommitMessage,
@@ -254,3 +257,57 @@ def test_a_text_while_the_caller_speaks_waits_for_the_end_of_his_turn() -> None:
         Wait(9),
         HangUp(),
     )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_comes_whenever_nothing_is_lost_of_the_call(seed: int) -> None:
+    """Messages at every moment, with sessions that are lost now and then: each is taken or refused in words, the model
+    knows what was heard, and every call ends."""
+
+    async def one(chance: random.Random) -> None:
+        model = MemoryModel(lambda heard, history: (LONG, ()))
+        agent = {"options": {**OPTIONS, "turns": {"detection": chance.choice(["auto", "vad"])}}}
+        commands: list[CallCommand] = [
+            TextMessage(text="now then", urgency="now"),
+            TextMessage(text="soon then"),
+            TextMessage(text="later then", urgency="later"),
+            SayMessage(text="Blue.", urgency="now", interruptible=False),
+            SayMessage(text="Green."),
+            CommitMessage(),
+            CancelMessage(),
+            CallUpdate(context="X."),
+        ]
+
+        async def meanwhile(call: CallSession) -> None:
+            for _ in range(12):
+                await asyncio.sleep(chance.uniform(0, 0.8))
+                with suppress(NotNow, NotPossible):
+                    await perform(call, chance.choice(commands))
+                if chance.random() < 0.05 and model.sessions:
+                    model.sessions[-1].lose("by chance")
+            if chance.random() < 0.4:
+                with suppress(NotNow):
+                    await perform(call, HangUpMessage(text=chance.choice([None, "Bye."])))
+
+        steps = (
+            Wait(1),
+            Speak(speak("my number is seven")),
+            Wait(2),
+            Speak(speak("stop it please")),
+            Wait(4),
+            HangUp(),
+        )
+        async with RealtimeOffice(agent, model) as here:
+            report = await in_call(here, meanwhile, *steps)
+            said, heard = plain_words(" ".join(here.said("agent"))), heard_words(report.heard)
+            assert abs(len(said) - len(heard)) <= 3, (said, heard)
+            assert here.switchboard.calls == ()
+            assert model.mistakes == []
+            assert model.open_sessions == 0
+
+    async def main() -> None:
+        chance = random.Random(seed)
+        for _ in range(8):
+            await one(chance)
+
+    run_virtual(main())
