@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pipelines.events import UsageReported
 from store.database import Database
@@ -23,6 +24,9 @@ ABANDONED = "abandoned"
 OVERTAKEN = 1000
 """Calls are counted as they are written, which is nearly the order in which they began: a call that began earlier than
 another and was written after it was overtaken by fewer calls than this."""
+
+
+MOST_INDEX = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,21 +197,18 @@ class Calls:
 
     async def of_organisation(self, owner: Owner, *, after_index: int, limit: int, period: Period) -> list[Call]:
         """The organisation's calls in the order of their index."""
-        query = _select(owner).where(calls.c.index > after_index).order_by(calls.c.index).limit(limit)
         async with self._database.read() as connection:
-            return [Call(*row) for row in await connection.execute(_within(query, owner, period))]
+            stretch = await _stretch(connection, owner, period)
+            query = _select(owner).where(calls.c.index > max(after_index, stretch.start - 1)).order_by(calls.c.index)
+            return [Call(*row) for row in await connection.execute(_within(query, period, stretch).limit(limit))]
 
     async def of_agent(self, owner: Owner, agent_id: str, page: Page, period: Period) -> list[Call]:
         """The newest first."""
-        query = (
-            _select(owner)
-            .where(calls.c.agent_id == agent_id)
-            .order_by(calls.c.index.desc())
-            .limit(page.limit)
-            .offset(page.offset)
-        )
         async with self._database.read() as connection:
-            return [Call(*row) for row in await connection.execute(_within(query, owner, period))]
+            stretch = await _stretch(connection, owner, period)
+            query = _select(owner).where(calls.c.agent_id == agent_id, calls.c.index >= stretch.start)
+            query = query.order_by(calls.c.index.desc()).limit(page.limit).offset(page.offset)
+            return [Call(*row) for row in await connection.execute(_within(query, period, stretch))]
 
     async def events(self, owner: Owner, call_id: str, *, after_seq: int = -1) -> list[CallEvent] | None:
         """A call's events in their order, those after ``after_seq``; None if there is no such call."""
@@ -230,18 +231,34 @@ def _select(owner: Owner) -> sa.Select[Any]:
     return sa.select(*_COLUMNS).where(calls.c.organisation_id == owner.organisation_id)
 
 
-def _within(query: sa.Select[Any], owner: Owner, period: Period) -> sa.Select[Any]:
-    """Pages go by the index, and a period is a stretch of it, but for a few: without its bounds a page would be looked
-    for among all calls before the period."""
+async def _stretch(connection: AsyncConnection, owner: Owner, period: Period) -> range:
+    """The indices of a period's calls, and of a few others: pages go by the index, and without it a page would be
+    looked for among all calls before the period. They are asked for first, since of two bounds SQLite seeks by one."""
+    lowest, highest = 0, MOST_INDEX
     if period.start is not None:
-        lowest = _nearest(owner, calls.c.started_at >= period.start, calls.c.started_at, sa.func.min)
-        query = query.where(calls.c.started_at >= period.start, calls.c.index >= lowest)
+        found = await connection.scalar(
+            _nearest(owner, calls.c.started_at >= period.start, calls.c.started_at, sa.func.min)
+        )
+        lowest = MOST_INDEX if found is None else found
     if period.end is not None:
-        highest = _nearest(owner, calls.c.started_at <= period.end, calls.c.started_at.desc(), sa.func.max)
-        query = query.where(calls.c.started_at <= period.end, calls.c.index <= highest)
+        latest = calls.c.started_at.desc()
+        highest = await connection.scalar(_nearest(owner, calls.c.started_at <= period.end, latest, sa.func.max)) or 0
+    return range(lowest, highest + 1)
+
+
+def _within(query: sa.Select[Any], period: Period, stretch: range) -> sa.Select[Any]:
+    if period.start is not None:
+        query = query.where(_so(calls.c.started_at >= period.start))
+    if period.end is not None:
+        query = query.where(_so(calls.c.started_at <= period.end), calls.c.index < stretch.stop)
     return query
 
 
-def _nearest(owner: Owner, within: sa.ColumnElement[bool], order: Any, extreme: Any) -> sa.ScalarSelect[int]:
+def _so(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """As it is, but nothing for a planner to begin with, who then might sort all calls since then."""
+    return sa.case((condition, 1), else_=0) == 1
+
+
+def _nearest(owner: Owner, within: sa.ColumnElement[bool], order: Any, extreme: Any) -> sa.Select[int]:
     mine = sa.select(calls.c.index).where(calls.c.organisation_id == owner.organisation_id, within)
-    return sa.select(extreme(mine.order_by(order).limit(OVERTAKEN).subquery().c.index)).scalar_subquery()
+    return sa.select(extreme(mine.order_by(order).limit(OVERTAKEN).subquery().c.index))
