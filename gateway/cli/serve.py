@@ -13,7 +13,7 @@ import click
 
 from gateway.cli.flags import BAD_SETTINGS, setting_flags, settings_or_exit
 from gateway.settings import Settings
-from gateway.workers.seat import DRAIN, DRAINED, READY, STOP, Seat
+from gateway.workers.seat import ALIVE, BEAT_SECONDS, DRAIN, DRAINED, READY, STOP, Seat
 from store.errors import UNREACHABLE
 
 if TYPE_CHECKING:
@@ -141,13 +141,21 @@ async def _serve_as_worker(settings: Settings, seat: Seat) -> None:
         metrics.workers_restarted.inc()
     async with serving(settings, seat) as service:
         _tell(seat, READY)
+        beating = asyncio.create_task(_beat(seat))
         await _drained(settings, service, orders)
+        beating.cancel()
         _tell(seat, DRAINED)
         waits = [asyncio.create_task(event.wait()) for event in (orders.leave, orders.stop)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
     loop.remove_reader(seat.parent)
+
+
+async def _beat(seat: Seat) -> None:
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        _tell(seat, ALIVE)
 
 
 def _heed(seat: Seat, orders: Orders) -> None:

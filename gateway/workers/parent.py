@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import structlog
 
-from gateway.workers.seat import DRAIN, DRAINED, READY, STOP, Seat
+from gateway.workers.seat import ALIVE, DRAIN, DRAINED, READY, STOP, Seat
 from gateway.workers.supervision import Announce, Drain, Exit, Kill, Order, Release, Start, Stop, Supervision
 
 if TYPE_CHECKING:
@@ -180,7 +180,9 @@ class _Parent:
             self._selector.unregister(control)
         for one in told:
             now = time.monotonic()
-            if one == READY[0]:
+            if one == ALIVE[0]:
+                self._core.alive(slot, now)
+            elif one == READY[0]:
                 self._obey(self._core.ready(slot, now))
             elif one == DRAINED[0]:
                 self._obey(self._core.drained(slot, now))

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-READY, DRAINED = b"r", b"d"
+READY, DRAINED, ALIVE = b"r", b"d", b"."
 """What a worker tells its parent."""
+
+BEAT_SECONDS = 5.0
+"""Between two that it is alive: its loop turns."""
 
 DRAIN, STOP = b"d", b"s"
 """What a worker is told. The end of the stream: it may go once it has drained; and so it does if the parent is gone."""

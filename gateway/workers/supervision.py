@@ -21,9 +21,16 @@ LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60.0
 """A worker that was ready for so long begins with the first pause again."""
 
-START_SECONDS = 60.0
-"""The longest that a worker may take to be ready: it is killed then. It may have to wait for a database to be brought
-up to date by another."""
+START_SECONDS = 600.0
+"""The longest that a worker may take to be ready: it is killed then. It may have to bring a large database up to
+date."""
+
+SILENT_SECONDS = 60.0
+"""Without a word of a worker, which says every few seconds that it is alive: it hangs, and is killed. Nobody else would
+find out, for the others answer the probes."""
+
+LATE_SECONDS = 2.0
+"""A silence that is seen this late was one of ours, too: the host was stopped, and nobody is to blame."""
 
 LEAVE_SECONDS = 40.0
 """The longest that a worker may take to stop once it is told to, or has drained for as long as it may."""
@@ -123,7 +130,7 @@ class Supervision:
         worker = self._workers[slot]
         if worker.state is not State.STARTING:
             return []
-        worker.state, worker.since, worker.deadline = State.READY, now, None
+        worker.state, worker.since, worker.deadline = State.READY, now, now + SILENT_SECONDS
         if self._draining:
             return list(self._end(worker, now))
         if self._up:
@@ -135,6 +142,11 @@ class Supervision:
             self._up = True
             return [Announce()]
         return []
+
+    def alive(self, slot: int, now: float) -> None:
+        worker = self._workers[slot]
+        if worker.state is State.READY and not self._draining:
+            worker.deadline = now + SILENT_SECONDS
 
     def drained(self, slot: int, now: float) -> list[Order]:
         """A worker has no calls any more, and takes none. One that was not asked to drain was told so by somebody
@@ -172,7 +184,9 @@ class Supervision:
         for worker in self._workers:
             if worker.deadline is None or worker.deadline > now:
                 continue
-            if worker.alive:
+            if worker.state is State.READY and not self._draining and now - worker.deadline > LATE_SECONDS:
+                worker.deadline = now + SILENT_SECONDS
+            elif worker.alive:
                 worker.deadline = None
                 orders.append(Kill(worker.slot))
             else:

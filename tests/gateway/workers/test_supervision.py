@@ -8,6 +8,7 @@ from gateway.workers.supervision import (
     FIRST_PAUSE,
     LEAVE_SECONDS,
     LONGEST_PAUSE,
+    SILENT_SECONDS,
     START_SECONDS,
     STEADY_SECONDS,
     Announce,
@@ -41,7 +42,7 @@ def test_the_first_starts_alone_and_the_service_is_up_when_all_are_ready() -> No
     assert core.ready(0, 1.0) == [Start(1, False), Start(2, False)]
     assert core.ready(2, 2.0) == []
     assert core.ready(1, 2.0) == [Announce()]
-    assert core.due is None
+    assert core.due == 1.0 + SILENT_SECONDS
     assert core.ready(1, 3.0) == [], "said twice"
 
 
@@ -75,6 +76,8 @@ def test_a_worker_that_dies_is_started_again_after_pauses_that_grow_to_a_bound()
     core, now, pauses = up(), 0.0, []
     for _ in range(10):
         assert core.died(1, now) == []
+        for other in (0, 2):
+            core.alive(other, now)
         assert core.states() == [State.READY, State.AWAY, State.READY]
         due = core.due
         assert due is not None
@@ -85,6 +88,8 @@ def test_a_worker_that_dies_is_started_again_after_pauses_that_grow_to_a_bound()
     assert pauses[:4] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE, 8 * FIRST_PAUSE]
     assert pauses[-1] == LONGEST_PAUSE
     core.ready(1, now)
+    for other in (0, 2):
+        core.alive(other, now + STEADY_SECONDS)
     core.died(1, now + STEADY_SECONDS)
     assert core.due == now + STEADY_SECONDS + FIRST_PAUSE
 
@@ -94,8 +99,38 @@ def test_one_that_was_ready_for_a_moment_has_not_proved_itself() -> None:
     core.died(0, 1.0)
     core.tick(1.0 + FIRST_PAUSE)
     core.ready(0, 2.0)
+    for other in (1, 2):
+        core.alive(other, 40.0)
     core.died(0, 2.0 + STEADY_SECONDS - 0.1)
     assert core.due == pytest.approx(2.0 + STEADY_SECONDS - 0.1 + 2 * FIRST_PAUSE)
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
+    core = up(2)
+    core.alive(0, 5.0)
+    core.alive(1, 5.0)
+    core.alive(0, 10.0)
+    assert core.due == 5.0 + SILENT_SECONDS
+    assert core.tick(5.0 + SILENT_SECONDS) == [Kill(1)]
+    assert core.died(1, 5.0 + SILENT_SECONDS) == []
+    assert core.tick(5.0 + SILENT_SECONDS + FIRST_PAUSE) == [Start(1, True)]
+
+
+def test_after_a_stop_of_the_host_nobody_is_to_blame() -> None:
+    core = up(2)
+    assert core.tick(3600.0) == []
+    assert core.due == 3600.0 + SILENT_SECONDS
+    assert core.tick(3600.0 + SILENT_SECONDS) == [Kill(0), Kill(1)]
+
+
+def test_while_it_drains_a_worker_has_its_time_and_no_less() -> None:
+    """Whatever it says, or does not."""
+    core = up(2)
+    core.signalled(10.0)
+    assert core.due == 10.0 + DRAIN_SECONDS + LEAVE_SECONDS
+    core.alive(0, 20.0)
+    assert core.tick(20.0 + SILENT_SECONDS) == []
+    assert core.due == 10.0 + DRAIN_SECONDS + LEAVE_SECONDS
 
 
 def test_all_drain_and_nobody_goes_before_all_have() -> None:
@@ -206,7 +241,9 @@ def test_whatever_happens_in_whatever_order_it_comes_to_an_end(seed: int) -> Non
         elif alive:
             slot = chance.choice(sorted(alive))
             what = chance.random()
-            if what < 0.05:
+            if what > 0.7:
+                core.alive(slot, now)
+            elif what < 0.05:
                 alive.remove(slot)
                 obey(core.died(slot, now))
             elif what < 0.5:
