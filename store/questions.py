@@ -46,6 +46,9 @@ class Question:
     message: Mapping[str, Any]
 
 
+KEPT = timedelta(minutes=1)
+"""A question that is over is gone by then."""
+
 Verdict = Literal["taken", "answered", "late", "unknown"]
 """What became of an answer."""
 
@@ -95,6 +98,9 @@ class Questions:
         """Asked by this process; ``process_id`` has the socket. This one itself has told it already."""
         own = process_id == self._node
         async with self._database.write() as connection:
+            at = await clock(connection)
+            left = sa.and_(questions.c.asked_by == self._node, questions.c.expires_at < at - KEPT)
+            await connection.execute(sa.delete(questions).where(left))  # what could not be dropped in its time
             await connection.execute(
                 sa.insert(questions).values(
                     id=question.id,
@@ -105,7 +111,7 @@ class Questions:
                     listener_id=question.listener_id,
                     message=dict(question.message),
                     told=own,
-                    expires_at=await clock(connection) + timedelta(seconds=seconds),
+                    expires_at=at + timedelta(seconds=seconds),
                 )
             )
             if not own:
