@@ -14,6 +14,7 @@ from gateway.admission import Admission
 from gateway.api import messages
 from gateway.auth import ensure_admin_key
 from gateway.call_hooks import CallHooks
+from gateway.callbacks import Callbacks
 from gateway.caretaker import Caretaker
 from gateway.clients import Clients
 from gateway.dialler import Dialler
@@ -88,7 +89,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
         provisioner, jambonz, dialler = _provisioning(settings, store)
         app[PROVISIONER] = provisioner
         outside = Outside(Guard(parse_networks(settings.tool_networks or "")))
-        hooks = CallHooks(outside)
+        hooks, callbacks = CallHooks(outside), Callbacks(outside)
         recordings = await _recordings(settings, store)
         elsewhere.asking.answer("recording", recordings.on_asked)
         elsewhere.asking.answer("message", partial(messages.on_asked, app))
@@ -117,6 +118,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
                 store.numbers.lines,
                 clients,
                 mark=mark(crew.slot) if crew is not None else "",
+                callbacks=callbacks,
             )
             app[SWITCHBOARD] = Switchboard(
                 store,
@@ -134,6 +136,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
             yield
             await app[SWITCHBOARD].drain(0)
             await hooks.close()
+            await callbacks.close()
             await clients.close()
             await recorder.close()
             await recordings.close()

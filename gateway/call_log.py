@@ -10,6 +10,7 @@ from typing import Any, assert_never
 import structlog
 
 from gateway import metrics
+from gateway.callbacks import Callback
 from gateway.progress import Live, Progress, describe
 from gateway.recorder import Recorder
 from pipelines.events import (
@@ -50,6 +51,8 @@ class CallLog:
         self.usage = Tally()
         self.transcript: list[CallEvent] | None = None
         """What was said, where somebody wants it in the end: a list to begin with."""
+        self.callback: Callback | None = None
+        """Who is posted all of it."""
         self._call_id = call_id
         self._listener_id = listener_id
         self._recorder = recorder
@@ -68,7 +71,15 @@ class CallLog:
         if self.transcript is not None and type in ("user", "agent") and len(self.transcript) < MOST_SAID:
             self.transcript.append(event)
         self._recorder.record(self._call_id, event, self._listener_id)
-        self._progress.publish(self._listener_id, Live(describe(self._call_id, event), event.at))
+        told = describe(self._call_id, event)
+        self._progress.publish(self._listener_id, Live(told, event.at))
+        if self.callback is not None:
+            self.callback.tell(told)
+
+    def close(self) -> None:
+        """The call is over: what is noted from now on is not posted."""
+        if self.callback is not None:
+            self.callback.end()
 
     @contextmanager
     def because_of(self, type: str, data: Any) -> Iterator[None]:

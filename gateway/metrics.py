@@ -80,6 +80,7 @@ recordings = Counter("trunkline_recordings", "Recordings of calls, by what becam
 events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
 calls_deleted = Counter("trunkline_calls_deleted", "Calls that were kept for long enough.")
 call_hooks = Counter("trunkline_call_hooks", "Webhooks at the start and end of calls.", ["hook", "outcome"])
+callbacks = Counter("trunkline_callbacks", "Events of calls, posted to the agent's callbackUrl.", ["outcome"])
 watchers_closed = Counter("trunkline_watchers_closed", "Progress sockets that we closed, by why.", ["reason"])
 reaped = Counter("trunkline_reaped", "Freed because a lease was over, or nobody had it, by what.", ["what"])
 renewals_failed = Counter("trunkline_renewals_failed", "Times this process could not renew its lease.")

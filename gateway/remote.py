@@ -156,6 +156,7 @@ class RemoteCall:
         around.recorder.start_call(self.record, started)
         if self._listener.options.stream_log:
             lines.keep(self.id)
+        self._told.callback = around.callback_of(self._listener, note)
         self._note_call()
         if hooks is not None:
             hooks.started(started)
@@ -176,6 +177,7 @@ class RemoteCall:
             billed = {"billed_seconds": self._billed} if self._billed is not None else None
             used = (UsageReported("llm", "ultravox", billed),) if billed else ()
             note("hangup", {"reason": reason, "usage": as_json(used)})
+            self._told.close()
             status, ended = "failed" if reason in FAILED else "ended normally", datetime.now(UTC)
             around.recorder.end_call(self.id, status, reason, ended, round(seconds * 1000), used)
             if hooks is not None:

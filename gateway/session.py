@@ -168,6 +168,7 @@ class CallSession:
         record = self.record
         if self.listener.options.stream_log:
             lines.keep(self.id)
+        self._told.callback = self._around.callback_of(self.listener, self.note)
         self._note_call()
         if self._hooks is not None:
             self._hooks.started(started)
@@ -195,6 +196,7 @@ class CallSession:
             unanswered = self._unanswered()
             used = self._told.usage.sums
             self.note("hangup", {"reason": reason, "usage": as_json(used)})
+            self._told.close()
             status = unanswered or ("failed" if reason in FAILED else "ended normally")
             ended = datetime.now(UTC)
             self._around.recorder.end_call(self.id, status, reason, ended, round(seconds * 1000), used)

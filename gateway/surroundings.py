@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.call_hooks import CallHooks
+from gateway.callbacks import Callback, Callbacks, Note
 from gateway.clients import Clients
 from gateway.progress import Progress
 from gateway.recorder import Recorder
@@ -95,3 +96,9 @@ class Surroundings:
     place: Placing | None = None
     """Has somebody rung for a call; None where nobody can be."""
     mark: str = ""
+    callbacks: Callbacks | None = None
+
+    def callback_of(self, listener: ListenerForCall, note: Note) -> Callback | None:
+        """Who is posted all that happens in a call from now on, if its agent says so. ``note`` is the call's."""
+        url = listener.agent.options.callback_url
+        return self.callbacks.of_call(str(url), note) if self.callbacks is not None and url is not None else None

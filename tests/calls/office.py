@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from gateway.admission import Admission
 from gateway.call_hooks import CallHooks
+from gateway.callbacks import Callbacks
 from gateway.dialler import Dialler
 from gateway.dispatch import Dispatcher
 from gateway.progress import Progress
@@ -253,6 +254,7 @@ class Office:
         hooks: CallHooks | None = None,
         http: Http | None = None,
         recordings: Recordings | None = None,
+        callbacks: Callbacks | None = None,
         **jambonz: Any,
     ) -> None:
         definition = {"modelName": "scripted/test", "prompt": "You are a test.", **agent}
@@ -287,6 +289,7 @@ class Office:
         """What places calls, likewise."""
         self._max_calls = max_calls
         self._hooks = hooks
+        self._callbacks = callbacks
         self.means = Means(call_id="the-call", tenant=owner.organisation_id, http=http)
         self.recordings = recordings
         self.transport = MemoryTransport(self._answer, self._accept, latency=latency)
@@ -310,6 +313,7 @@ class Office:
                 self._hooks,
                 self.recordings,
                 lambda *who: self.store.find_lines(*who),
+                callbacks=self._callbacks,
             ),
             max_calls=self._max_calls,
             secrets=[SECRET],
