@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Literal, Protocol, assert_never
 
@@ -22,16 +21,16 @@ from gateway import metrics
 from gateway.admission import Admission
 from gateway.bridged import Bridges
 from gateway.control import CallControl, RestControl
-from gateway.dialler import CannotDial, Dialler
+from gateway.dialler import Dialler
 from gateway.dialling import TAG, Dialling
 from gateway.known import KnownListeners
+from gateway.placing import Placing
 from gateway.putting_through import JOINED, PuttingThrough
 from gateway.session import CallSession, new_token
 from gateway.surroundings import Surroundings
 from gateway.webhooks import HookReader, Reply
 from jambonz import verbs
-from jambonz.hooks import ActionHook, CallHook, Hook, StatusHook
-from jambonz.outgoing import Detection, new_call
+from jambonz.hooks import ActionHook, CallHook, StatusHook
 from jambonz.provisioning.wanted import registration_of
 from jambonz.rest import Api
 from jambonz.signature import MAX_AGE, MAX_AHEAD
@@ -46,9 +45,6 @@ log = structlog.get_logger(__name__)
 LOOK_UP_SECONDS = 2.0
 """The longest that finding the agent, and then taking a place, may take each: Jambonz gives a webhook 10 s, and an
 application socket 5."""
-
-PLACE_SECONDS = 15.0
-"""The longest that placing a call may take: whoever asks for it waits."""
 
 REMEMBER_SECONDS = MAX_AGE + MAX_AHEAD
 """A call that is over is known this long, for its hook's signature is good this long: it may come again."""
@@ -98,10 +94,10 @@ class Switchboard:
     ) -> None:
         self._store = store
         self._admission = admission
-        self._around = around if dialler is None else replace(around, place=self.ask)
+        self.placing = Placing(self, around, dialler, next_path)
+        self._around = self.placing.around
         self.max_calls = max_calls
         self._api = api
-        self._dialler = dialler
         self._reader = HookReader(secrets, wall_clock)
         self._known = KnownListeners()
         self._calls: dict[str, CallSession] = {}
@@ -110,8 +106,6 @@ class Switchboard:
         self._answering: dict[str, asyncio.Task[Reply]] = {}
         self._over: dict[str, tuple[float, str]] = {}  # by call sid: until when it is remembered, and the call's id
         self._gone: dict[str, PuttingThrough] = {}  # by call id, of those: who is still to be put through
-        self._originating: dict[str, asyncio.Task[CallSession]] = {}  # by call id
-        self._placing: dict[str, CallSession] = {}  # by call id: Jambonz is just asked to place them
         self._guests: dict[str, Guest] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.bridges = Bridges()
@@ -129,7 +123,7 @@ class Switchboard:
         return len(self._calls)
 
     def has(self, call_id: str) -> bool:
-        return call_id in self._calls or call_id in self._placing or call_id in self._gone
+        return call_id in self._calls or self.placing.has(call_id) or call_id in self._gone
 
     def knows(self, call_sid: str) -> bool:
         return call_sid in self._answering or self.call_id_of(call_sid) is not None
@@ -148,7 +142,7 @@ class Switchboard:
     async def announce(self, hook: CallHook, base_url: str, control: CallControl | None = None) -> Reply:
         """The same of a hook that was read already. ``control`` is that of the call where it comes by an application
         socket: then its hooks do, too."""
-        known = self._known_call(hook)
+        known = self._by_sid.get(hook.call_sid) or self.placing.of_hook(hook)
         if known is not None and known.dialling is not None:
             return self._answered(known, known.dialling, hook, base_url, control)
         if known is not None:
@@ -187,7 +181,7 @@ class Switchboard:
                 return refusal
             if self.draining:
                 return self._decline(hook, 486, "Busy Here", "draining")
-            self._start(call)
+            self.start(call)
             place_used = True
             return Reply(200, application)
         finally:
@@ -276,7 +270,7 @@ class Switchboard:
         return Reply(204)
 
     def tell_status(self, hook: StatusHook) -> None:
-        call = self._known_call(hook) or self._by_sid.get(hook.parent_call_sid)
+        call = self._by_sid.get(hook.call_sid) or self.placing.of_hook(hook) or self._by_sid.get(hook.parent_call_sid)
         if call is not None:
             call.on_status(hook)
         else:
@@ -337,107 +331,10 @@ class Switchboard:
         """A call whose media socket a client of the API is to open, with the call's token. Raises :class:`NoPlace`,
         :class:`NotFound`, and what the store raises, or TimeoutError."""
         call = CallSession(CallHook(call_sid=str(uuid.uuid4())), listener, self._around, platform="websocket")
-        async with self._place_of(call):
-            return self._start(call)
+        async with self.place_of(call):
+            return self.start(call)
 
     # Calls that we place
-
-    async def originate(
-        self,
-        listener: ListenerForCall,
-        called: str,
-        *,
-        from_: str,
-        trunk: str | None = None,
-        call_id: str | None = None,
-    ) -> CallSession:
-        """Have ``called`` (digits) rung by ``from_``, over the carrier ``trunk``; returns once it rings, or is about
-        to. Who asks for the same ``call_id`` meanwhile gets the same call. Raises :class:`NoPlace`, :class:`NotFound`,
-        :class:`CannotDial`, and what the store raises, or TimeoutError."""
-        new = call_id or str(uuid.uuid4())
-        if new in self._calls:
-            return self._calls[new]
-        placing = self._originating.get(new)
-        if placing is None:
-            work = self._originate(listener, called, from_, trunk, new)
-            placing = self._originating[new] = asyncio.get_running_loop().create_task(work)
-            placing.add_done_callback(lambda _: self._originating.pop(new))
-        return await asyncio.shield(placing)
-
-    async def ask(
-        self,
-        listener: ListenerForCall,
-        called: str,
-        *,
-        from_: str,
-        trunk: str | None,
-        prepare: Callable[[CallSession], None],
-    ) -> CallSession:
-        """The same for a call that is under way: of a place of this process's, and no other limit. ``prepare`` is given
-        the new call before anybody hears of it."""
-        return await self._originate(listener, called, from_, trunk, str(uuid.uuid4()), prepare)
-
-    async def _originate(
-        self,
-        listener: ListenerForCall,
-        called: str,
-        from_: str,
-        trunk: str | None,
-        call_id: str,
-        prepare: Callable[[CallSession], None] | None = None,
-    ) -> CallSession:
-        if self._dialler is None:
-            raise CannotDial("There is no Jambonz that could place calls: set JAMBONZ_SERVER", "nowhere")
-        options = listener.agent.options.outbound
-        # Nobody leaves a message with whom a caller is to be put through to.
-        wanted, detection = options.detection if prepare is None else None, None
-        dialling = Dialling(called, options.ring_timeout, wanted)
-        hook = CallHook(call_sid=str(uuid.uuid4()), from_=from_, to=called, direction="outbound")
-        call = CallSession(hook, listener, self._around, dialling=dialling, call_id=call_id)
-        call.carrier = trunk or ""
-        if prepare is not None:
-            prepare(call)
-        if wanted is not None and wanted.recognizer is not None:
-            detection = Detection(
-                next_path(call.id), wanted.recognizer.vendor, wanted.recognizer.language, wanted.words
-            )
-        body = new_call(
-            verbs.phone(f"+{called}", trunk=trunk),
-            from_=from_,
-            application="",
-            timeout=options.ring_timeout,
-            tag={TAG: call.id},
-            detection=detection,
-        )
-        async with self._place_of(call, counted=prepare is None):
-            self._placing[call.id] = call
-            try:
-                async with asyncio.timeout(PLACE_SECONDS):
-                    self._begin_placed(call, await self._dialler.place(body))
-            except (CannotDial, TimeoutError) as error:
-                if not call.begun:
-                    call.not_placed(_words(error))
-                    raise CannotDial(_words(error), error.kind if isinstance(error, CannotDial) else "away") from None
-            finally:
-                del self._placing[call.id]
-            if self.draining:
-                call.shut_down()
-            return call
-
-    def _begin_placed(self, call: CallSession, call_sid: str) -> None:
-        """Its sid is known; Jambonz's hooks may have told it before its answer does."""
-        if not call.begun:
-            call.placed(call_sid)
-            self._start(call)
-
-    def _known_call(self, hook: Hook) -> CallSession | None:
-        """A call under way, or one that is just being placed."""
-        call = self._by_sid.get(hook.call_sid)
-        if call is None and hook.customer_data and not hook.parent_call_sid:
-            call = self._placing.get(str(hook.customer_data.get(TAG)))
-            if call is not None:
-                self._begin_placed(call, hook.call_sid)
-        return call
 
     def _answered(
         self, call: CallSession, dialling: Dialling, hook: CallHook, base_url: str, control: CallControl | None
@@ -456,19 +353,8 @@ class Switchboard:
         dialling.answered.set()
         return Reply(200, application)
 
-    async def _stop_ringing(self, call: CallSession) -> None:
-        """Where it may ring still."""
-        if call.dialling is None or self._dialler is None or call.progress.answered or call.progress.ended:
-            return
-        if call.dialling.answered.is_set():
-            return
-        try:
-            await self._dialler.stop(call.call_sid)
-        except CannotDial as error:
-            call.log.warning("somebody rings on, and will be hung up on", error=str(error))
-
     @asynccontextmanager
-    async def _place_of(self, call: CallSession, *, counted: bool = True) -> AsyncIterator[None]:
+    async def place_of(self, call: CallSession, *, counted: bool = True) -> AsyncIterator[None]:
         """A place for a call that somebody asks for; ``counted`` by the limits, too. What begins inside keeps it.
         Raises as :meth:`join` does."""
         if self.draining or self._taken >= self.max_calls:
@@ -533,6 +419,10 @@ class Switchboard:
         mine = call is not None and call.record.owner.organisation_id == owner.organisation_id
         return call if mine else None
 
+    def of_id(self, call_id: str) -> CallSession | None:
+        """Likewise, of anybody's."""
+        return self._calls.get(call_id)
+
     def find(self, call_sid: str) -> CallSession | None:
         """The call under way that Jambonz knows by this sid."""
         return self._by_sid.get(call_sid)
@@ -555,7 +445,8 @@ class Switchboard:
         if call.id in self._calls:
             self._by_token[call.token] = call
 
-    def _start(self, call: CallSession) -> CallSession:
+    def start(self, call: CallSession) -> CallSession:
+        """It has its place, and goes on by itself."""
         call.begun = True
         self._calls[call.id] = self._by_sid[call.call_sid] = self._by_token[call.token] = call
         task = asyncio.get_running_loop().create_task(self._run(call), name=f"call {call.id}")
@@ -566,7 +457,7 @@ class Switchboard:
     async def _run(self, call: CallSession) -> None:
         try:
             await call.run()
-            await self._stop_ringing(call)
+            await self.placing.stop_ringing(call)
         finally:
             self._taken -= 1
             self._admission.give_back(call.id)

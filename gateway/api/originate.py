@@ -105,7 +105,7 @@ async def originate(request: web.Request) -> web.Response:
 async def _place(request: web.Request, listener: ListenerForCall, caller: _Caller, view: OriginatedView) -> None:
     details = {"callId": view["callId"]}
     try:
-        await request.config_dict[SWITCHBOARD].originate(
+        await request.config_dict[SWITCHBOARD].placing.originate(
             listener, view["calledId"], from_=caller.from_, trunk=caller.trunk, call_id=view["callId"]
         )
     except NoPlace as refused:

@@ -74,7 +74,7 @@ async def ring(office: Office, callee: Callee, **options: Any) -> CallSession:
     """Have somebody rung who is like ``callee``."""
     office.jambonz.callees[f"+{CALLED}"] = callee
     [listener] = office.store.listeners.values()
-    return await office.switchboard.originate(listener, CALLED, from_=FROM, **options)
+    return await office.switchboard.placing.originate(listener, CALLED, from_=FROM, **options)
 
 
 async def rung(office: Office, callee: Callee, **options: Any) -> CallReport:

@@ -345,13 +345,13 @@ def no_hangup(patch: pytest.MonkeyPatch) -> None:
 async def a_late_status_does_not_wake_the_dead() -> None:
     async with Office(GREETING, ReplyModel(always("Yes.")), status_delays={"in-progress": 5.0}) as office:
         seen: list[CallProgress] = []
-        start = office.switchboard._start
+        start = office.switchboard.start
 
         def seen_and_started(call: CallSession) -> CallSession:
             seen.append(call.progress)
             return start(call)
 
-        office.switchboard._start = seen_and_started  # type: ignore[method-assign]
+        office.switchboard.start = seen_and_started  # type: ignore[method-assign]
         status = office.switchboard.on_status
 
         def to_the_same(body: bytes, signature: str | None) -> Reply:
