@@ -13,7 +13,7 @@ import pytest
 
 from gateway import metrics
 from gateway.bridged import MODEL_NAME
-from gateway.messages import TransferMessage, perform
+from gateway.messages import HangUpMessage, TransferMessage, perform
 from gateway.putting_through import ORIGIN_HEADER
 from gateway.transfers import MOST_TRANSFERS
 from jambonz.provisioning.wanted import CARRIER_PREFIX
@@ -471,6 +471,29 @@ def test_a_transfer_by_a_message() -> None:
             assert states(office) == ["dialling", "busy"]
             injected = [data for type, data in office.log(report) if type == "inject"]
             assert injected == [{"transfer": "+442079460999", "text": "Off you go."}]
+            nothing_is_left(office, report)
+
+    run_virtual(main())
+
+
+def test_a_caller_who_waits_for_somebody_is_hung_up() -> None:
+    """There is no socket to end, and Jambonz is commanded."""
+
+    async def main() -> None:
+        async with office_of("cascade", dials=[DialOutcome(ring_seconds=20)]) as office:
+            calling = asyncio.create_task(office.call(Wait(40), application=True))
+            await asyncio.sleep(2.0)
+            [call] = office.switchboard.calls
+            await perform(call, TransferMessage(number="+44 20 7946 0999", text="Off you go."))
+            await asyncio.sleep(4.0)
+            assert call.leg is None
+            with pytest.raises(NotNow):
+                await perform(call, HangUpMessage(text="Nobody hears this."))
+            await perform(call, HangUpMessage(reason="enough"))
+            report = await calling
+            assert report.ended_by == "jambonz"
+            assert report.ended == pytest.approx(6.0, abs=0.5)
+            assert ending_of(office, parent_of(office))[1] == "api"
             nothing_is_left(office, report)
 
     run_virtual(main())
