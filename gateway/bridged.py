@@ -11,6 +11,7 @@ from typing import Literal
 import structlog
 
 from gateway.call_log import CallLog
+from gateway.putting_through import ENDED, PuttingThrough
 from gateway.surroundings import Surroundings
 from jambonz import verbs
 from jambonz.hooks import ActionHook, StatusHook
@@ -26,28 +27,28 @@ MODEL_NAME = "telephony:bridged-call"
 LONGEST_SECONDS = 4 * 3600.0
 """Of a bridged call: a line that was forgotten costs money, and hooks that never come leave a record open."""
 
-_ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
-
 EndOfBridge = TransferOutcome | Literal["caller", "callee", "shutdown"]
 
 
 class BridgedCall:
-    """From the first ring. ``caller_id`` is whose call the other sees."""
+    """From the first ring. ``parent`` is the caller's call, and ``through`` rings."""
 
-    def __init__(self, parent: NewCall, number: str, caller_id: str | None, around: Surroundings) -> None:
+    def __init__(self, parent: NewCall, through: PuttingThrough, around: Surroundings) -> None:
         self.record = NewCall(
             owner=parent.owner,
             agent_id=parent.agent_id,
             listener_id=parent.listener_id,
             model_name=MODEL_NAME,
             platform=parent.platform,
-            caller_id=(caller_id or parent.caller_id or "").removeprefix("+") or None,
-            called_id=number.removeprefix("+"),
+            caller_id=(through.caller_id or parent.caller_id or "").removeprefix("+") or None,
+            called_id=through.number.removeprefix("+"),
             parent_id=parent.id,
             metadata=parent.metadata,
         )
         self.id = self.record.id
         self.parent_id = parent.id
+        self.hangs_up = through.returns
+        """Whether it is for us to say that the caller is hung up on, too: else Jambonz was told so."""
         self.over = False
         self._around = around
         self._clock = asyncio.get_running_loop().time
@@ -62,6 +63,13 @@ class BridgedCall:
     def until(self) -> float:
         """After this, nothing is waited for."""
         return (self._answered or 0.0) + LONGEST_SECONDS + 60.0
+
+    def become(self, outcome: TransferOutcome) -> None:
+        """What became of the ringing."""
+        if outcome == "answered":
+            self.answered()
+        else:
+            self.end(outcome)
 
     def answered(self) -> None:
         if self._answered is None:
@@ -101,15 +109,15 @@ class Bridges:
 
     def on_status(self, hook: StatusHook) -> None:
         """The caller's state tells who hung up; that of the other may come before it, and does not."""
-        if hook.call_status in _ENDED and hook.call_sid in self._by_sid:
+        if hook.call_status in ENDED and hook.call_sid in self._by_sid:
             self._end(hook.call_sid, "callee" if hook.call_termination_by == "jambonz" else "caller")
 
     def on_news(self, call_id: str, hook: ActionHook) -> Sequence[Verb] | None:
         """The verb that made the bridge is over: so is the caller's call."""
         for call_sid, bridged in self._by_sid.items():
             if bridged.parent_id == call_id:
-                self._end(call_sid, "caller" if hook.call_status in _ENDED else "callee")
-                return [verbs.hangup()]
+                self._end(call_sid, "caller" if hook.call_status in ENDED else "callee")
+                return [verbs.hangup()] if bridged.hangs_up else None
         return None
 
     def close(self) -> None:

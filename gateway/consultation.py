@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway import metrics
-from gateway.bridged import BridgedCall
 from gateway.control import ControlFailed
 from gateway.surroundings import Surroundings
 from gateway.waiting import first_of
@@ -156,9 +155,7 @@ class Consultation:
 
     def _met(self, other: CallSession) -> None:
         call = self._call
-        bridged = BridgedCall(call.record, self._wanted.number, other.record.caller_id, self._around)
-        bridged.answered()
-        call.transfers.bridged = bridged
+        call.handing.record_room(self._wanted.number, other.record.caller_id)
         self._enter("answered")
         metrics.transfers.labels("consultative", "room", "answered").inc()
         other.handing.met()

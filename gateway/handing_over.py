@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.bridged import BridgedCall
 from gateway.putting_through import LEAST_NEWS, NEWS_AFTER, RINGBACK_PATH, PuttingThrough, bridge
+from gateway.surroundings import Surroundings
 from gateway.waiting import first_of
 from jambonz import verbs
 from jambonz.hooks import ActionHook, StatusHook
@@ -25,10 +27,13 @@ GRACE_SECONDS = 2.0
 class HandingOver:
     """Of one call."""
 
-    def __init__(self, call: CallSession) -> None:
+    def __init__(self, call: CallSession, around: Surroundings) -> None:
+        self.bridged: BridgedCall | None = None
+        """The record of what the latest bridge has made, from its first ring."""
         self.leaving = False
         """Our socket was ended for it."""
         self._call = call
+        self._around = around
         self._through: PuttingThrough | None = None
         self._settled = asyncio.Event()
         self.asked = asyncio.Event()
@@ -36,9 +41,36 @@ class HandingOver:
 
     def will(self, through: PuttingThrough) -> None:
         """Whenever Jambonz asks what comes after our socket, unless that was ended by somebody else."""
-        self._through = through
+        self._through, self.bridged = through, None
         self._settled.clear()
         self.asked.clear()
+
+    def record_bridge(self) -> None:
+        """From now on, if it is one."""
+        through = self._through
+        if through is not None and through.by == "bridge" and self.bridged is None:
+            self.bridged = BridgedCall(self._call.record, through, self._around)
+
+    def record_room(self, number: str, caller_id: str | None) -> None:
+        """Two have met in one. ``caller_id`` is what the other one saw."""
+        if self._through is not None:
+            self._through.number, self._through.caller_id = number, caller_id
+            self.bridged = BridgedCall(self._call.record, self._through, self._around)
+
+    def end_record(self) -> None:
+        """Our part of the call is over. A bridge of which there are no news goes on, as far as is known."""
+        through, bridged = self._through, self.bridged
+        if through is None or bridged is None or through.outcome is not None:
+            return
+        match self._call.reason:
+            case "caller":
+                bridged.end("caller_gone")
+            case "transferred":
+                bridged.answered()
+            case "shutdown":
+                bridged.end("shutdown")
+            case _:
+                bridged.end("failed")
 
     def will_put_through(self, number: str) -> None:
         """The call's fallback: to a telephone, for good."""
@@ -76,6 +108,8 @@ class HandingOver:
         await self._leave()
         if through.outcome is None and not call.over.is_set():  # no news, no return: who was asked to has them
             through.outcome = "answered" if through.asked else "failed"
+            if self.bridged is not None:
+                self.bridged.become(through.outcome)
             call.finish("transferred" if through.asked else "failed")
         if not call.over.is_set():
             self._through, self.leaving = None, call.leg is None
@@ -105,6 +139,7 @@ class HandingOver:
         answer = through.next(hook) if through is not None else None
         if answer is not None:
             self.asked.set()
+            self.record_bridge()
         return answer
 
     def met(self) -> None:
@@ -136,6 +171,8 @@ class HandingOver:
     def _settle(self, through: PuttingThrough, outcome: TransferOutcome) -> None:
         call = self._call
         self._settled.set()
+        if self.bridged is not None:
+            self.bridged.become(outcome)
         if not through.returns and through.by == "bridge":
             call.note("status", {"dial": {"number": through.number, "outcome": through.word}})
         match outcome:
@@ -170,6 +207,8 @@ class HandingOver:
         if self.leaving and through is not None and through.outcome is None:
             through.came_back()
             self._settled.set()
+            if self.bridged is not None and through.outcome is not None:
+                self.bridged.become(through.outcome)
             if through.outcome == "answered":  # and has hung up since: nobody told us
                 self._call.end("transferred")
         self.leaving = False

@@ -42,6 +42,7 @@ class PuttingThrough:
 
     def __init__(self, number: str, verb: Verb, *, back: Sequence[Verb] = ()) -> None:
         self.number = number
+        self.caller_id: str | None = verb.get("callerId")
         self.by = _WAYS[verb["verb"]]
         self.back = back
         self.returns = bool(back)

@@ -142,7 +142,7 @@ class CallSession:
         """Of LegListener: that of whoever listens."""
         self.recording: CallRecording | None = None
         self._replaced = 0  # sockets whose end does not matter any more
-        self.handing = HandingOver(self)
+        self.handing = HandingOver(self, around)
         self.transfers = Transfers(self, around)
         self.tool_memory = ToolMemory()
         self.clients = around.clients.of_call(listener, self.id) if around.clients is not None else None
@@ -183,6 +183,7 @@ class CallSession:
         finally:
             reason: EndReason = self.reason or "shutdown"
             self.over.set()
+            self.handing.end_record()
             self._around.ticker.discard(self)
             await self.keypad.close()
             self._end_recording()

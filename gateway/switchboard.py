@@ -468,8 +468,8 @@ class Switchboard:
             self._over[call.call_sid] = asyncio.get_running_loop().time() + REMEMBER_SECONDS, call.id
             if call.handing.pending is not None:
                 self._gone[call.id] = call.handing.pending
-            if call.transfers.bridged is not None:
-                self.bridges.take(call.call_sid, call.transfers.bridged, gone=call.progress.ended)
+            if call.handing.bridged is not None:
+                self.bridges.take(call.call_sid, call.handing.bridged, gone=call.progress.ended)
 
     def _forget(self) -> None:
         """Calls that are over for long enough."""

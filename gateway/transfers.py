@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import metrics
-from gateway.bridged import LONGEST_SECONDS, BridgedCall
+from gateway.bridged import LONGEST_SECONDS
 from gateway.consultation import Consultation
 from gateway.permits import DEFAULT_FILTER
 from gateway.putting_through import JOINED, RINGBACK_PATH, PuttingThrough, bridge, e164
@@ -72,8 +72,6 @@ class Transfers:
     :meth:`~gateway.session.CallSession.transfer`."""
 
     def __init__(self, call: CallSession, around: Surroundings) -> None:
-        self.bridged: BridgedCall | None = None
-        """The call that the latest bridge made."""
         self._call = call
         self._around = around
         self._clock = asyncio.get_running_loop().time
@@ -225,25 +223,16 @@ class Transfers:
         through = PuttingThrough(wanted.number, pending.verb, back=back)
         if through.by == "room":
             return await self._meet(so_far, wanted, through)
-        self.bridged = None
-        if through.by == "bridge":
-            self.bridged = BridgedCall(call.record, wanted.number, pending.caller_id, self._around)
-        self._note(wanted, through.by, "dialling")
         call.handing.will(through)
+        call.handing.record_bridge()
+        self._note(wanted, through.by, "dialling")
         outcome = await call.handing.go()
         if outcome is None and call.reason == "caller":
             outcome = "caller_gone"
         if outcome is None:  # the service stops, or so
-            if self.bridged is not None:
-                self.bridged.end("shutdown")
             return None
         metrics.transfers.labels("blind", through.by, outcome).inc()
         self._note(wanted, through.by, outcome, sip_status=through.sip_status)
-        if self.bridged is not None:
-            if outcome == "answered":
-                self.bridged.answered()
-            else:
-                self.bridged.end(outcome)
         return None if call.over.is_set() else self._back(so_far, wanted, outcome)
 
     async def _meet(
@@ -284,8 +273,8 @@ class Transfers:
     def _note(self, wanted: TransferRequest, by: str, state: str, sip_status: int | None = None) -> None:
         self._last = {"state": state if state == "dialling" else "failed"}
         told: dict[str, Any] = {"operation": "blind", "by": by, "number": wanted.number, "state": state}
-        if self.bridged is not None:
-            told["callId"] = self.bridged.id
+        if (bridged := self._call.handing.bridged) is not None:
+            told["callId"] = bridged.id
         if sip_status is not None:
             told["sipStatus"] = sip_status
         self._call.log.info("transfer", by=by, state=state)

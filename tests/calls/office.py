@@ -354,8 +354,8 @@ class Office:
         return report
 
     def log(self, report: CallReport | None = None) -> list[tuple[str, Any]]:
-        """The log of a call (the only one, without a report): types and data."""
-        calls = self.store.started.values()
+        """The log of a call (the only one that was no bridge's, without a report): types and data."""
+        calls = [call for call in self.store.started.values() if call.parent_id is None]
         [call_id] = [call.id for call in calls if report is None or call.platform_call_id == report.call_sid]
         return [(event.type, event.data) for event in self.store.events[call_id]]
 
@@ -366,8 +366,9 @@ class Office:
         return [data[what] for type, data in self.log() if type == "status" and what in data]
 
     def ending(self) -> str:
-        [(_, reason, _)] = self.store.ended.values()
-        return reason
+        """Of the only call; not that of what a bridge has made of it."""
+        [call_id] = [call.id for call in self.store.started.values() if call.parent_id is None]
+        return self.store.ended[call_id][1]
 
     # PipelineFactory
 

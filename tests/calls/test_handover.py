@@ -167,7 +167,10 @@ def test_a_telephone_is_the_last_that_can_go_on(models: Sequence[str]) -> None:
             assert office.said("agent") == [WORDS.connecting]
             assert office.gone_on() == ["number"]
             assert office.status("dial") == [{"number": "+442079460999", "outcome": "in-progress"}]
-            assert office.store.ended.popitem()[1][:2] == ("ended normally", "transferred")
+            own, bridge = office.store.started.values()
+            assert office.store.ended[own.id][:2] == ("ended normally", "transferred")
+            assert (bridge.parent_id, bridge.model_name) == (own.id, "telephony:bridged-call")
+            assert office.store.ended[bridge.id][:2] == ("ended normally", "callee")
             assert [type for type, _ in office.log()].count("hangup") == 1
 
     run_virtual(main())

@@ -64,7 +64,9 @@ async def test_a_call_that_cannot_be_set_up(tmp_path: Path, who: str, by_socket:
             report = await jambonz.place_call(to="+" + NUMBER, from_=CALLER, caller=caller, call_hook=hook)
         await service.quiet()
         await service.switchboard._around.recorder.settled()
-        [call] = await service.store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=9, period=Period())
+        calls = await service.store.calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=9, period=Period())
+        [call] = [one for one in calls if one.parent_id is None]
+        assert [one.end_reason for one in calls if one is not call] == (["callee"] if who == "number" else [])
         events = await service.store.calls.events(DEFAULT_OWNER, call.id) or []
         [went_on] = [event.data["fallback"] for event in events if event.type == "status" and "fallback" in event.data]
         if who == "agent":

@@ -84,7 +84,8 @@ class Desk(HandoverOffice):
         await self.recorder.settled()
         assert not self.switchboard.calls
         assert [type for type, _ in self.log()].count("hangup") == 1
-        [(status, reason, _)] = self.store.ended.values()
+        [call] = [call for call in self.store.started.values() if call.parent_id is None]
+        status, reason, _ = self.store.ended[call.id]
         return status, reason
 
 
