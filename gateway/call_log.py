@@ -128,14 +128,8 @@ class CallLog:
                 self.note("function_results", [{"name": name, "input": dict(arguments), "result": result}])
             case ToolRan(name, kind, digest, outcome, seconds):
                 metrics.tool_seconds.labels(kind, outcome).observe(seconds)
-                ran = {
-                    "name": name,
-                    "kind": kind,
-                    "arguments": digest,
-                    "outcome": outcome,
-                    "seconds": round(seconds, 3),
-                }
-                self._log.info("a function was run", **{**ran, "function": ran.pop("name")})
+                ran = {"kind": kind, "arguments": digest, "outcome": outcome, "seconds": round(seconds, 3)}
+                self._log.info("a function was run", function=name, **ran)
                 self.note("status", {"function": {"name": name, **ran}})
             case RestCalled(request):
                 self.note("rest_callout", dict(request))

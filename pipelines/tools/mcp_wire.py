@@ -192,7 +192,9 @@ def value_of(result: Mapping[str, Any], tell: Callable[[str], Exception]) -> Any
     if result.get("resultType", "complete") != "complete":
         raise tell("it wants to be told more, which cannot be done here")
     structured = result.get("structuredContent")
-    return structured if structured is not None else parsed(text)
+    if structured is None or structured == {"result": text}:  # which is how the SDK wraps what is no object
+        return parsed(text)
+    return structured
 
 
 def _tool(one: Any) -> McpTool | None:

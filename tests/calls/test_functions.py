@@ -208,11 +208,9 @@ def test_what_is_redacted_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_run_is_in_the_audit() -> None:
     async def main() -> None:
-        services = Services({"red": 6.0, "blue": 1.5})
-        async with office(
-            services, function("red"), function("blue", maxCalls=1), function("fails", timeout=1)
-        ) as here:
-            services.answers = {"fails": None}
+        services = Services({"red": 6.0, "blue": 1.5}, {"fails": None})
+        functions = [function("red"), function("blue", maxCalls=1), function("fails", timeout=1)]
+        async with office(services, *functions) as here:
             await here.call(
                 AwaitAgentSilence(), Speak(speak(ASK)), Wait(3.0), Speak(speak(BREAK_IN)), Wait(4.0), HangUp()
             )
@@ -222,8 +220,11 @@ def test_each_run_is_in_the_audit() -> None:
                 "blue": "done",
                 "fails": "failed",
             }
-            assert ran["blue"]["seconds"] == 1.5
-            assert ran["blue"]["kind"] == "rest"
-            assert ran["blue"]["arguments"] == digest_of("blue", {})
+            blue = {"kind": "rest", "arguments": digest_of("blue", {}), "outcome": "done", "seconds": 1.5}
+            assert ran["blue"] == {"name": "blue", **blue}
+            [line] = [one for one in lines if one["event"] == "a function was run" and one["function"] == "blue"]
+            assert {name: line[name] for name in blue} == blue
+            assert "name" not in line
 
-    run_virtual(main())
+    with structlog.testing.capture_logs() as lines:
+        run_virtual(main())

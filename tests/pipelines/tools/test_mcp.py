@@ -129,7 +129,8 @@ async def test_a_server_of_the_protocols_own_sdk(how: dict[str, Any]) -> None:
         assert list(schema["properties"]) == ["times", "guest"] or list(schema["properties"]) == ["guest", "times"]
         assert schema["required"] == ["guest"]
         assert "$ref" not in json.dumps(schema)
-        assert "Ann of acme, 2 times" in await call(box, "crm_find", guest={"name": "Ann"}, times="2", tenant="other")
+        told = await call(box, "crm_find", guest={"name": "Ann"}, times="2", tenant="other")
+        assert told == "Ann of acme, 2 times"
         assert json.loads(await call(box, "crm_count")) == {"guests": 3}
         assert "the guests are out" in json.loads(await call(box, "crm_fail"))["error"]
         assert "needs the parameter 'guest'" in await call(box, "crm_find")
