@@ -105,7 +105,7 @@ def test_hanging_up_while_it_rings_stops_the_ringing() -> None:
         async with office:
             call = await ring(office, Callee(ring_seconds=15.0))
             await asyncio.sleep(3.0)
-            call.end("agent")
+            await call.hang_up("Goodbye.", "somebody asks for it")
             [report] = await office.jambonz.placed()
             await asyncio.sleep(0.5)
             assert report.ended_by == "cancelled"
