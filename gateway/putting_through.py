@@ -113,13 +113,14 @@ class PuttingThrough:
 
 
 def outcome_of(call_status: str, sip_status: int | None) -> TransferOutcome:
-    """Jambonz's words for the end of a leg: it says ``failed`` of much that SIP has better words for."""
+    """Jambonz's words for the end of a leg: it says ``busy`` of who has declined, and ``failed`` of much that SIP has
+    better words for."""
     if call_status == "completed":
         return "answered"
-    if call_status == "busy" or sip_status in _BUSY:
-        return "busy"
     if sip_status in _DECLINED:
         return "declined"
+    if call_status == "busy" or sip_status in _BUSY:
+        return "busy"
     if call_status == "no-answer" or sip_status in _NO_ANSWER:
         return "no_answer"
     return "failed"

@@ -59,7 +59,7 @@ SPOKEN = "hello i will connect you"
 FAILURES = {
     "busy": DialOutcome("busy", 486, ring_seconds=0.5),
     "no_answer": DialOutcome("no-answer", 480, ring_seconds=3.0),
-    "declined": DialOutcome("failed", 603, ring_seconds=0.5),
+    "declined": DialOutcome("busy", 603, ring_seconds=0.5),
     "failed": DialOutcome("failed", 503, ring_seconds=0.1),
 }
 

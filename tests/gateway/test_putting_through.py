@@ -309,7 +309,7 @@ def test_who_is_gone_is_not_put_through() -> None:
         ("failed", 480, "no_answer"),
         ("failed", 408, "no_answer"),
         ("failed", 603, "declined"),
-        ("busy", 603, "busy"),
+        ("busy", 603, "declined"),
         ("failed", 503, "failed"),
         ("failed", None, "failed"),
     ],
