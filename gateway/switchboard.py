@@ -128,6 +128,9 @@ class Switchboard:
     def knows(self, call_sid: str) -> bool:
         return call_sid in self._answering or self.call_id_of(call_sid) is not None
 
+    def genuine(self, body: bytes, signature: str | None) -> bool:
+        return self._reader.genuine(body, signature)
+
     @property
     def taken(self) -> int:
         return self._taken

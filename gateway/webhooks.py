@@ -36,6 +36,15 @@ class HookReader:
         self._secrets = secrets
         self._wall_clock = wall_clock
 
+    def genuine(self, body: bytes, signature: str | None) -> bool:
+        """Whether it is worth to be passed on to another process, which will read it. Nothing is counted or logged."""
+        try:
+            if self._secrets:
+                verify(signature, body, self._secrets, self._wall_clock())
+        except SignatureRefused:
+            return False
+        return len(body) <= MAX_HOOK_BYTES
+
     def read(self, name: HookName, model: type[HookT], body: bytes, signature: str | None) -> HookT | Reply:
         """Verify, then parse. A refusal is counted, and logged without the body."""
         try:

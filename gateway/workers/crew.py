@@ -64,6 +64,10 @@ class Desk(Protocol):
         """Whether a call with this id is under way here, or being placed, or its caller is still to be put through."""
         ...
 
+    def genuine(self, body: bytes, signature: str | None) -> bool:
+        """Whether a webhook is Jambonz's."""
+        ...
+
     @property
     def under_way(self) -> int:
         """How many calls."""

@@ -22,6 +22,7 @@ from gateway.bodies import error, hook_body
 from gateway.workers.crew import INSIDE, Crew
 from gateway.workers.handover import CannotHandOver, hand_over
 from gateway.workers.routing import Standing, slot_of, told_by
+from jambonz.signature import SIGNATURE_HEADER
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +117,8 @@ async def _switched(crew: Crew, request: web.Request) -> web.StreamResponse | No
 async def _hook(crew: Crew, request: web.Request) -> web.Response | None:
     """By the call that it tells of. What is wrong with it, whoever gets it says."""
     body = await hook_body(request)
+    if not crew.desk.genuine(body, request.headers.get(SIGNATURE_HEADER)):
+        return None  # refused here: nobody else is troubled with it
     told = told_by(body)
     for _ in range(TRIES):
         begins = request.path == "/jambonz/call"

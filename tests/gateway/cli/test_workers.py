@@ -85,7 +85,7 @@ async def test_the_workers_of_a_service(no_blocking_calls: BlockBuster, tmp_path
             calls = [Call(jambonz, number, seconds=2.5) for number in range(4)]
             async with asyncio.timeout(SECONDS):
                 await asyncio.gather(*(call.greeted.wait() for call in calls))
-            assert sorted(call.slot or 0 for call in calls) == [0, 0, 1, 1], "each has its part"
+            assert {call.slot for call in calls} == {0, 1}, "each has its part"
             assert (await ready(url))[1]["calls"] == 4
             told = await measured(url)
             assert (told["trunkline_calls_active"], told["trunkline_workers"]) == (4, 2), "one scrape has all"

@@ -31,6 +31,9 @@ class Calls:
     def has(self, call_id: str) -> bool:
         return call_id in self.calls
 
+    def genuine(self, body: bytes, signature: str | None) -> bool:
+        return True
+
     @property
     def taken(self) -> int:
         return len(self.calls)
