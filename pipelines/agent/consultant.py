@@ -38,6 +38,8 @@ def consultant(agent: AgentDefinition, prompt: str | None, transcript: str) -> A
     options = agent.options
     text = prompt or options.transfer_prompt or DEFAULT_PROMPT
     fallback = (options.fallback or Fallback()).model_copy(update={"agent": None, "number": None})
+    # A machine is for the agent to tell, who is asked to: what outbound calls leave there is no business of this one.
+    ringing = {"ring_timeout": options.transfer.ring_seconds, "detection": None}
     changes: dict[str, Any] = {
         "greeting": None,
         "fallback": fallback,
@@ -45,7 +47,7 @@ def consultant(agent: AgentDefinition, prompt: str | None, transcript: str) -> A
         "call_hook": None,
         "max_duration": LONGEST_SECONDS,
         "time_exceeded_message": None,
-        "outbound": options.outbound.model_copy(update={"ring_timeout": options.transfer.ring_seconds}),
+        "outbound": options.outbound.model_copy(update=ringing),
     }
     return agent.model_copy(
         update={

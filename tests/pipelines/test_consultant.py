@@ -29,6 +29,7 @@ AGENT = AgentDefinition.model_validate(
             },
             "transferPrompt": "The agent's own.",
             "transfer": {"ringSeconds": 20},
+            "outbound": {"detection": {}},
         },
     }
 )
@@ -44,6 +45,8 @@ def test_it_is_the_same_voice_with_another_task_and_nothing_of_the_caller_s() ->
     assert options.fallback is not None
     assert (options.fallback.agent, options.fallback.number, options.fallback.models) == (None, None, ("openai/x",))
     assert options.outbound.ring_timeout == 20
+    assert options.outbound.detection is None
+    assert AGENT.options.outbound.detection is not None
     assert options.max_seconds == 300
     assert AGENT.options.opening is not None, "the caller's agent is as it was"
 
