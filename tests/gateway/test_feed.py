@@ -4,6 +4,7 @@ twice, or not at all."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from unittest.mock import patch
@@ -69,6 +70,12 @@ class Process:
         for other in self.tables.processes:
             if other is not self and other.ears and self.messages:
                 other.ears.on_watched("listener")
+
+    def tell(self, message: Mapping[str, Any]) -> bool:
+        for other in self.tables.processes:
+            if other is not self and other.ears and self.messages:
+                other.ears.on_told(self.node, json.loads(json.dumps(message)))
+        return self.messages
 
     async def append_batch(self, batch: Mapping[str, Sequence[CallEvent]]) -> None:
         await asyncio.sleep(self.tables.seconds)
@@ -211,6 +218,31 @@ def test_who_comes_and_goes_between_processes_gets_each_event_once_and_in_order(
             mine = [one for one in happened if one[0] == call and only in (None, call)]
             assert [one for one in told if one[0] == call] == mine
         assert not any(process.elsewhere._readers or process.progress.watched for process in processes.values())
+
+    run_virtual(main())
+
+
+def test_what_is_about_to_be_said_is_told_elsewhere_while_somebody_watches() -> None:
+    async def main() -> None:
+        tables = Rows()
+        a, b = Process("A", tables, "a"), Process("B", tables, "b")
+        for process in (a, b):
+            await process.elsewhere.run()
+        told: list[tuple[str, bool]] = []
+
+        async def watch() -> None:
+            async for event in b.feeds.events(DEFAULT_OWNER, "listener"):
+                told.append((event["agent"], "cursor" in event))  # noqa: PERF401 - as they come
+
+        a.logs["a"].on_saying("nobody watches")
+        watcher = asyncio.create_task(watch())
+        await asyncio.sleep(0.1)
+        a.logs["a"].on_saying("Hello ")
+        a.logs["a"].on_saying("there.")
+        await asyncio.sleep(0.1)
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+        assert told == [("Hello ", False), ("there.", False)]
 
     run_virtual(main())
 
