@@ -13,6 +13,12 @@ export const REASONS = {
   media_lost: "the audio connection was lost",
   shutdown: "the service stopped",
   api: "it was hung up by the API",
+  busy: "who was rung was busy",
+  no_answer: "nobody answered",
+  declined: "who was rung declined",
+  cancelled: "it was hung up before anybody answered",
+  voicemail: "a machine answered",
+  unavailable: "who was rung could not be reached",
   abandoned: "the service stopped without a word",
 };
 
