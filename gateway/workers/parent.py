@@ -32,8 +32,10 @@ log = structlog.get_logger(__name__)
 
 MULTIPROC = "PROMETHEUS_MULTIPROC_DIR"
 
-MAX_PATH = 90
-"""Of a folder for Unix sockets: their names have 108 bytes at most."""
+MAX_PATH = 107
+"""Bytes of the name of a Unix socket."""
+
+LONGEST = "/trunkline-12345678/255.sockets"
 
 
 def supervise(settings: Settings, work: Callable[[Seat], int], announce: Callable[[str], None]) -> int:
@@ -84,7 +86,9 @@ def bind(host: str, port: int) -> list[socket.socket]:
 def _folder() -> Iterator[Path]:
     """A temporary one of our own user, for sockets."""
     root = tempfile.gettempdir()
-    made = tempfile.mkdtemp(prefix="trunkline-", dir=root if len(root) + 32 <= MAX_PATH else "/tmp")  # noqa: S108
+    if len(os.fsencode(root)) + len(LONGEST) > MAX_PATH:
+        root = "/tmp"  # noqa: S108 - what is made in it is ours alone
+    made = tempfile.mkdtemp(prefix="trunkline-", dir=root)
     try:
         yield Path(made)
     finally:
@@ -250,7 +254,7 @@ class _Parent:
     def _be_a_worker(self, seat: Seat, parents: socket.socket) -> None:
         """In the new process; never returns. Whatever of the parent's is closed: its ends of sockets tell the other
         workers that it is there."""
-        status, parent = 1, os.getppid()
+        status = 1
         try:
             signal.set_wakeup_fd(-1)
             for number, handler in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGCHLD, signal.SIG_DFL)):
@@ -268,9 +272,20 @@ class _Parent:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
                     stream.flush()
-            if os.getppid() != parent and not any(seat.directory.glob("*.http")):
+            if _is_gone(seat.parent) and not any(seat.directory.glob("*.http")):
                 shutil.rmtree(seat.directory, ignore_errors=True)  # the parent is gone, and the last worker goes
             os._exit(status)
+
+
+def _is_gone(parent: socket.socket) -> bool:
+    """Whether nobody is at the other end; one that only has nothing more to say is."""
+    try:
+        parent.send(ALIVE)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _forget_gauges(pid: int) -> None:

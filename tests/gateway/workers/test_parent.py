@@ -58,11 +58,11 @@ def _is_there(pid: int) -> bool:
 
 
 @asynccontextmanager
-async def parent(workers: int, kind: str = "well") -> AsyncIterator[Parent]:
+async def parent(workers: int, kind: str = "well", **variables: str) -> AsyncIterator[Parent]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.gateway.workers.forked", str(workers), kind),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -111,12 +111,20 @@ async def test_one_that_cannot_start_ends_the_service() -> None:
         assert await one.process.wait() == 1
 
 
-async def test_workers_whose_parent_is_killed_are_told_by_it() -> None:
-    async with parent(3) as one:
+@pytest.fixture
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose name is short enough for sockets in it."""
+    return tmp_path_factory.mktemp("t")
+
+
+async def test_workers_are_told_by_the_death_of_their_parent(short: Path) -> None:
+    async with parent(3, TMPDIR=str(short)) as one:
         await one.says("listens")
+        assert len(await asyncio.to_thread(lambda: list(short.iterdir()))) == 1
         one.process.kill()
         assert sorted(await one.ends()) == [["leaves", slot] for slot in "012"]
         await one.nobody_is_left()
+        assert await asyncio.to_thread(lambda: list(short.iterdir())) == [], "their folder goes with the last"
 
 
 def test_a_port_that_is_taken() -> None:
