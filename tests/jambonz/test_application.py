@@ -204,7 +204,7 @@ def test_a_socket_is_one_calls(text: str) -> None:
     [
         (None, "The data of verb:hook is JSON, but not an object."),
         ([], "The data of verb:hook is JSON, but not an object."),
-        ({"call_sid": ""}, "The data of verb:hook's call_sid is wrong"),
+        ({"call_sid": ""}, "The data of verb:hook lacks call_sid."),
         ({"call_sid": "\ud800"}, "The data of verb:hook is not JSON."),
         ({"sip_status": "x"}, "The data of verb:hook's sip_status is wrong"),
     ],
