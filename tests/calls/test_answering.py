@@ -25,6 +25,8 @@ from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import ReplyModel, always
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 MESSAGE = "This is the office about tomorrow"
 WHO = "Ann calls about tomorrow"
 MACHINE = "you have reached bob please leave a message after the tone"

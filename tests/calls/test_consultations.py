@@ -43,6 +43,8 @@ from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 KINDS = ("cascade", "realtime")
 WORDS = phrases("en")
 ASKING = "Somebody wants to talk to you."

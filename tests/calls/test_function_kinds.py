@@ -25,6 +25,8 @@ from tests.simulators.codeword import speak
 from tests.simulators.realtime_memory import MemoryModel, Reply
 from tests.simulators.replies import Answer, ReplyModel
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 SECONDS = 4.0
 
 

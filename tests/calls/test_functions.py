@@ -19,6 +19,8 @@ from tests.simulators.codeword import heard_words, speak
 from tests.simulators.replies import Answer, ReplyModel
 from tests.simulators.services import Services, function
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 ASK = "please book it"
 BREAK_IN = "wait stop one moment please"
 

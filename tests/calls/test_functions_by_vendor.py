@@ -29,6 +29,8 @@ from tests.simulators.openai_chat import serve_chat
 from tests.simulators.openai_responses import serve_responses
 from tests.simulators.services import Services, function
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 STOP: tuple[Step, ...] = (Speak(speak("stop it now please")),)
 
 

@@ -29,6 +29,8 @@ from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 READ = "read the page to me"
 
 
@@ -116,14 +118,13 @@ def told(office: Office) -> list[str]:
 def test_nothing_leaves_that_the_definition_does_not_allow(injection: Injection, kind: Any) -> None:
     obedient, sink = Obedient(injection), Sink(injection)
     said = READ if injection.by == "tool" else injection.words
-    application = (INJECTIONS.index(injection) + (kind is cascade)) % 2 == 0
 
     async def main() -> None:
         office: Office = kind(obedient, sink)
         office.means = Means("the-call", "acme", sink, {**METADATA, **injection.metadata})
         async with office:
             steps: list[Step] = [Speak(speak(said)), AwaitAgentSpeech(), AwaitAgentSilence(), HangUp()]
-            report = await office.call(*steps, application=application)
+            report = await office.call(*steps)
             assert obedient.obeyed >= 1, "the model has to hear it, and to do it"
             nothing_but_the_call(office, report, given_up=injection.says == ENDLESS)
             assert heard_words(report.heard) == plain_words(injection.says) or injection.says == ENDLESS

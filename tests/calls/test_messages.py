@@ -33,6 +33,8 @@ from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, heard_w
 from tests.simulators.replies import Answer, ReplyModel, always
 from tests.simulators.services import Services, function
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 Meanwhile = Callable[[CallSession], Coroutine[Any, Any, None]]
 
 LONG = "one two three four five six seven eight nine ten"

@@ -16,6 +16,8 @@ from tests.clock import run_virtual
 from tests.simulators.coarse import read_coarsely
 from tests.simulators.codeword import plain_words
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 CAN_NOTE = {"openai", "gpt-live", "ultravox"}
 
 

@@ -23,6 +23,8 @@ from tests.simulators.codeword import CodewordVoice, heard_words, plain_words, s
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import ReplyModel, always
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 AGENT: Mapping[str, Any] = {"options": {"greeting": "Hello.", "outbound": {"ringTimeout": 20}}}
 TALK = (AwaitAgentSilence(), Speak(speak("yes")), AwaitAgentSilence(), HangUp())
 

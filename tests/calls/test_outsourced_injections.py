@@ -25,6 +25,8 @@ from tests.simulators.codeword import speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 
 class Others:
     """A client, an MCP server, and functions in Python: what they were asked."""

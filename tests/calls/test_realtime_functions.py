@@ -19,6 +19,8 @@ from tests.simulators.codeword import heard_words, speak
 from tests.simulators.realtime_memory import MemoryModel, Reply
 from tests.simulators.services import Services, function
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 ASK: list[Step] = [AwaitAgentSilence(), Speak(speak("look"))]
 OVER_FILLER: list[Step] = [*ASK, Wait(4.5), Speak(speak("stop it now please")), Wait(8), HangUp()]
 """The caller interrupts a filler that is long."""

@@ -31,6 +31,8 @@ from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel, Reply
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 LONG = "one two three four five six seven eight nine ten"
 OPTIONS = {"greeting": "Hello.", "idle": {"timeout": None}}
 

@@ -26,6 +26,8 @@ from tests.simulators.codeword import CODE, Code, heard_words, plain_words, spea
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel, always
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 LONG = "the first thing is this and the second thing is that and then there is a third thing to tell you about"
 ANNOUNCED = len(phrases("en").recorded.split()) * 0.3
 

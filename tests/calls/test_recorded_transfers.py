@@ -17,6 +17,8 @@ from tests.calls.transfer_office import BACK, agent_of, asks, heard, office_of, 
 from tests.clock import run_virtual
 from tests.simulators.codeword import speak
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 RECORDED = {"recording": {"enabled": True, "announcement": None}}
 BUSY = DialOutcome("busy", 486, ring_seconds=2.0)
 DESK = DialOutcome(ring_seconds=2.0, steps=(Speak(speak("desk speaking " * 3)), Wait(3)), talk_seconds=0)

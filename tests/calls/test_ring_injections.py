@@ -27,6 +27,8 @@ from tests.simulators.codeword import speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 BUSY = DialOutcome("busy", 486, ring_seconds=0.5)
 
 
@@ -74,7 +76,6 @@ def office(kind: str, obedient: Obedient, outcomes: Outcomes) -> Office:
 @pytest.mark.parametrize("injection", RINGING, ids=lambda injection: injection.name)
 def test_nobody_is_rung_whom_the_definition_does_not_let_ring(injection: RingInjection, kind: str) -> None:
     obedient = Obedient(injection)
-    application = (RINGING.index(injection) + (kind == "cascade")) % 2 == 0
 
     async def main() -> tuple[Office, CallReport]:
         here = office(kind, obedient, Outcomes(dials=(BUSY,) * 20))
@@ -87,7 +88,7 @@ def test_nobody_is_rung_whom_the_definition_does_not_let_ring(injection: RingInj
                 AwaitAgentSpeech(),
                 Wait(60 if injection.again > 1 else 9),
             ]
-            return here, await here.call(*steps, HangUp(), application=application)
+            return here, await here.call(*steps, HangUp())
 
     here, report = run_virtual(main())
     assert obedient.obeyed >= 1

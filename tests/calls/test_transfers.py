@@ -53,6 +53,8 @@ from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, speak
 from tests.simulators.replies import always
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 KINDS = ("cascade", "realtime")
 SPOKEN = "hello i will connect you"
 
