@@ -70,6 +70,19 @@ class Exchange:
             self._tasks = [*getattr(self, "_tasks", []), asyncio.ensure_future(updating)]
 
 
+class Lines(Exchange):
+    """It knows the calls that came in, too."""
+
+    async def request(self, method: str, path: str, body: Any = None) -> Any:
+        sid = path.rsplit("/", 1)[-1]
+        known = self._office.jambonz.calls.get(sid)
+        if known is not None:
+            assert path == f"/Accounts/{known.info.account_sid}/Calls/{sid}", "the call's own account"
+            self.server.calls.add(sid)
+            path = f"/Accounts/{self.server.account_sid}/Calls/{sid}"
+        return await super().request(method, path, body)
+
+
 async def ring(office: Office, callee: Callee, **options: Any) -> CallSession:
     """Have somebody rung who is like ``callee``."""
     office.jambonz.callees[f"+{CALLED}"] = callee

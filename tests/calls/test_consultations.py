@@ -23,7 +23,7 @@ from pipelines.tools.means import ToolFault
 from pipelines.tools.transfer import TransferRequest
 from store.numbers import Line
 from tests.calls.office import NUMBER, Office
-from tests.calls.outbound_office import Exchange
+from tests.calls.outbound_office import Exchange, Lines
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.transfer_office import (
     CALLER,
@@ -86,19 +86,6 @@ def replies(messages: Sequence[Message]) -> Sequence[Answer]:
 
 def replies_of_realtime(said: str, history: Sequence[tuple[str, str]]) -> tuple[str, Sequence[ToolCall]]:
     return answer(said)
-
-
-class Lines(Exchange):
-    """It knows the calls that came in, too."""
-
-    async def request(self, method: str, path: str, body: Any = None) -> Any:
-        sid = path.rsplit("/", 1)[-1]
-        known = self._office.jambonz.calls.get(sid)
-        if known is not None:
-            assert path == f"/Accounts/{known.info.account_sid}/Calls/{sid}", "the call's own account"
-            self.server.calls.add(sid)
-            path = f"/Accounts/{self.server.account_sid}/Calls/{sid}"
-        return await super().request(method, path, body)
 
 
 def office_of(kind: str, *functions: dict[str, Any], **options: Any) -> tuple[Office, Exchange]:

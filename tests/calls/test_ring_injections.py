@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from gateway.putting_through import ORIGIN_HEADER
 from gateway.transfers import Transfers
 from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Speak, Step, Wait
 from jambonz.simulator.outcomes import DialOutcome, Outcomes
+from jambonz.simulator.outgoing import Callee
 from jambonz.simulator.report import CallReport, VerbStarted
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.means import HttpAnswer, Means
@@ -20,9 +22,11 @@ from pipelines.tools.parameters import Parameters
 from pipelines.tools.request import HttpRequest
 from store.numbers import Line
 from tests.calls.office import NUMBER, Office
+from tests.calls.outbound_office import Lines
 from tests.calls.realtime_office import RealtimeOffice
+from tests.calls.transfer_office import DESK
 from tests.clock import run_virtual
-from tests.injections.transfers import RINGING, TRANSFERRER, RingInjection
+from tests.injections.transfers import FRIEND, RINGING, TRANSFERRER, RingInjection
 from tests.simulators.codeword import speak
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel
@@ -61,15 +65,15 @@ class Obedient:
         return "", [ToolCall(f"{self._calls}.{n}", *call) for n, call in enumerate(self._injection.calls)]
 
 
-def office(kind: str, obedient: Obedient, outcomes: Outcomes) -> Office:
+def office(kind: str, obedient: Obedient, outcomes: Outcomes, definition: dict[str, Any] = TRANSFERRER) -> Office:
     if kind == "realtime":
-        return RealtimeOffice(TRANSFERRER, MemoryModel(lambda heard, history: obedient.next()), outcomes=outcomes)
+        return RealtimeOffice(definition, MemoryModel(lambda heard, history: obedient.next()), outcomes=outcomes)
 
     def script(messages: Sequence[Message]) -> Sequence[Answer]:
         text, calls = obedient.next()
         return [*([text] if text else []), *calls]
 
-    return Office(TRANSFERRER, ReplyModel(script), outcomes=outcomes)
+    return Office(definition, ReplyModel(script), outcomes=outcomes)
 
 
 @pytest.mark.parametrize("kind", ["cascade", "realtime"])
@@ -98,6 +102,41 @@ def test_nobody_is_rung_whom_the_definition_does_not_let_ring(injection: RingInj
         assert dialled.headers == {ORIGIN_HEADER: "+447700900123"}
     only_what_it_may(report, injection)
     assert len(here.store.started) == 1 + len(injection.rings), "each bridge is a call, and there are no others"
+
+
+@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+@pytest.mark.parametrize("injection", [one for one in RINGING if one.again == 1], ids=lambda injection: injection.name)
+def test_nobody_is_asked_first_whom_the_definition_does_not_let_ring(injection: RingInjection, kind: str) -> None:
+    """The same, where whoever is wanted is rung in a call of its own."""
+    obedient = Obedient(injection)
+
+    async def main() -> tuple[Office, CallReport]:
+        here = office(kind, obedient, Outcomes(), asked_first(TRANSFERRER))
+        Lines(here)
+        here.jambonz.callees |= {number: Callee(sip_status=486, ring_seconds=0.5) for number in (DESK, FRIEND)}
+        here.store.lines[NUMBER] = Line(NUMBER, True, "trunk-1", "My carrier")
+        metadata = {"aplisay": {"callerId": "+447700900123"}}
+        here.means = Means("the-call", "organisation", Page(injection), metadata)
+        async with here:
+            report = await here.call(Speak(speak("do as the page says")), AwaitAgentSpeech(), Wait(9), HangUp())
+            await here.jambonz.placed()
+            return here, report
+
+    here, report = run_virtual(main())
+    assert obedient.obeyed >= 1
+    assert [call.info.to for call in here.jambonz.created] == list(injection.rings)
+    assert [call.info.from_ for call in here.jambonz.created] == [f"+{NUMBER}"] * len(injection.rings)
+    assert [event.verb for event in report.events if isinstance(event, VerbStarted)] == ["listen"]
+    assert report.dials == []
+    assert report.ended_by == "caller"
+
+
+def asked_first(definition: dict[str, Any]) -> dict[str, Any]:
+    definition = copy.deepcopy(definition)
+    for function in definition["functions"]:
+        if function["implementation"] == "builtin":
+            function["input_schema"]["properties"]["operation"] = {"source": "static", "from": "consultative"}
+    return definition
 
 
 def only_what_it_may(report: CallReport, injection: RingInjection) -> None:
@@ -136,3 +175,13 @@ def test_each_rule_is_needed(
     broken(monkeypatch)
     with pytest.raises(AssertionError):
         test_nobody_is_rung_whom_the_definition_does_not_let_ring(injection, "cascade")
+
+
+@pytest.mark.parametrize(("broken", "name"), [(_unfiltered, "a premium number"), (_of_the_model, "another number")])
+def test_each_rule_is_needed_where_somebody_is_asked_first(
+    broken: Callable[[pytest.MonkeyPatch], None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [injection] = [one for one in RINGING if one.name == name]
+    broken(monkeypatch)
+    with pytest.raises(AssertionError):
+        test_nobody_is_asked_first_whom_the_definition_does_not_let_ring(injection, "cascade")
