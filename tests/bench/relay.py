@@ -41,8 +41,8 @@ class Relay:
         self.playing: set[Call] = set()
 
     async def running(self, app: web.Application) -> AsyncIterator[None]:
-        headers, connector = {"Authorization": f"Bearer {KEY}"}, aiohttp.TCPConnector(limit=0)  # for more than 100 calls
-        async with aiohttp.ClientSession(headers=headers, connector=connector) as self._http:
+        key, every_call = {"Authorization": f"Bearer {KEY}"}, aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(headers=key, connector=every_call) as self._http:
             pacing = asyncio.create_task(self._pace())
             yield
             pacing.cancel()
