@@ -47,6 +47,14 @@ class AwaitAgentSilence:
 
 
 @dataclass(frozen=True, slots=True)
+class Until:
+    """Say nothing until something is so that the script cannot hear: ``condition`` is asked every 20 ms."""
+
+    condition: Callable[[], bool] = field(repr=False)
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class BargeIn:
     """Say ``clip`` when the agent has been speaking for ``after`` seconds, whatever the agent does."""
 
@@ -84,7 +92,7 @@ class HangUp:
     pass
 
 
-Step = Wait | Speak | AwaitAgentSpeech | AwaitAgentSilence | BargeIn | Cough | Dtmf | LosePackets | HangUp
+Step = Wait | Speak | AwaitAgentSpeech | AwaitAgentSilence | Until | BargeIn | Cough | Dtmf | LosePackets | HangUp
 
 
 @dataclass(slots=True)
@@ -173,6 +181,8 @@ class Caller:
                 yield from self._until(lambda: self._agent_speaks, timeout, record)
             case AwaitAgentSilence(min_gap, timeout):
                 yield from self._until(lambda: self._agent_was_silent_for(min_gap), timeout, record)
+            case Until(condition, timeout):
+                yield from self._until(condition, timeout, record)
             case BargeIn(clip, after, timeout):
                 yield from self._until(lambda: self._agent_has_spoken_for(after), timeout, record)
                 yield from self._say(clip, record)

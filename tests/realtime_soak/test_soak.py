@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.realtime_soak", "--seconds", "50", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=58, check=False)
+    command = [sys.executable, "-m", "tests.realtime_soak", "--seconds", "100", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
 
 
 @pytest.mark.realtime
