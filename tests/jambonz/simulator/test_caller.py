@@ -18,6 +18,7 @@ from jambonz.simulator.caller import (
     LosePackets,
     Speak,
     Step,
+    Until,
     Wait,
     comfort_noise,
     telephone_sound,
@@ -56,6 +57,22 @@ def perform(steps: list[Step], agent: str, frames: int | None = None, **options:
 
 def starts(caller: Caller) -> list[float]:
     return [record.started for record in caller.records]
+
+
+@pytest.mark.parametrize(("turn", "goes_on", "timed_out"), [(25, 0.5, False), (200, 2.0, True)])
+def test_a_caller_waits_for_what_the_script_cannot_hear_but_not_for_ever(
+    turn: int, goes_on: float, timed_out: bool
+) -> None:
+    asked = 0
+
+    def so() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > turn
+
+    caller, _ = perform([Until(so, timeout=2.0), HangUp()], "." * 30)
+    assert starts(caller) == [0.0, pytest.approx(goes_on, abs=0.021)]
+    assert [record.timed_out for record in caller.records] == [timed_out, False]
 
 
 def test_steps_follow_each_other_in_time() -> None:
