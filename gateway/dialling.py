@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from jambonz.endings import ending_of
 from jambonz.hooks import ActionHook, CallProgress
 from pipelines.agent.options import AnswerDetection
 from pipelines.events import EndReason
@@ -18,10 +19,6 @@ NEWS_SECONDS = 15.0
 """After Jambonz was to stop ringing: until then it says so."""
 
 Outcome = Literal["answered", "busy", "no_answer", "declined", "failed", "cancelled"]
-
-_BUSY = frozenset({486, 600})
-_DECLINED = frozenset({403, 433, 603, 607, 608})
-_UNANSWERED = frozenset({408, 480, 487})
 
 _WORDS: dict[Outcome, str] = {
     "busy": "busy",
@@ -40,20 +37,10 @@ _REASONS: dict[Outcome, EndReason] = {
 
 
 def outcome_of(progress: CallProgress) -> Outcome | None:
-    """None while it is open. Jambonz calls busy what was declined, and failed what was not answered: the SIP status
-    tells them apart."""
+    """None while it is open."""
     if progress.answered:
         return "answered"
-    if not progress.ended:
-        return None
-    status = progress.sip_status
-    if status in _DECLINED:
-        return "declined"
-    if status in _BUSY or (status is None and progress.state == "busy"):
-        return "busy"
-    if status in _UNANSWERED or progress.state == "no-answer":
-        return "no_answer"
-    return "failed"
+    return ending_of(progress.state, progress.sip_status) if progress.ended else None
 
 
 @dataclass(slots=True)

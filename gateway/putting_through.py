@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from jambonz import verbs
+from jambonz.endings import ending_of
 from jambonz.hooks import ActionHook, Hook
 from jambonz.verbs import Target, Verb
 from pipelines.tools.transfer import TransferOutcome
@@ -22,10 +23,6 @@ ORIGIN_HEADER = "X-Aplisay-Origin-Caller-Id"
 RINGBACK_PATH = "/jambonz/ringback.wav"
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
-
-_BUSY = frozenset({486, 600})
-_NO_ANSWER = frozenset({408, 480, 487})
-_DECLINED = frozenset({603, 607, 608})
 
 Way = Literal["refer", "bridge", "room"]
 _WAYS: Mapping[str, Way] = {"sip:refer": "refer", "dial": "bridge", "conference": "room"}
@@ -87,7 +84,7 @@ class PuttingThrough:
                 self.word = hook.call_status
                 return "answered"
             if hook.call_status in ENDED:
-                self._told = outcome_of(hook.call_status, hook.sip_status)
+                self._told = ending_of(hook.call_status, hook.sip_status)
                 self.sip_status = hook.sip_status
             return None
         if hook.is_refer_event:
@@ -103,27 +100,13 @@ class PuttingThrough:
             outcome = (
                 "no_answer"
                 if accepted and hook.final_referred_call_status is None
-                else outcome_of("completed" if self.sip_status < 300 else "failed", self.sip_status)
+                else ending_of("completed" if self.sip_status < 300 else "failed", self.sip_status)
             )
         else:
             self.word = self.word or hook.dial_call_status
             self.sip_status = hook.dial_sip_status or self.sip_status
-            outcome = outcome_of(hook.dial_call_status, self.sip_status)
+            outcome = ending_of(hook.dial_call_status, self.sip_status)
         return "caller_gone" if outcome != "answered" and hook.call_status in ENDED else outcome
-
-
-def outcome_of(call_status: str, sip_status: int | None) -> TransferOutcome:
-    """Jambonz's words for the end of a leg: it says ``busy`` of who has declined, and ``failed`` of much that SIP has
-    better words for."""
-    if call_status == "completed":
-        return "answered"
-    if sip_status in _DECLINED:
-        return "declined"
-    if call_status == "busy" or sip_status in _BUSY:
-        return "busy"
-    if call_status == "no-answer" or sip_status in _NO_ANSWER:
-        return "no_answer"
-    return "failed"
 
 
 def bridge(

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.putting_through import NEWS_AFTER, ORIGIN_HEADER, PuttingThrough, bridge, outcome_of
+from gateway.dialling import outcome_of
+from gateway.putting_through import NEWS_AFTER, ORIGIN_HEADER, PuttingThrough, bridge
 from gateway.relay import MEDIA_SECONDS
 from gateway.session import CallSession
 from gateway.switchboard import REMEMBER_SECONDS
 from gateway.webhooks import Reply
 from jambonz import verbs
-from jambonz.hooks import ActionHook, StatusHook
+from jambonz.hooks import ActionHook, CallProgress, StatusHook
 from jambonz.listen import Started
 from jambonz.signature import sign
 from jambonz.verbs import Verb
@@ -25,6 +26,7 @@ from tests.calls.handover_office import HandoverOffice
 from tests.calls.office import BASE, NUMBER, SECRET
 from tests.clock import run_virtual
 from tests.gateway.test_session import Leg
+from tests.jambonz.test_endings import ENDINGS
 from tests.simulators.replies import ReplyModel, always
 
 AGENT = {"options": {"fallback": {"number": "+44 20 7946 0999"}}}
@@ -299,23 +301,22 @@ def test_who_is_gone_is_not_put_through() -> None:
     assert through.next(ActionHook(call_sid="a", call_status="completed")) is None
 
 
-@pytest.mark.parametrize(
-    ("call_status", "sip_status", "outcome"),
-    [
-        ("completed", 200, "answered"),
-        ("busy", 486, "busy"),
-        ("failed", 600, "busy"),
-        ("no-answer", 487, "no_answer"),
-        ("failed", 480, "no_answer"),
-        ("failed", 408, "no_answer"),
-        ("failed", 603, "declined"),
-        ("busy", 603, "declined"),
-        ("failed", 503, "failed"),
-        ("failed", None, "failed"),
-    ],
-)
-def test_words_of_jambonz_and_of_sip_for_one_outcome(call_status: str, sip_status: int | None, outcome: str) -> None:
-    assert outcome_of(call_status, sip_status) == outcome
+@pytest.mark.parametrize(("call_status", "sip_status", "ending"), ENDINGS)
+def test_it_is_the_same_of_a_call_that_is_placed_and_of_a_transfer(
+    call_status: str, sip_status: int | None, ending: str
+) -> None:
+    placed = CallProgress("a")
+    placed.update(StatusHook(call_sid="a", call_status=call_status, sip_status=sip_status))
+    assert outcome_of(placed) == ending
+    bridged = PuttingThrough("+44207", verbs.dial([verbs.phone("+44207")], action_hook="/next"))
+    over = ActionHook(call_sid="a", call_status="in-progress", dial_call_status=call_status, dial_sip_status=sip_status)
+    assert bridged.heard_of(over) == ending
+    if sip_status is not None and call_status == "failed":
+        referred = PuttingThrough("+44207", verbs.sip_refer("+44207", action_hook="/next", event_hook="/next"))
+        refused = ActionHook(
+            call_sid="a", call_status="in-progress", refer_status=202, final_referred_call_status=sip_status
+        )
+        assert referred.heard_of(refused) == ending
 
 
 BACK = [verbs.listen("ws://service/x", action_hook="/next"), verbs.hangup()]
