@@ -42,28 +42,14 @@ from pipelines.events import (
 from pipelines.generation import Delivery, Generation, Stage
 from pipelines.history import Conversation, History
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
-from pipelines.messages import (
-    ENDING,
-    NOBODY,
-    NOTHING_SAID,
-    NOTHING_TO_COMMIT,
-    Become,
-    CallMessage,
-    Cancel,
-    Commit,
-    HangUp,
-    Inbox,
-    NotNow,
-    Say,
-    Tell,
-)
-from pipelines.parts import LanguageModel, ProviderError, SpeechToText, TextToSpeech, ToolCall
+from pipelines.inbox import Inbox
+from pipelines.messages import ENDING, NOBODY, CallMessage, NotNow, Say
+from pipelines.parts import LanguageModel, ProviderError, SpeechToText, TextToSpeech
 from pipelines.phrasebook import phrases
 from pipelines.providers.smart_turn import SemanticDetector
 from pipelines.standby import Standby
-from pipelines.tools import Toolbox, ToolResult
+from pipelines.tools import Toolbox
 from pipelines.tools.means import Means
-from pipelines.tools.round import late_words
 from pipelines.turn_events import (
     Interrupted,
     PauseAgent,
@@ -163,8 +149,7 @@ class Cascade:
         self._end_by: float | None = None
         self._failures = 0
         self._owed = False  # an answer failed, and it is somebody else's
-        self._returned: list[str] = []  # by tools that nobody waited for, and what else is to be told
-        self._inbox = Inbox()
+        self._inbox = Inbox(self, self._idle, host.on_event)
         self._becoming: AgentDefinition | None = None  # from the next generation on
         self._playout: Playout | None = None
         self._stage: Stage | None = None
@@ -243,7 +228,7 @@ class Cascade:
             on_first_sound=self._play_now,
             early=early,
             spawn=self._spawn,
-            on_late=self._on_late,
+            on_late=self.learn,
         )
         self._ears = Ears(
             self._recognisers,
@@ -303,53 +288,47 @@ class Cascade:
         else:
             self._host.end_call(reason)
 
-    # Messages of others
+    # Messages of others (Addressee)
 
     def take(self, message: CallMessage) -> None:
-        ears, now = self._ears, self._clock()
-        if ears is None:
+        if self._ears is None:
             raise NotNow(NOBODY)
         if self._ending:
             raise NotNow(ENDING)
-        protected = any(generation.protected for generation in self._live.values())
-        match message:
-            case Tell(text, "now") if not protected:
-                self._fall_silent(now)
-                self._take_turn(self._with_texts(TurnEnded(text, now, now, now)), now)
-            case Say(text, "now", interruptible) if not protected:
-                self._fall_silent(now)
-                self._begin(Generation(self._next(), text, protected=not interruptible))
-            case Tell() | Say():
-                self._inbox.put(message)
-                self._idle.reset()
-                self._drop_guess(now)  # it did not know of this
-                self._quiet_if_over(now)
-            case Commit():
-                if not ears.commit():
-                    if not self._inbox.has_texts:
-                        raise NotNow(NOTHING_TO_COMMIT)
-                    self._inbox.hurry()
-                    self._quiet_if_over(now)
-            case Cancel():
-                if all(generation is self._guess for generation in self._live.values()):
-                    raise NotNow(NOTHING_SAID)
-                self._fall_silent(now)
-            case Become(agent):
-                self._becoming = agent
-                self._drop_guess(now)
-            case HangUp(text, why):
-                self.say_and_end(text, why)
-            case _:
-                assert_never(message)
+        self._inbox.take(message, self._clock())
 
-    def _fall_silent(self, now: float) -> None:
-        """Not because of the caller: nothing of it is said again."""
+    @property
+    def is_protected(self) -> bool:
+        return any(generation.protected for generation in self._live.values())
+
+    @property
+    def is_at_work(self) -> bool:
+        return any(generation is not self._guess for generation in self._live.values())
+
+    def fall_silent(self, now: float) -> None:
         self._idle.reset()
         self._drop_guess(now)
         self._paused_since = None
         self._decided.set()
         self._talked_over, self._unheard = False, ""
         self._interrupt(now)
+
+    def answer(self, texts: Sequence[str], now: float) -> None:
+        self._take_turn(TurnEnded(self._inbox.said(texts), now, now, now), now)
+
+    def say(self, say: Say, now: float) -> None:
+        self._begin(Generation(self._next(), say.text, protected=not say.interruptible))
+
+    def on_waiting(self, now: float) -> None:
+        self._drop_guess(now)  # it did not know of this
+        self._quiet_if_over(now)
+
+    def commit(self, now: float) -> bool:
+        return self._ears is not None and self._ears.commit()
+
+    def become(self, agent: AgentDefinition, now: float) -> None:
+        self._becoming = agent
+        self._drop_guess(now)
 
     def _become(self) -> None:
         """Another one, where nothing is under way that began as this one."""
@@ -360,7 +339,7 @@ class Cascade:
             self._toolbox.become(agent.functions, agent.keys)
 
     def learn(self, text: str) -> None:
-        self._returned.append(text)
+        self._inbox.learn(text)
         self._quiet_if_over(self._clock())
 
     # The audio path
@@ -545,10 +524,7 @@ class Cascade:
 
     def _with_texts(self, turn: TurnEnded) -> TurnEnded:
         """The caller has said so, and what waited to be told goes before it."""
-        texts = [*self._inbox.take_texts(), turn.text]
-        for text in texts:
-            self._host.on_event(UserSaid(text))
-        return replace(turn, text=" ".join(texts))
+        return replace(turn, text=self._inbox.said([*self._inbox.take_texts(), turn.text]))
 
     def _take_turn(self, turn: TurnEnded, now: float) -> None:
         """Answer, once everything said before is in the record."""
@@ -562,7 +538,7 @@ class Cascade:
             return
         self._waiting_turn = None
         self._waiting.begin(turn.speech_ended)
-        self._remember_late()
+        self._tell_waiting()
         self.history.user(turn.text)
         self._begin(Generation(self._next(), turn=turn, protected=turn.cut))
 
@@ -705,27 +681,18 @@ class Cascade:
         if self._live or speaking or self._ending:
             return
         if (say := self._inbox.take_say()) is not None:
-            self._begin(Generation(self._next(), say.text, protected=not say.interruptible))
-        elif self._returned or self._inbox.is_due:
-            self._remember_late()
+            self.say(say, now)
+        elif self._inbox.is_due:
+            self._tell_waiting()
             self._begin(Generation(self._next()))
         else:
             self._idle.quiet(now)
 
-    # What is told beside the caller's turns: what tools have returned after they were interrupted, and texts
-
-    def _on_late(self, call: ToolCall, result: ToolResult) -> None:
-        self._returned.append(late_words(call, result))
-        self._quiet_if_over(self._clock())
-
-    def _remember_late(self) -> None:
+    def _tell_waiting(self) -> None:
         """Each is told once: with what the caller says next, or when nobody says anything."""
-        for words in self._returned:
-            self.history.user(words)
-        self._returned.clear()
-        for text in self._inbox.take_texts():
-            self._host.on_event(UserSaid(text))
-            self.history.user(text)
+        for words in (*self._inbox.take_learned(), self._inbox.said(self._inbox.take_texts())):
+            if words:
+                self.history.user(words)
 
     def _on_idle(self, prompt: IdlePrompt | IdleFarewell) -> None:
         match prompt:

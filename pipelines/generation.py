@@ -65,7 +65,7 @@ class Stage:
     """Says the first words of answers at once."""
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = asyncio.create_task
     """Runs what may live longer than a generation."""
-    on_late: OnLate = lambda call, result: None
+    on_late: OnLate = lambda words: None
     """A tool has returned whose generation was interrupted."""
 
 

@@ -1,9 +1,7 @@
-"""What others than the caller's voice say to a pipeline, or have it do: a closed union. And those of them that wait for
-their time."""
+"""What others than the caller's voice say to a pipeline, or have it do: a closed union."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,54 +75,3 @@ ENDING = "The call is ending"
 NOTHING_SAID = "The agent is saying nothing that could be cancelled"
 NOTHING_TO_COMMIT = "The caller is saying nothing, and no text waits for an answer"
 NOBODY = "Nobody has the call just now: it is being set up, or goes on to somebody else; try again shortly"
-
-
-class Inbox:
-    """Messages that wait, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Tell | Say] = []
-
-    def put(self, message: Tell | Say) -> None:
-        """Raises :class:`NotNow` where there are too many."""
-        if len(self._waiting) >= MOST_WAITING:
-            raise NotNow(f"{MOST_WAITING} messages wait to be told to the agent already")
-        self._waiting.append(message)
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
-    @property
-    def all(self) -> Sequence[Tell | Say]:
-        return tuple(self._waiting)
-
-    def refill(self, waiting: Sequence[Tell | Say]) -> None:
-        """With what waited at whoever had the call before."""
-        self._waiting = list(waiting)
-
-    @property
-    def has_texts(self) -> bool:
-        return any(isinstance(one, Tell) for one in self._waiting)
-
-    @property
-    def is_due(self) -> bool:
-        """Something is to be said or answered once nobody speaks."""
-        return any(one.urgency != "later" for one in self._waiting)
-
-    def hurry(self) -> None:
-        """No text waits for a later occasion any more."""
-        self._waiting = [Tell(one.text) if isinstance(one, Tell) else one for one in self._waiting]
-
-    def take_say(self) -> Say | None:
-        """What is to be said, if its turn has come: nothing before it is to be answered."""
-        first = next((one for one in self._waiting if one.urgency != "later"), None)
-        if not isinstance(first, Say):
-            return None
-        self._waiting.remove(first)
-        return first
-
-    def take_texts(self) -> list[str]:
-        """All texts: they are told with what is answered now."""
-        texts = [one.text for one in self._waiting if isinstance(one, Tell)]
-        self._waiting = [one for one in self._waiting if isinstance(one, Say)]
-        return texts

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import Any, assert_never
 
 from media.audio import FRAME_SECONDS
-from media.playout import (
-    Playout,
-)
+from media.playout import Playout
 from pipelines.agent import AgentDefinition
 from pipelines.backchannels import is_backchannel
 from pipelines.digits import DigitCollector
@@ -25,37 +22,21 @@ from pipelines.events import (
     ModelNoted,
     PartFailed,
     PipelineHost,
-    ToolCalled,
-    ToolReturned,
     UsageReported,
     UserSaid,
 )
-from pipelines.history import Conversation, History, Step
+from pipelines.history import Conversation, History
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
-from pipelines.messages import (
-    ENDING,
-    NOBODY,
-    NOTHING_SAID,
-    NOTHING_TO_COMMIT,
-    Become,
-    CallMessage,
-    Cancel,
-    Commit,
-    HangUp,
-    Inbox,
-    NotNow,
-    NotPossible,
-    Say,
-    Tell,
-)
+from pipelines.inbox import Inbox
+from pipelines.messages import ENDING, NOBODY, CallMessage, NotNow, NotPossible, Say, Tell
 from pipelines.own_voice import OwnVoice
-from pipelines.parts import Message, ProviderError, ProviderFault, TextToSpeech, ToolCall
+from pipelines.parts import ProviderError, ProviderFault, TextToSpeech
 from pipelines.phrasebook import phrases
 from pipelines.realtime.answers import Answer
 from pipelines.realtime.attention import Attention
 from pipelines.realtime.barge_in import BargeIn
 from pipelines.realtime.ending import Ending
-from pipelines.realtime.errands import Errand, Errands
+from pipelines.realtime.errands import Errands
 from pipelines.realtime.link import Link, Opener
 from pipelines.realtime.model import (
     AudioCame,
@@ -64,12 +45,10 @@ from pipelines.realtime.model import (
     CallerSpeaks,
     ModelFault,
     NotUnderstood,
-    Outgoing,
     OutputCleared,
     RateLimited,
     RealtimeEvent,
     RealtimeModel,
-    RealtimeProtocol,
     ResponseBegan,
     ResponseEnded,
     Resumable,
@@ -77,7 +56,6 @@ from pipelines.realtime.model import (
     SessionOver,
     SessionReady,
     Setup,
-    ToolOutput,
     ToolsAsked,
     ToolsWithdrawn,
     Used,
@@ -90,10 +68,8 @@ from pipelines.realtime.speaking import Speaking
 from pipelines.realtime.uplink import Uplink
 from pipelines.realtime.voice import CallerVoice, TurnGate
 from pipelines.standby import Standby
-from pipelines.tools import Toolbox, ToolResult
+from pipelines.tools import Toolbox
 from pipelines.tools.means import Means
-from pipelines.tools.results import TOO_MANY_ROUNDS, Outcome
-from pipelines.tools.round import late_words
 
 CHORES_SECONDS = 0.05
 FILL_SECONDS = 0.1
@@ -124,9 +100,6 @@ LEAST_TURN = 0.2
 
 ANSWER_NOTES = "(That was all for now. Answer it.)"
 """Told to a model that knows texts which it was not to answer."""
-
-MOST_ROUNDS = 8
-"""Of functions that a model calls without a word to the caller in between: one more is a loop."""
 
 MAX_FAILURES = 3
 RELIEVED_AFTER = 2
@@ -194,17 +167,23 @@ class Realtime:
         )
         self._errands = Errands(
             self._toolbox,
-            host,
+            self._can,
             self,
+            host,
+            self._records,
+            self._caller,
+            self._speaking,
+            self._attention,
+            self._ending,
+            self._link,
             spawn=spawn,
+            clock=clock,
             is_undecided=lambda: self._interruption.paused_at is not None,
-            on_late=self._on_late,
         )
-        self._late: list[str] = []  # what functions returned for which nobody waited
-        self._inbox = Inbox()
-        self._committed = False  # texts that were told are to be answered
+        self._inbox = Inbox(self, self._idle, host.on_event, later=self._note)
+        self._committed = False  # the notes are to be answered
         self._notes = Notes(self._link, self._next_setup, lambda: self._agent, updates=self._can.updates)
-        self._failures = self._rounds = 0
+        self._failures = 0
         self._started_at = self._chores_at = 0.0
         self._seldom = FILL_SECONDS if self._can.continuous else SELDOM_SECONDS
         self._longest = options.max_seconds or MAX_CALL_SECONDS
@@ -291,7 +270,7 @@ class Realtime:
         self._records.flush()
         over = await self._link.close()
         if over is not None and not over.by_agent:
-            self._note_fault("session over", f"the model's session ended: {over.reason}")
+            self.note_fault("session over", f"the model's session ended: {over.reason}")
 
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         if self._ending.begun:
@@ -305,7 +284,7 @@ class Realtime:
             self._host.end_call(reason)
 
     def learn(self, text: str) -> None:
-        self._late.append(text)
+        self._inbox.learn(text)
         self.on_quiet(self._clock())
 
     def _setup(self) -> Setup:
@@ -318,51 +297,57 @@ class Realtime:
         self._greets = first = self._started_at == 0.0 and self._so_far is None
         return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=first)
 
-    # Messages of others
+    # Messages of others (Addressee)
 
     def take(self, message: CallMessage) -> None:
-        speaking, now = self._speaking, self._clock()
-        if speaking.playout is None:
+        if self._speaking.playout is None:
             raise NotNow(NOBODY)
         if self._ending.begun or self._ending.leaving:
             raise NotNow(ENDING)
-        match message:
-            case Tell(text, "now") if not speaking.is_protected:
-                self._fall_silent(now)
-                notes = self._said(self._notes.take())
-                self._ask(self._said([*self._inbox.take_texts(), text]), now, notes=notes)
-            case Say(text, "now", interruptible) if not speaking.is_protected:
-                self._fall_silent(now)
-                speaking.say(text, None, now, protected=not interruptible)
-            case Tell(text, "later"):
-                if not self._can.notes:
-                    raise NotPossible(f"{self._model.name} takes no text without answering it: send it as soon, or now")
-                self._notes.add(text)
-                self._idle.reset()
-                self.on_quiet(now)
-            case Tell() | Say():
-                self._inbox.put(message)
-                self._idle.reset()
-                self.on_quiet(now)
-            case Commit():
-                self._commit(now)
-            case Cancel():
-                if not (speaking.answers or speaking.has_sayings or self._errands.under_way):
-                    raise NotNow(NOTHING_SAID)
-                self._fall_silent(now)
-                self.on_quiet(now)
-            case Become(agent):
-                self._agent = agent
-                self.history.prompt = agent.prompt
-                self._toolbox.become(agent.functions, agent.keys)
-                self._notes.tell()
-            case HangUp(text, why):
-                self.say_and_end(text, why)
-            case _:
-                assert_never(message)
+        self._inbox.take(message, self._clock())
 
-    def _commit(self, now: float) -> None:
-        """The caller's turn is over; without one, the texts that wait are."""
+    @property
+    def is_protected(self) -> bool:
+        return self._speaking.is_protected
+
+    @property
+    def is_at_work(self) -> bool:
+        return bool(self._speaking.answers or self._speaking.has_sayings or self._errands.under_way)
+
+    def fall_silent(self, now: float) -> None:
+        self._idle.reset()
+        self._interruption.forget()
+        self._attention.stop()
+        self._speaking.interrupt(now, by_us=True)
+        self._errands.leave()
+
+    def answer(self, texts: Sequence[str], now: float) -> None:
+        self._ask(" ".join(texts), now)
+        self._inbox.said(texts)
+
+    def _ask(self, text: str, now: float) -> None:
+        """The caller says so, otherwise than by voice."""
+        self._on_words_of_caller(text)
+        self._tell(text, now)
+
+    def _tell(self, text: str, now: float) -> None:
+        self._link.send(lambda protocol: protocol.tell(text))
+        self._attention.patience.noticed = True
+        self._attention.await_answer(now)
+
+    def say(self, say: Say, now: float) -> None:
+        self._speaking.say(say.text, None, now, protected=not say.interruptible)
+
+    def _note(self, text: str) -> None:
+        """Known from the next answer on."""
+        if not self._can.notes:
+            raise NotPossible(f"{self._model.name} takes no text without answering it: send it as soon, or now")
+        self._notes.add(text)
+
+    def on_waiting(self, now: float) -> None:
+        self.on_quiet(now)
+
+    def commit(self, now: float) -> bool:
         if self._caller.speaking and self._caller.voiced >= LEAST_TURN:
             if self._detection != "own":
                 raise NotPossible("This model says itself when a turn is over; turns.detection vad leaves it to us")
@@ -371,31 +356,18 @@ class Realtime:
             self._caller.end()
             self._uplink.end_turn()
             self._answer_turn()
-        elif self._notes.texts or self._inbox.has_texts:
+        elif self._notes.texts:
             self._committed = True
             self.on_quiet(now)
         else:
-            raise NotNow(NOTHING_TO_COMMIT)
+            return False
+        return True
 
-    def _fall_silent(self, now: float) -> None:
-        self._idle.reset()
-        self._interruption.forget()
-        self._attention.stop()
-        self._speaking.interrupt(now, by_us=True)
-        self._errands.leave()
-
-    def _said(self, texts: Sequence[str]) -> str:
-        """By the caller, in text."""
-        for text in texts:
-            self._host.on_event(UserSaid(text))
-        return " ".join(texts)
-
-    def _ask(self, text: str, now: float, *, notes: str = "") -> None:
-        """The caller says so, otherwise than by voice; ``notes`` he has said before, and the model knows them."""
-        self._on_words_of_caller(f"{notes} {text}".strip())
-        self._link.send(lambda protocol: protocol.tell(text))
-        self._attention.patience.noticed = True
-        self._attention.await_answer(now)
+    def become(self, agent: AgentDefinition, now: float) -> None:
+        self._agent = agent
+        self.history.prompt = agent.prompt
+        self._toolbox.become(agent.functions, agent.keys)
+        self._notes.tell()
 
     # The audio path
 
@@ -466,7 +438,7 @@ class Realtime:
         if self._inbox.is_due or self._committed:
             self.on_quiet(now)
         attention.look(playout, now)
-        self._put_off_functions(now)
+        self._errands.tick(now)
         if playout.held:
             self._idle.wait(now)
         attention.wait_for_functions(now, acting=bool(self._errands.under_way))
@@ -548,16 +520,14 @@ class Realtime:
             return
         free = self._link.is_open and not self._speaking.has_sayings
         if free and (say := self._inbox.take_say()) is not None:
-            self._speaking.say(say.text, None, now, protected=not say.interruptible)
-        elif free and (self._late or self._inbox.is_due or self._committed):
-            notes, texts = self._said(self._notes.take()), self._said(self._inbox.take_texts())
-            text = " ".join([*self._late, *([texts] if texts else [])])
-            self._late.clear()
+            self.say(say, now)
+        elif free and (self._inbox.is_due or self._committed):
+            texts = self._inbox.take_texts()
+            text = " ".join([*self._inbox.take_learned(), *texts])
             self._committed = False
-            self._on_words(f"{notes} {text}".strip())
-            self._link.send(lambda protocol: protocol.tell(text or ANSWER_NOTES))
-            self._attention.patience.noticed = True
-            self._attention.await_answer(now)
+            self._on_words(text)
+            self._inbox.said(texts)
+            self._tell(text or ANSWER_NOTES, now)
         else:
             self._idle.quiet(now)
 
@@ -604,7 +574,7 @@ class Realtime:
                     self._on_words_of_caller(text.strip())
                     self._host.on_event(UserSaid(text.strip()))
             case ToolsAsked():
-                self._use_tools(event, now)
+                self._errands.begin(event, now)
             case ToolsWithdrawn(ids):
                 self._errands.leave(calls=ids)
             case Used(units):
@@ -616,7 +586,7 @@ class Realtime:
                 if fatal:
                     self._give_up(ProviderError(self._model.name, kind, message))
                 else:
-                    self._note_fault(kind, message)
+                    self.note_fault(kind, message)
             case NotUnderstood(what):
                 first = "not understood" not in self._noted
                 self._noted.add("not understood")
@@ -628,7 +598,7 @@ class Realtime:
             case _:
                 assert_never(event)
 
-    def _note_fault(self, kind: str, message: str) -> None:
+    def note_fault(self, kind: str, message: str) -> None:
         """All are counted, and the first of each kind is in the log."""
         first = kind not in self._noted
         self._noted.add(kind)
@@ -642,9 +612,9 @@ class Realtime:
     def _on_words(self, text: str) -> None:
         """To be answered."""
         self._records.flush()
-        text = f"{self._said(self._notes.take())} {text}".strip()
+        text = f"{self._inbox.said(self._notes.take())} {text}".strip()
         self.history.user(text)
-        self._rounds = 0
+        self._errands.rounds = 0
         self._attention.on_words(text)
 
     def on_link_restored(self, *, renewed: bool) -> None:
@@ -677,7 +647,8 @@ class Realtime:
 
     def on_sound(self, now: float) -> None:
         """There is something to be heard of an answer."""
-        self._failures = self._rounds = 0
+        self._failures = 0
+        self._errands.rounds = 0
         self._attention.on_sound(now)
 
     def _on_response_ended(self, event: ResponseEnded, now: float) -> None:
@@ -713,102 +684,9 @@ class Realtime:
             self._leave_if_over()
             self.on_quiet(self._clock())
 
-    # Tools
+    # The end
 
-    def _use_tools(self, asked: ToolsAsked, now: float) -> None:
-        if self._speaking.is_late(asked.response) or self._ending.begun:
-            return  # an interrupted answer does not act
-        self._rounds += 1
-        if self._rounds > MOST_ROUNDS:
-            self._refuse_tools(asked, now)
-            return
-        if self._speaking.utterances is None:
-            answer = self._speaking.answer_of(asked.response, now)
-            if answer is None:
-                return
-        else:
-            answer = self._utterance()  # it goes on speaking, or is silent, whatever it asks for
-        if not all(self._toolbox.is_instant(call.name) for call in asked.calls):
-            self._errands.begin(asked, answer, now)
-            self._await_results(answer, now)
-            return
-        step, outputs = Step(), []
-        for call in asked.calls:
-            self._host.on_event(ToolCalled(call.name, call.arguments))
-            result = self._toolbox.call(call)
-            step.calls.append(call)
-            step.results.append(Message("tool", result.text, tool_call_id=call.id, name=call.name))
-            self._host.on_event(ToolReturned(call.name, call.arguments, result.text))
-            outputs.append(ToolOutput(asked.response, call, result.text))
-            if result.ends is not None:
-                self._hang_up(answer, now, result.ends)
-        if answer is not None:
-            answer.after.append(step)
-        else:
-            self.history.agent([step], ())
-        if not self._ending.begun:
-            self._link.send(lambda protocol: protocol.results(outputs))
-        self._await_results(answer, now)
-
-    def _refuse_tools(self, asked: ToolsAsked, now: float) -> None:
-        """It does nothing but call functions: it is told to speak, and given up where it does not."""
-        sentence = f"it asked for functions {self._rounds} times in a row"
-        self._note_fault("functions", sentence)
-        if not self.fails(sentence, "server"):
-            told = Outcome(error=TOO_MANY_ROUNDS).text(redact=False)
-            self._link.send(
-                lambda protocol: protocol.results([ToolOutput(asked.response, call, told) for call in asked.calls])
-            )
-            self._await_results(None, now)
-
-    def _await_results(self, answer: Answer | None, now: float) -> None:
-        self._attention.acted = True
-        if self._ending.begun:
-            return
-        self._attention.patience.noticed = True
-        self._attention.await_answer(now)
-        if answer is not None and answer.timing is not None and not answer.has_sound:
-            self._speaking.turn = answer.timing  # the caller has waited since then
-
-    def on_returned(self, errand: Errand, *, ends: EndReason | None) -> None:
-        now, outputs = self._clock(), errand.outputs
-        answer = self._enter(errand)
-        if ends is not None and not self._ending.begun:
-            self._hang_up(answer, now, ends)
-        if not self._ending.begun:
-            self._link.send(lambda protocol: protocol.results(outputs))
-            self._attention.patience.noticed = True
-            if not self._caller.speaking:
-                self._attention.await_answer(now)
-
-    def on_forgotten(self, errand: Errand) -> None:
-        self._enter(errand)
-
-    def _put_off_functions(self, now: float) -> None:
-        """Those that take a while, where the model would hear nothing meanwhile."""
-        if self._can.frozen_seconds is not None and self._errands.under_way:
-            for call in self._errands.put_off(now - self._can.frozen_seconds):
-                self._link.send(partial(_placeholder, call))
-
-    def _enter(self, errand: Errand) -> Answer | None:
-        """It enters the history, after what was said with it: that, if it is not over."""
-        answer = errand.answer
-        if answer is not None and answer in self._speaking.answers.values():
-            answer.after.append(errand.step)
-            return answer
-        self._records.flush()
-        self.history.agent([errand.step], ())
-        return None
-
-    def _on_late(self, call: ToolCall, result: ToolResult) -> None:
-        self._late.append(late_words(call, result))
-        self.on_quiet(self._clock())
-
-    def _utterance(self) -> Answer | None:
-        """What a model whose sound never ends is saying."""
-        return next(iter(self._speaking.under_way), None)
-
-    def _hang_up(self, answer: Answer | None, now: float, ends: EndReason) -> None:
+    def hang_up(self, answer: Answer | None, now: float, ends: EndReason) -> None:
         """Once this was heard; a word of parting where the model found none."""
         self._shut()
         self._ending.why = ends
@@ -914,10 +792,6 @@ class Realtime:
 
 def _same(said: str, text: str) -> bool:
     return " ".join(said.split()).casefold() == " ".join(text.split()).casefold()
-
-
-def _placeholder(call: ToolCall, protocol: RealtimeProtocol) -> Sequence[Outgoing]:
-    return protocol.placeholder(call)
 
 
 async def _raise(error: Exception) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 
 from media.ledger import Heard
 from pipelines.events import AgentSaid, PipelineHost
-from pipelines.history import History
+from pipelines.history import History, Step
 from pipelines.realtime.answers import Answer
 
 LATE_WORDS_SECONDS = 1.0
@@ -35,6 +35,11 @@ class Records:
                 self._wordless = answer, heard, now
                 return
         self._enter(answer, heard)
+
+    def acted(self, step: Step) -> None:
+        """Tools were used, after all that was said."""
+        self.flush()
+        self._history.agent([step], ())
 
     def of(self, response: str) -> Answer | None:
         """The answer of that name, if it was heard to its end."""

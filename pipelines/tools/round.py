@@ -15,14 +15,10 @@ from pipelines.events import EndReason, PipelineEvent, ToolCalled, ToolReturned
 from pipelines.history import Step
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.results import NOT_DONE, STILL_RUNNING, UNKNOWN_OUTCOME, Outcome
-from pipelines.tools.toolbox import Toolbox, ToolResult
+from pipelines.tools.toolbox import Toolbox
 
-OnLate = Callable[[ToolCall, ToolResult], None]
-
-
-def late_words(call: ToolCall, result: ToolResult) -> str:
-    """How a model is told of a result whose call has another one already."""
-    return f"[The tool {call.name} has returned: {result.text}]"
+OnLate = Callable[[str], None]
+"""Takes how a model is told of a result whose call has another one already."""
 
 
 class Round:
@@ -97,7 +93,7 @@ class Round:
             del self._running[at]
         if self.left:
             self._tell(ToolReturned(call.name, call.arguments, result.text))
-            self._on_late(call, result)
+            self._on_late(f"[The tool {call.name} has returned: {result.text}]")
         else:
             self._ends = self._ends or result.ends
             self._returned(at, result.text)

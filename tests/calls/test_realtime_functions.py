@@ -11,7 +11,8 @@ import pytest
 
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Speak, Step, Wait
 from pipelines.parts import ToolCall
-from pipelines.realtime.pipeline import MAX_FAILURES, MOST_ROUNDS
+from pipelines.realtime.errands import MOST_ROUNDS
+from pipelines.realtime.pipeline import MAX_FAILURES
 from pipelines.tools.results import STILL_RUNNING, TOO_MANY_ROUNDS
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
