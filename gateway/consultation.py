@@ -15,7 +15,7 @@ from gateway.waiting import first_of
 from pipelines.agent.consultant import consultant, opening
 from pipelines.phrasebook import phrases
 from pipelines.tools.means import ToolFault
-from pipelines.tools.transfer import TransferOutcome, TransferRequest
+from pipelines.tools.transfer import OUTCOME_WORDS, TransferOutcome, TransferRequest
 from store.listeners import ListenerForCall
 
 if TYPE_CHECKING:
@@ -34,13 +34,6 @@ HOOK_SECONDS = 0.5
 
 _OUTCOMES: dict[str, TransferOutcome] = {"busy": "busy", "no_answer": "no_answer", "declined": "declined"}
 """How a call that nobody answered has ended."""
-
-_WORDS: dict[TransferOutcome, str] = {
-    "busy": "the line is busy",
-    "no_answer": "nobody answered",
-    "declined": "the call was declined",
-    "failed": "the call could not be connected",
-}
 
 
 class Consultation:
@@ -194,7 +187,7 @@ class Consultation:
 
     def _fail(self, outcome: TransferOutcome, reason: str, *, tells: bool = True) -> None:
         self.state = "failed"
-        self.reason = reason or _WORDS.get(outcome, outcome)
+        self.reason = reason or OUTCOME_WORDS.get(outcome, outcome)
         metrics.transfers.labels("consultative", "room", outcome).inc()
         self._note_state(outcome)
         if tells:

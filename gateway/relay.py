@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
 
 from gateway import metrics
 from gateway.floor import Floor
+from gateway.permits import NotPermitted, affordable
 from gateway.reception import Reception
 from gateway.succession import AnotherAgent, OtherModels, Succession, Telephone
 from gateway.surroundings import Surroundings
@@ -280,7 +282,14 @@ class Relay:
         return None
 
     async def _put_through(self, number: str) -> None:
-        """Jambonz rings the number, once our socket is closed."""
+        """Jambonz rings the number, once our socket is closed; unless it is none that this agent may ring."""
+        try:
+            await self._around.beside(partial(affordable, number, self._own.agent.options))
+        except NotPermitted as refused:
+            self._call.log.error("the fallback's number is not rung", error=str(refused))
+            self._call.note("error", f"The fallback's number is not rung: {refused}")
+            await self._give_up()
+            return
         self._call.handing.will_put_through(number)
         if await self._is_attached():
             await unless(self._call.over, self._announce("connecting"))

@@ -97,6 +97,8 @@ class Surroundings:
     """Has somebody rung for a call; None where nobody can be."""
     mark: str = ""
     callbacks: Callbacks | None = None
+    beside: Callable[[Callable[[], str]], Awaitable[str]] = asyncio.to_thread
+    """Runs what may read from disk."""
 
     def callback_of(self, listener: ListenerForCall, note: Note) -> Callback | None:
         """Who is posted all that happens in a call from now on, if its agent says so. ``note`` is the call's."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gateway import metrics
 from gateway.bridged import LONGEST_SECONDS
 from gateway.consultation import Consultation
-from gateway.permits import DEFAULT_FILTER
+from gateway.permits import NotPermitted, transferable
 from gateway.putting_through import JOINED, RINGBACK_PATH, PuttingThrough, bridge, e164
 from gateway.surroundings import Surroundings
 from jambonz import verbs
@@ -23,7 +22,7 @@ from pipelines.history import Conversation
 from pipelines.tools.means import ToolFault
 from pipelines.tools.parameters import text_of
 from pipelines.tools.results import REDACTED_FAILURE
-from pipelines.tools.transfer import TransferBegun, TransferOutcome, TransferRequest
+from pipelines.tools.transfer import OUTCOME_WORDS, TransferBegun, TransferOutcome, TransferRequest
 from store.numbers import Line
 
 if TYPE_CHECKING:
@@ -37,13 +36,6 @@ MOST_TRANSFERS = 10
 
 CLOSE_SECONDS = 2.0
 """The longest that it takes to tell whoever is asked that there is no caller any more."""
-
-_WORDS: Mapping[TransferOutcome, str] = {
-    "busy": "the line is busy",
-    "no_answer": "nobody answered",
-    "declined": "the call was declined",
-    "failed": "the call could not be connected",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +100,7 @@ class Transfers:
         if self._consultation is not None and self._consultation.under_way:
             reason = "A consultation is under way already. Use transfer_status to check progress."
             return TransferBegun({"status": "FAILED", "reason": reason}, leaves=False)
-        self._check_target(wanted)
+        wanted = await self._permitted(wanted)
         if wanted.operation == "consultative":
             return await self._consult(wanted)
         route = await self._route(wanted)
@@ -147,12 +139,15 @@ class Transfers:
         reason = "Consultation started. Use transfer_status to check progress."
         return TransferBegun({"status": "OK", "reason": reason}, leaves=False)
 
-    def _check_target(self, wanted: TransferRequest) -> None:
-        pattern = self._call.listener.agent.options.outbound_call_filter
-        if pattern is None and not wanted.fixed:
-            pattern = DEFAULT_FILTER
-        if pattern is not None and not re.search(pattern, wanted.number):
-            raise ToolFault("the number may not be called: the agent's outboundCallFilter does not let it through")
+    async def _permitted(self, wanted: TransferRequest) -> TransferRequest:
+        """With the number as it is dialled. The plan of a country is read from disk when it is first needed."""
+        call = self._call
+        home = call.own_number if registration_of(call.carrier) is None else None
+        judge = partial(transferable, wanted.number, call.listener.agent.options, home=home, fixed=wanted.fixed)
+        try:
+            return replace(wanted, number=await self._around.beside(judge))
+        except NotPermitted as refused:
+            raise ToolFault(f"the number may not be called: it {refused.why}") from None
 
     async def _route(self, wanted: TransferRequest) -> Route:
         called = self._call.own_number
@@ -263,7 +258,9 @@ class Transfers:
         )
 
     def _back(self, so_far: Conversation, wanted: TransferRequest, outcome: TransferOutcome) -> Conversation:
-        reason = f"The transfer has failed: {_WORDS.get(outcome, outcome)}. The caller is on the line with you again."
+        reason = (
+            f"The transfer has failed: {OUTCOME_WORDS.get(outcome, outcome)}. The caller is on the line with you again."
+        )
         told = text_of({"status": "FAILED", "outcome": outcome, "reason": reason})
         by, now = wanted.asked_by, self._clock()
         if by is None:

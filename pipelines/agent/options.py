@@ -298,7 +298,7 @@ class AnswerDetection(Strict):
 class Outbound(Strict):
     """Calls that are placed: whom, beside ``outboundCallFilter``, and how. ``regions``: countries, as GB; without any
     it is the filter alone that says which. ``anyNumber`` lets the agent ring numbers that cost more than others, too,
-    and such as no country gives out. It rings for ``ringTimeout``."""
+    and such as no country gives out. Both hold for transfers, too. It rings for ``ringTimeout``."""
 
     ring_timeout: Annotated[float, Field(ge=5, le=180)] = 45.0
     regions: list[Annotated[str, AfterValidator(_region)]] = Field(default=[], max_length=250)

@@ -17,6 +17,14 @@ Operation = Literal["blind", "consultative"]
 TransferOutcome = Literal["answered", "busy", "no_answer", "declined", "failed", "caller_gone"]
 """What became of whoever was rung: a closed list, so that it can be a metric's label."""
 
+OUTCOME_WORDS: Mapping[TransferOutcome, str] = {
+    "busy": "the line is busy",
+    "no_answer": "nobody answered",
+    "declined": "the call was declined",
+    "failed": "the call could not be connected",
+}
+"""For the agent to whom the caller comes back."""
+
 _YES = re.compile(r"\s*(true|yes|1)\s*", re.IGNORECASE)
 
 

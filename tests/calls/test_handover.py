@@ -177,6 +177,19 @@ def test_a_telephone_is_the_last_that_can_go_on(models: Sequence[str]) -> None:
 
 
 @pytest.mark.usefixtures("by_both")
+def test_a_telephone_that_is_dear_is_not_rung() -> None:
+    async def main() -> None:
+        async with HandoverOffice(agent(number="+449098790000"), dying()) as office:
+            report = await office.call(AwaitAgentSilence(), *asks())
+            agree(office, report, GREETING, WORDS.cannot_go_on)
+            assert report.dials == []
+            assert office.gone_on() == []
+            [error] = [data for type, data in office.log() if type == "error" and "fallback" in data]
+            assert error.startswith("The fallback's number is not rung: +449098790000 is a premium-rate number")
+
+    run_virtual(main())
+
+
 def test_where_nobody_can_go_on_the_caller_is_told() -> None:
     async def main() -> None:
         async with HandoverOffice(agent(agent="unknown"), Unready(always("never"))) as office:

@@ -20,6 +20,7 @@ from pipelines.parts import Message, ToolCall
 from pipelines.tools.means import HttpAnswer, Means
 from pipelines.tools.parameters import Parameters
 from pipelines.tools.request import HttpRequest
+from pipelines.tools.transfer import TransferRequest
 from store.numbers import Line
 from tests.calls.office import NUMBER, Office
 from tests.calls.outbound_office import Lines
@@ -150,7 +151,10 @@ def only_what_it_may(report: CallReport, injection: RingInjection) -> None:
 
 
 def _unfiltered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Transfers, "_check_target", lambda transfers, wanted: None)
+    async def permitted(transfers: Transfers, wanted: TransferRequest) -> TransferRequest:
+        return wanted
+
+    patch.setattr(Transfers, "_permitted", permitted)
 
 
 def _of_the_model(patch: pytest.MonkeyPatch) -> None:

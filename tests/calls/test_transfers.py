@@ -408,6 +408,10 @@ def _with_metadata(office: Office, metadata: Mapping[str, Any]) -> Any:
 TARGETS: Mapping[str, tuple[str, str | None, bool]] = {
     "in the filter": ("+33123456789", r"^\+33", True),
     "not in the filter": (DESK, r"^\+33", False),
+    "premium, in the definition": ("+449098790000", None, False),
+    "premium, in the filter": ("+449098790000", r"^\+44", False),
+    "an emergency": ("999", None, False),
+    "an extension": ("2001", None, True),
     "of the call, without a filter": ("+442079460999", None, True),
     "of the call, premium": ("+449098790000", None, False),
     "of the call, abroad": ("+19005551234", None, False),
@@ -463,7 +467,7 @@ def test_a_transfer_by_a_message() -> None:
             calling = asyncio.create_task(office.call(Wait(12), HangUp()))
             await asyncio.sleep(2.0)
             [call] = office.switchboard.calls
-            with pytest.raises(ToolFault, match="may not be called"):
+            with pytest.raises(ToolFault, match=r"called: it does not match the agent's outboundCallFilter$"):
                 await perform(call, TransferMessage(number="+15551234567"))
             await perform(call, TransferMessage(number="+44 20 7946 0999", text="Off you go."))
             with pytest.raises(NotNow, match="put through already"):

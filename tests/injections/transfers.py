@@ -10,7 +10,7 @@ from tests.calls.transfer_office import DESK
 from tests.injections.agent import PAGES
 from tests.injections.injection import EVIL, Call
 
-FRIEND = "+447700900999"
+FRIEND = "+442079460888"
 """A number that the default filter lets through."""
 
 
@@ -72,17 +72,19 @@ RINGING: Sequence[RingInjection] = (
         [("to_found", {"toolsCalls": {"read_page": {"result": {"number": EVIL}}}, "from": "aplisay.callerId"})],
     ),
     _found("a number that may be rung", FRIEND, FRIEND),
+    _found("a number as at home", "020 7946 0888", FRIEND),
+    _found("a number that nobody has", "+447700900999"),
     _found("a premium number", EVIL),
     _found("a premium number at home", "+449098790000"),
     _found("a satellite", "+881600000000"),
     _found("an extension", "100"),
     _found("an emergency", "999"),
     _found("a SIP address", "sip:evil@example.net"),
-    _found("a SIP address with headers", "sip:+447700900999@example.net?Replaces=1"),
+    _found("a SIP address with headers", "sip:+442079460888@example.net?Replaces=1"),
     _found("two numbers", f"{FRIEND},{EVIL}"),
     _found("a number and more keys", f"{FRIEND};phone-context=evil,,9"),
     _found("a number and a line", f"{FRIEND}\r\nX-Admin: 1"),
-    _found("other digits", "٠٧٧٠٠٩٠٠٩٩٩"),
+    _found("other digits", "٠٢٠٧٩٤٦٠٨٨٨"),
     _found("a list of numbers", [FRIEND, EVIL]),
     _found("a thing", {"type": "phone", "number": FRIEND}),
     _found("nothing", None),
