@@ -127,6 +127,13 @@ class Doorkeeper:
         header = request.headers.get(hdrs.AUTHORIZATION)
         return await self._by_bearer(header or f"Bearer {query.get('access_token', '')}")
 
+    async def stands(self, identity: Identity) -> bool:
+        """Whether what a socket was opened with is still good; while that cannot be looked up, it is."""
+        try:
+            return await self._store().accounts.stands(identity)
+        except UNREACHABLE:
+            return True
+
     def admit(self, request_of: str) -> None:
         """Raises :class:`TooMany` if there were too many requests of that credential or user."""
         wait = self._limit.take(request_of, asyncio.get_running_loop().time()) if self._limit is not None else 0.0
@@ -166,7 +173,7 @@ class Doorkeeper:
             if len(self._members) >= MOST_MEMBERS:
                 self._members.clear()
             self._members.add(visitor.owner)
-        return Identity(visitor.owner, visitor.scopes, f"user {visitor.owner.user_id}")
+        return Identity(visitor.owner, visitor.scopes, f"user {visitor.owner.user_id}", visitor.until)
 
     async def _note_use(self, key_id: str) -> None:
         """Beside the request, which does not wait for it."""

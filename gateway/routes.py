@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from functools import partial
 
 from aiohttp import web
 
@@ -157,7 +158,8 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
         request.app[LEASES].held(listener),
         request.app[CLIENTS].line(owner, listener_id, names, call_id) as line,
     ):
-        return await watch(request, events, line, messages.answer)
+        stands = partial(request.app[DOORKEEPER].stands, identity)
+        return await watch(request, events, line, messages.answer, stands)
 
 
 async def metrics_page(request: web.Request) -> web.Response:

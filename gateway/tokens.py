@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
@@ -19,6 +20,9 @@ from store import DEFAULT_OWNER, Owner
 
 LEEWAY_SECONDS = 30
 """How far the clocks of an issuer and of this host may be apart."""
+
+_LATEST = 253_000_000_000
+"""Some time of the year 9987, in seconds: what comes later is no time for Python."""
 
 MAX_TOKEN = 16 * 1024
 
@@ -53,11 +57,12 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Whom a token is for. ``scopes``: None is everything."""
+    """Whom a token is for, ``until`` when. ``scopes``: None is everything."""
 
     owner: Owner
     name: str
     scopes: frozenset[str] | None
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,8 @@ def _visitor(claims: Mapping[str, Any], issuer: str, rules: Rules) -> Visitor:
             organisation = _id(issuer, "organisation", value)
     # A user who changes his organisation is another user: what he had stays where it was.
     owner = Owner(organisation, _id(issuer, "user", organisation, subject))
-    return Visitor(owner, name[:200].replace("\x00", ""), _scopes(claims, rules.scope_claim))
+    until = datetime.fromtimestamp(min(int(claims["exp"]), _LATEST) + LEEWAY_SECONDS, UTC)
+    return Visitor(owner, name[:200].replace("\x00", ""), _scopes(claims, rules.scope_claim), until)
 
 
 def _scopes(claims: Mapping[str, Any], claim: str | None) -> frozenset[str] | None:

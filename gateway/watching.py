@@ -25,37 +25,53 @@ HEARTBEAT = 20.0
 MOST_BYTES = 1024 * 1024
 """Of a message: as of a body of the API."""
 
+STANDS_SECONDS = 15.0
+"""Between two looks at whether a watcher's key is still good."""
+
 TOO_SLOW = "too slow: go on with the cursor of the last event, as ?since="
 NO_STORE = "the events before now cannot be read: try again with the same cursor"
+NO_KEY = "the key or token that this was opened with is no longer good"
+
+_LABELS = {TOO_SLOW: "too_slow", NO_STORE: "no_store", NO_KEY: "no_key"}
 
 
 async def watch(
-    request: web.Request, events: AsyncGenerator[Event, None], line: Line, answer: Callable[[str], Awaitable[Event]]
+    request: web.Request,
+    events: AsyncGenerator[Event, None],
+    line: Line,
+    answer: Callable[[str], Awaitable[Event]],
+    stands: Callable[[], Awaitable[bool]],
 ) -> web.WebSocketResponse:
-    """Serve one watcher until it leaves, or is closed with 1013 and the reason. On ``line`` it answers functions;
-    ``answer`` replies to what else it sends, one message after the other."""
+    """Serve one watcher until it leaves, or is closed with 1013 (1008 where what it was let in by no longer ``stands``)
+    and the reason. On ``line`` it answers functions; ``answer`` replies to what else it sends, one message after the
+    other."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_BYTES)
     await socket.prepare(request)
     reader = asyncio.create_task(_read(socket, line, answer))
-    sender = asyncio.create_task(_send(socket, events))
-    asker = asyncio.create_task(_ask(socket, line))
+    others = [asyncio.create_task(one) for one in (_send(socket, events), _ask(socket, line), _until_not(stands))]
     reason = None
     try:
-        await asyncio.wait((sender, reader, asker), return_when=asyncio.FIRST_COMPLETED)
-        if not reader.done():
-            reason = asker.result() if asker.done() else sender.result()
-        if reason is not None:
-            metrics.watchers_closed.labels("no_store" if reason == NO_STORE else "too_slow").inc()
+        done, _ = await asyncio.wait((reader, *others), return_when=asyncio.FIRST_COMPLETED)
+        if reader not in done:
+            reason = next(task for task in others if task in done).result()
+            metrics.watchers_closed.labels(_LABELS[reason]).inc()
     except ConnectionError:
         pass  # it is gone
     finally:
-        for task in (reader, sender, asker):
+        for task in (reader, *others):
             task.cancel()
-        await asyncio.gather(reader, sender, asker, return_exceptions=True)
+        await asyncio.gather(reader, *others, return_exceptions=True)
+    code = 1000 if reason is None else 1008 if reason == NO_KEY else 1013
     with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(SEND_SECONDS):
-            await socket.close(code=1013 if reason else 1000, message=(reason or "").encode())
+            await socket.close(code=code, message=(reason or "").encode())
     return socket
+
+
+async def _until_not(stands: Callable[[], Awaitable[bool]]) -> str:
+    while await stands():  # noqa: ASYNC110 - it is looked up
+        await asyncio.sleep(STANDS_SECONDS)
+    return NO_KEY
 
 
 async def _send(socket: web.WebSocketResponse, events: AsyncGenerator[Event, None]) -> str:

@@ -16,11 +16,13 @@ from store.tables import api_keys, organisations, tickets, users
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a credential speaks for, and what it may do (``scopes``; None is everything). ``id`` is the credential's."""
+    """Whom a credential speaks for, and what it may do (``scopes``; None is everything). ``id`` is the credential's, or
+    that of what a ticket was made with; ``until`` is when a token is over."""
 
     owner: Owner
     scopes: frozenset[str] | None = None
     id: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,14 @@ class Accounts:
         organisation_id, user_id, scopes, key_id = row
         return Identity(Owner(organisation_id, user_id), None if scopes is None else frozenset(scopes), key_id)
 
+    async def stands(self, identity: Identity) -> bool:
+        """Whether what it came from is still good: a key that is there and not expired, a token that is not over."""
+        if identity.until is not None or not identity.id:
+            return identity.until is None or identity.until > now()
+        query = sa.select(api_keys.c.id).where(api_keys.c.id == identity.id, _not_expired(now()))
+        async with self._database.read() as connection:
+            return await connection.scalar(query) is not None
+
     async def owner_of_key(self, key: str) -> Owner | None:
         identity = await self.identify(key)
         return identity.owner if identity is not None else None
@@ -221,6 +231,8 @@ class Accounts:
                     organisation_id=identity.owner.organisation_id,
                     user_id=identity.owner.user_id,
                     scopes=sorted(identity.scopes) if identity.scopes is not None else None,
+                    made_by=identity.id,
+                    until=identity.until,
                     expires_at=expires,
                 )
             )
@@ -228,16 +240,18 @@ class Accounts:
 
     async def take_ticket(self, ticket: str) -> Identity | None:
         """Whom it speaks for, this once; None if it was used, has expired, or never was one."""
+        t = tickets.c
         async with self._database.write() as connection:
             taken = await connection.execute(
                 sa.delete(tickets)
-                .where(tickets.c.hash == key_hash(ticket), tickets.c.expires_at > now())
-                .returning(tickets.c.organisation_id, tickets.c.user_id, tickets.c.scopes)
+                .where(t.hash == key_hash(ticket), t.expires_at > now())
+                .returning(*(t[name] for name in ("organisation_id", "user_id", "scopes", "made_by", "until")))
             )
             row = taken.one_or_none()
         if row is None:
             return None
-        return Identity(Owner(row.organisation_id, row.user_id), None if row.scopes is None else frozenset(row.scopes))
+        scopes = None if row.scopes is None else frozenset(row.scopes)
+        return Identity(Owner(row.organisation_id, row.user_id), scopes, row.made_by or "", row.until)
 
 
 def _not_expired(at: datetime) -> sa.ColumnElement[bool]:

@@ -1,9 +1,9 @@
-"""Agents: stored as they were sent, their keys encrypted apart."""
+"""Agents: stored as they were sent, their secrets encrypted apart."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from pipelines.agent import AgentDefinition
+from pipelines.agent.secrets import put_in
 from store.database import Database
 from store.rows import Owner, Page, new_id, now
 from store.tables import agents
@@ -21,7 +22,7 @@ SearchField = Literal["all", "name", "model"]
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A row. ``definition`` is the JSON that was sent, without ``keys``."""
+    """A row. ``definition`` is the JSON that was sent, without ``keys`` and other secrets."""
 
     id: str
     owner: Owner
@@ -130,18 +131,24 @@ class Agents:
         return done.rowcount > 0
 
     def _columns(self, agent_id: str, definition: AgentDefinition) -> dict[str, Any]:
-        secrets: Sequence[dict[str, Any]] = definition.secrets()
+        secrets = {"keys": definition.secrets(), "options": definition.option_secrets()}
         return {
             "name": definition.name,
             "model_name": definition.model_name,
             "definition": definition.as_stored(),
-            "sealed_keys": self._vault.seal(json.dumps(secrets), _context(agent_id)) if secrets else None,
+            "sealed_keys": self._vault.seal(json.dumps(secrets), _context(agent_id)) if any(secrets.values()) else None,
         }
 
 
 def definition_with_keys(vault: Vault, agent_id: str, stored: dict[str, Any], sealed: str | None) -> dict[str, Any]:
     """The definition as it was sent, secrets and all: for validation and for calls, never for answers."""
-    return stored if sealed is None else {**stored, "keys": json.loads(vault.open(sealed, _context(agent_id)))}
+    if sealed is None:
+        return stored
+    secrets = json.loads(vault.open(sealed, _context(agent_id)))
+    if isinstance(secrets, list):  # of a version that sealed the keys alone
+        secrets = {"keys": secrets, "options": {}}
+    whole = {**stored, "keys": secrets["keys"]}
+    return {**whole, "options": put_in(stored["options"], secrets["options"])} if secrets["options"] else whole
 
 
 def _context(agent_id: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pipelines.agent.secrets import OF_METADATA, take_out
 from pipelines.events import UsageReported
 from store.database import Database
 from store.events import CallEvent as CallEvent
@@ -105,7 +106,7 @@ class Calls:
                     model_name=call.model_name,
                     caller_id=call.caller_id,
                     called_id=call.called_id,
-                    metadata=call.metadata,
+                    metadata=take_out(call.metadata, OF_METADATA)[0],
                     status=IN_PROGRESS,
                     node=self._node,
                     created_at=now(),

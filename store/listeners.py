@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
+import json
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
+from secrets import token_bytes
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipelines.agent import AgentDefinition, ModelName
+from pipelines.agent.secrets import OF_METADATA, OF_RECORDING, put_in, take_out
 from store.accounts import NO_LIMITS, Limits
 from store.agents import definition_with_keys
 from store.batches import Batches
@@ -103,7 +106,10 @@ class Listeners:
             agents.c.id == agent_id, agents.c.organisation_id == owner.organisation_id
         )
         listener_id, at = new_id(), now()
-        key = b64encode(f"{ROOM_KEY}:{listener_id}:".encode() + secrets.token_bytes(48)).decode()
+        metadata, hook = take_out(options.metadata, OF_METADATA)
+        recording, recorded = take_out(options.recording or {}, OF_RECORDING)
+        secrets = {"metadata": hook, "recording": recorded}
+        key = b64encode(f"{ROOM_KEY}:{listener_id}:".encode() + token_bytes(48)).decode()
         async with self._database.write() as connection:
             agent = (await connection.execute(query)).one_or_none()
             if agent is None:
@@ -120,8 +126,11 @@ class Listeners:
                     key=self._vault.seal(key, f"listener {listener_id}"),
                     websocket=options.websocket,
                     stream_log=options.stream_log,
-                    metadata=options.metadata,
-                    recording=options.recording,
+                    metadata=metadata,
+                    recording=recording if options.recording is not None else None,
+                    sealed_options=self._vault.seal(json.dumps(secrets), f"listener {listener_id}")
+                    if any(secrets.values())
+                    else None,
                     agent_limit=options.agent_limit,
                     ttl=options.ttl,
                     tied=options.tied,
@@ -139,6 +148,7 @@ class Listeners:
         return made, key
 
     async def list(self, owner: Owner, *, agent_id: str | None = None) -> list[Listener]:
+        """Without what is secret of their options."""
         query = _SELECT.where(listeners.c.organisation_id == owner.organisation_id).order_by(
             listeners.c.created_at, listeners.c.id
         )
@@ -203,13 +213,14 @@ class Listeners:
 
     def _for_call(self, row: sa.Row[Any]) -> ListenerForCall:
         definition = definition_with_keys(self._vault, row.agent_id, row.definition, row.sealed_keys)
+        secrets = json.loads(self._vault.open(row.sealed_options, f"listener {row.id}")) if row.sealed_options else {}
         return ListenerForCall(
             id=row.id,
             agent_id=row.agent_id,
             owner=Owner(row.organisation_id, row.user_id),
             agent=AgentDefinition.model_validate(definition),
             number=row.number,
-            options=_options(row),
+            options=_options(row, secrets),
             limits=Limits(row.organisation_limit, row.user_limit),
         )
 
@@ -234,7 +245,13 @@ _SELECT = (
 )
 
 
-def _options(row: sa.Row[Any]) -> ListenerOptions:
+def _options(row: sa.Row[Any], secrets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> ListenerOptions:
     return ListenerOptions(
-        row.metadata, row.agent_limit, row.stream_log, row.recording, row.websocket, row.ttl, row.tied
+        put_in(row.metadata, secrets.get("metadata", {})),
+        row.agent_limit,
+        row.stream_log,
+        put_in(row.recording, secrets.get("recording", {})) if row.recording is not None else None,
+        row.websocket,
+        row.ttl,
+        row.tied,
     )

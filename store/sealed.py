@@ -14,6 +14,7 @@ from store.vault import Vault
 SEALED = (
     (agents.c.sealed_keys, "agent"),
     (listeners.c.key, "listener"),
+    (listeners.c.sealed_options, "listener"),
     (phone_registrations.c.sealed_password, "registration"),
     (recordings.c.sealed_key, "recording"),
 )

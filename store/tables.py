@@ -107,6 +107,9 @@ tickets = sa.Table(
     sa.Column("organisation_id", sa.Text, sa.ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
     sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="CASCADE")),
     sa.Column("scopes", sa.JSON(none_as_null=True)),
+    # The id of the key or user that it was made with, and when a token of theirs is over.
+    sa.Column("made_by", sa.Text),
+    sa.Column("until", Utc),
     sa.Column("expires_at", Utc, nullable=False),
 )
 
@@ -117,9 +120,9 @@ agents = sa.Table(
     *_owner(),
     sa.Column("name", sa.Text),
     sa.Column("model_name", sa.Text, nullable=False),
-    # The whole definition as it was sent, without keys.
+    # The whole definition as it was sent, without keys and other secrets.
     sa.Column("definition", sa.JSON, nullable=False),
-    # Encrypted: see store.vault.
+    # Encrypted: all of these. See store.vault.
     sa.Column("sealed_keys", sa.Text),
     _created(),
     sa.Column("updated_at", Utc, nullable=False),
@@ -140,6 +143,8 @@ listeners = sa.Table(
     _flag("stream_log"),
     sa.Column("metadata", sa.JSON, nullable=False),
     sa.Column("recording", sa.JSON(none_as_null=True)),
+    # Encrypted: what is secret of these two.
+    sa.Column("sealed_options", sa.Text),
     sa.Column("agent_limit", sa.Integer),
     _created(),
     # A lease: so many seconds, until then, renewed by requests or, if it is tied, by its progress sockets.

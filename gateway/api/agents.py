@@ -1,4 +1,4 @@
-"""``/agents``: definitions as JSON, kept and given back as they were sent, without their keys."""
+"""``/agents``: definitions as JSON, kept and given back as they were sent, without their secrets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gateway.api.operations import Operations, owner_of, read_json, read_query, 
 from gateway.api.shapes import Like, Window, iso
 from pipelines.agent import AgentDefinition, AgentOptions, Function, Problem, nearest
 from pipelines.agent.options import Recording
+from pipelines.agent.secrets import OF_METADATA, OF_OPTIONS, OF_RECORDING, take_out
 from pipelines.functions import registered
 from store import Listener
 from store.agents import Agent
@@ -105,7 +106,7 @@ async def list_agents(request: web.Request) -> web.Response:
 
 @operations.add("GET", "/agents/{agentId}", answer=AgentWithListeners, errors=(404,))
 async def get_agent(request: web.Request) -> web.Response:
-    """Read an agent and its listeners. Its keys are never given back."""
+    """Read an agent and its listeners. Its secrets are never given back."""
     owner, agent_id, store = owner_of(request), request.match_info["agentId"], store_of(request)
     agent = await store.agents.get(owner, agent_id)
     if agent is None:
@@ -116,12 +117,18 @@ async def get_agent(request: web.Request) -> web.Response:
 
 @operations.add("PUT", "/agents/{agentId}", body=(AgentDefinition,), partial=True, answer=AgentView, errors=(400, 404))
 async def update_agent(request: web.Request) -> web.Response:
-    """Replace those fields of an agent that are sent; the others, keys too, stay as they are."""
+    """Replace those fields of an agent that are sent; the others, keys too, stay as they are.
+
+    What is never given back of the options (hashKey of a callHook, key of recording) stays where it is left out, and
+    goes with null.
+    """
     agent_id = request.match_info["agentId"]
     changes = AgentDefinition.in_api_spelling(_without_read_only(await read_json(request)))
-    agent = await store_of(request).agents.update(
-        owner_of(request), agent_id, lambda stored: _runnable(validated(AgentDefinition, {**stored, **changes}))
-    )
+
+    def change(stored: dict[str, Any]) -> AgentDefinition:
+        return _runnable(validated(AgentDefinition, {**stored, **changes})).keeping_secrets(stored)
+
+    agent = await store_of(request).agents.update(owner_of(request), agent_id, change)
     if agent is None:
         raise not_found("agent", agent_id)
     return web.json_response(_view(agent))
@@ -188,19 +195,15 @@ def _view(agent: Agent) -> AgentView:
         "description": sent.get("description"),
         "modelName": sent["modelName"],
         "prompt": sent["prompt"],
-        "options": sent.get("options", {}),
+        "options": take_out(sent.get("options", {}), OF_OPTIONS)[0],
         "functions": sent.get("functions", []),
         "createdAt": iso(agent.created_at),
         "updatedAt": iso(agent.updated_at),
     }
 
 
-def _without_key(recording: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The client's key is written, and never read."""
-    return None if recording is None else {name: value for name, value in recording.items() if name != "key"}
-
-
 def _listener_view(listener: Listener) -> AgentListenerView:
+    recording = listener.options.recording
     return {
         "id": listener.id,
         "agentId": listener.agent_id,
@@ -209,8 +212,8 @@ def _listener_view(listener: Listener) -> AgentListenerView:
         "registrationId": listener.registration_id,
         "websocket": listener.options.websocket,
         "streamLog": listener.options.stream_log,
-        "metadata": listener.options.metadata,
-        "recording": _without_key(listener.options.recording),
+        "metadata": take_out(listener.options.metadata, OF_METADATA)[0],
+        "recording": recording if recording is None else take_out(recording, OF_RECORDING)[0],
         "agentLimit": listener.options.agent_limit,
         "createdAt": iso(listener.created_at),
     }

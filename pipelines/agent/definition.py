@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pipelines.agent.functions import Function, Key, cross_check
 from pipelines.agent.modelname import ModelName
 from pipelines.agent.options import AgentOptions, Fallback, Model
+from pipelines.agent.secrets import OF_OPTIONS, put_in, take_out
 from pipelines.agent.speech import missing_speech
 from pipelines.agent.strict import Strict, refuse
 from pipelines.agent.vendor_specific import vendor_problems
@@ -54,16 +55,27 @@ class AgentDefinition(Strict):
 
     def changed(self, changes: Mapping[str, Any]) -> AgentDefinition:
         """With these of its fields, as JSON, in place of its own. Raises :class:`pydantic.ValidationError`."""
-        return AgentDefinition.model_validate({**self.as_stored(), "keys": self.secrets(), **changes})
+        return AgentDefinition.model_validate({**self.as_sent(), "keys": self.secrets(), **changes})
+
+    def keeping_secrets(self, older: Mapping[str, Any]) -> AgentDefinition:
+        """With those of ``older``, a whole definition as JSON, that were not sent with the options again."""
+        _, secrets = take_out(older.get("options", {}), OF_OPTIONS)
+        return self.changed({"options": put_in(self.as_sent().get("options", {}), secrets)}) if secrets else self
 
     def with_context(self, context: str) -> AgentDefinition:
         """The same agent, which knows this of the call."""
         return self.model_copy(update={"prompt": f"{self.prompt}\n\n{context}".strip()}) if context else self
 
     def as_stored(self) -> dict[str, Any]:
-        """As sent, without ``keys``: what the store holds in the clear and the API gives back."""
-        return {name: value for name, value in self.as_sent().items() if name != "keys"}
+        """As sent, without ``keys`` and what is secret of the options: what the store holds in the clear and the API
+        gives back."""
+        sent = {name: value for name, value in self.as_sent().items() if name != "keys"}
+        return {**sent, "options": take_out(sent["options"], OF_OPTIONS)[0]} if "options" in sent else sent
 
     def secrets(self) -> list[dict[str, Any]]:
         """``keys`` with their secrets: what the store encrypts."""
         return [key.reveal() for key in self.keys]
+
+    def option_secrets(self) -> dict[str, Any]:
+        """Those of the options, likewise; see :mod:`pipelines.agent.secrets`."""
+        return take_out(self.as_sent().get("options", {}), OF_OPTIONS)[1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pipelines.functions import Functions, registered
 from store import CallEvent, NewCall
 from store.rows import now
 from tests.gateway.api_service import Api, serving
-from tests.pipelines.test_agent import BAD, FULL
+from tests.pipelines.test_agent import BAD, FULL, READABLE
 
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
 
@@ -20,12 +21,10 @@ async def test_an_agent_comes_back_as_it_was_sent_without_its_keys(tmp_path: Pat
     async with serving(tmp_path) as api:
         made = await api("POST", "/agents", FULL)
         read = await api("GET", f"/agents/{made['id']}")
-        for name, value in FULL.items():
-            if name == "keys":
-                assert name not in made
-                assert name not in read
-            else:
-                assert made[name] == read[name] == value
+        for name, value in READABLE.items():
+            assert made[name] == read[name] == value
+        assert "keys" not in made
+        assert "keys" not in read
         assert read["listeners"] == []
         for secret in ("token-1", "token-2", "p-1"):
             assert secret not in str(made) + str(read)
@@ -213,3 +212,37 @@ async def test_what_is_said_to_a_vendor_in_words_that_it_does_not_have_is_refuse
         made = await api.agent(modelName="openai/gpt-realtime-2.1", options=options)
         live = await api("PUT", f"/agents/{made['id']}", {"modelName": "openai/gpt-live-1"}, status=400)
         assert "openai.reasoning is not known; known here: delegation" in live["error"]
+
+
+async def test_what_is_secret_of_the_options_is_written_and_never_read(tmp_path: Path) -> None:
+    hook, recording = {"url": "https://example.com/hook", "hashKey": "SECRET1"}, {"enabled": True, "key": "SECRET2"}
+    heard = {"recording": {"key": "SECRET3"}, "metadata": {"callHook": {**hook, "hashKey": "SECRET4"}}}
+    async with serving(tmp_path) as api:
+        options = {"callHook": hook, "recording": recording}
+        agent = await api.agent(options=options)
+        path = f"/agents/{agent['id']}"
+        await api.number()
+        await api.listener(agent["id"], number="*", options=heard)
+
+        async def known() -> tuple[Any, Any]:
+            found = await api.store.find_listener("442080996945")
+            assert found is not None
+            mine, its = found.agent.options, found.options
+            assert its.metadata["callHook"]["hashKey"] == "SECRET4"
+            assert its.recording == {"key": "SECRET3"}
+            return mine.call_hook and mine.call_hook.hash_key, mine.recording.key
+
+        assert await known() == ("SECRET1", "SECRET2")
+        read = await api("GET", path)
+        assert "SECRET" not in f"{agent} {read}"
+        assert read["options"] == {"callHook": {"url": hook["url"]}, "recording": {"enabled": True}}
+        assert await api("PUT", path, {"options": read["options"]}) | {"updatedAt": 0} == agent | {"updatedAt": 0}
+        assert await known() == ("SECRET1", "SECRET2"), "what was left out stays"
+        await api("PUT", path, {"options": {"call_hook": {"url": "https://example.com"}, "recording": {"key": None}}})
+        assert await known() == ("SECRET1", None)
+        await api("PUT", path, {"options": {}})
+        await api("PUT", path, {"options": {"callHook": {"url": "https://example.com"}}})
+        assert await known() == (None, None), "and what was taken away is gone"
+        data = await asyncio.to_thread(lambda: b"".join(file.read_bytes() for file in tmp_path.glob("db.sqlite3*")))
+        assert b"https://example.com" in data
+        assert b"SECRET" not in data

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from aiohttp import WSMsgType
 
 from gateway import progress, watching
-from gateway.keys import PROGRESS
+from gateway.keys import DOORKEEPER, PROGRESS
 from gateway.progress import Live
 from store import DEFAULT_OWNER
+from store.accounts import Identity
+from store.rows import now
 from tests.gateway.service import KEY, Service, serving
 
 
@@ -89,3 +92,43 @@ async def test_a_store_that_cannot_be_read(service: Service, monkeypatch: pytest
     async with service.http.ws_connect(address(service, since="0")) as socket:
         message = await socket.receive(timeout=2)
     assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 1013, watching.NO_STORE)
+
+
+@pytest.mark.parametrize("by_ticket", [False, True])
+async def test_who_was_let_in_by_a_key_goes_with_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch, by_ticket: bool
+) -> None:
+    monkeypatch.setattr(watching, "STANDS_SECONDS", 0.02)
+    accounts = service.store.accounts
+    key_id = await accounts.add_key(DEFAULT_OWNER, "theirs", "key-of-a-watcher")
+    query = "access_token=key-of-a-watcher"
+    if by_ticket:
+        identity = await accounts.identify("key-of-a-watcher")
+        assert identity is not None
+        await accounts.add_ticket(identity, "ticket", 5)
+        query = "ticket=ticket"
+    async with service.http.ws_connect(f"{service.url}/progress/{service.listener_id}?{query}") as socket:
+        await service.ring("c-1")
+        assert "call" in await socket.receive_json(timeout=2)
+        await service.hang_up("c-1")
+        await accounts.delete_key(DEFAULT_OWNER, key_id)
+        async with asyncio.timeout(2):
+            while (message := await socket.receive()).type is WSMsgType.TEXT:
+                pass
+    assert (message.data, message.extra) == (1008, watching.NO_KEY)
+
+
+async def test_what_lets_somebody_in_is_over_at_its_time_and_stands_while_nobody_can_tell(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doorkeeper, at = service.server.app[DOORKEEPER], now()
+    assert await doorkeeper.stands(Identity(DEFAULT_OWNER))
+    assert await doorkeeper.stands(Identity(DEFAULT_OWNER, None, "user 1", at + timedelta(seconds=30)))
+    assert not await doorkeeper.stands(Identity(DEFAULT_OWNER, None, "user 1", at))
+    assert not await doorkeeper.stands(Identity(DEFAULT_OWNER, None, "no key"))
+
+    async def away(_: Identity) -> bool:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(service.store.accounts, "stands", away)
+    assert await doorkeeper.stands(Identity(DEFAULT_OWNER, None, "no key"))

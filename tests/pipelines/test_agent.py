@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipelines.agent import AgentDefinition, ModelName, Strict, nearest, number_pool, problems, sentence
+from pipelines.agent.secrets import OF_OPTIONS, take_out
 
 MINIMAL: dict[str, Any] = {"modelName": "openai/gpt-4o", "prompt": "Be kind."}
 
@@ -90,6 +91,11 @@ FULL: dict[str, Any] = {
         {"name": "odd", "in": "header", "header": "X-Key", "value": "token-2"},
     ],
 }
+READABLE: dict[str, Any] = {
+    **{name: value for name, value in FULL.items() if name != "keys"},
+    "options": take_out(FULL["options"], OF_OPTIONS)[0],
+}
+"""What of it may be read."""
 
 
 def snake(value: Any, *, inside: str = "") -> Any:
@@ -109,8 +115,9 @@ def wrong(**changes: Any) -> list[str]:
 
 def test_everything_at_once_comes_back_as_it_was_sent_without_its_keys() -> None:
     agent = AgentDefinition.model_validate(copy.deepcopy(FULL))
-    assert agent.as_stored() == {name: value for name, value in FULL.items() if name != "keys"}
+    assert agent.as_stored() == READABLE
     assert agent.secrets() == FULL["keys"]
+    assert agent.option_secrets() == {"recording.key": "secret", "callHook.hashKey": "k"}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +137,7 @@ def test_voices_are_taken_where_not_all_are_known(model: str, tts: dict[str, str
 
 def test_snake_case_is_taken_too_and_comes_back_in_camel_case() -> None:
     agent = AgentDefinition.model_validate(snake(FULL))
-    assert agent.as_stored() == {name: value for name, value in FULL.items() if name != "keys"}
+    assert agent.as_stored() == READABLE
 
 
 def test_what_is_left_out_has_defaults_for_the_call_and_is_not_made_up_for_the_reader() -> None:

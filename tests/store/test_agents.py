@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from pipelines.agent import AgentDefinition
-from store import DEFAULT_OWNER, ListenerOptions, Owner, Page
+from store import DEFAULT_OWNER, ListenerOptions, Owner, Page, tables
 from store.errors import Unreadable
 from tests.store.opened import definition, opened
 
@@ -126,3 +128,14 @@ async def test_an_agent_for_a_call_has_its_keys_and_is_its_owners(tmp_path: Path
         assert found.secrets() == KEYS
         assert await store.find_agent(DEFAULT_OWNER, "another") is None
         assert await store.find_agent(Owner("another organisation", None), agent.id) is None
+
+
+async def test_what_an_older_version_sealed_opens(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        agent = await store.agents.create(DEFAULT_OWNER, definition(keys=KEYS))
+        sealed = store.agents._vault.seal(json.dumps(KEYS), f"agent {agent.id}")
+        async with store._database.write() as connection:
+            await connection.execute(sa.update(tables.agents).values(sealed_keys=sealed))
+        found = await store.agents.for_call(DEFAULT_OWNER, agent.id)
+        assert found is not None
+        assert found.secrets() == KEYS

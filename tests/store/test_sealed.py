@@ -17,7 +17,8 @@ KEYS: dict[str, Any] = {"keys": [{"name": "crm", "in": "bearer", "value": "a sec
 async def fill(store: Store) -> str:
     agent = await store.agents.create(DEFAULT_OWNER, definition(**KEYS))
     await store.agents.create(DEFAULT_OWNER, definition())
-    await store.listeners.create(DEFAULT_OWNER, agent.id, number=None, options=ListenerOptions())
+    options = ListenerOptions(recording={"key": "theirs"})
+    await store.listeners.create(DEFAULT_OWNER, agent.id, number=None, options=options)
     return agent.id
 
 
@@ -31,19 +32,19 @@ async def test_another_key_step_by_step(tmp_path: Path) -> None:
     async with opened(tmp_path, credentials_key="old") as store:
         agent_id = await fill(store)
     async with opened(tmp_path, credentials_key="old", other_key="new") as store:
-        assert await store.sealed.reseal() == Resealed(0, 2)
+        assert await store.sealed.reseal() == Resealed(0, 3)
     async with opened(tmp_path, credentials_key="new") as store:
         done = await store.sealed.reseal()
-        assert (done.anew, done.already, len(done.unreadable)) == (0, 0, 2)
+        assert (done.anew, done.already, len(done.unreadable)) == (0, 0, 3)
         assert f"agent {agent_id}" in done.unreadable
     async with opened(tmp_path, credentials_key="new", other_key="old") as store:
         assert await secret(store, agent_id) == "a secret"
         another = await fill(store)
-        assert await store.sealed.reseal() == Resealed(2, 2)
-        assert await store.sealed.reseal() == Resealed(0, 4)
+        assert await store.sealed.reseal() == Resealed(3, 3)
+        assert await store.sealed.reseal() == Resealed(0, 6)
     async with opened(tmp_path, credentials_key="new") as store:
         assert await secret(store, agent_id) == await secret(store, another) == "a secret"
-        assert await store.sealed.reseal() == Resealed(0, 4)
+        assert await store.sealed.reseal() == Resealed(0, 6)
 
 
 async def test_what_is_saved_meanwhile_stays(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ async def test_what_is_saved_meanwhile_stays(tmp_path: Path) -> None:
 
         store.sealed._database = SimpleNamespace(read=store._database.read, write=interrupted)  # type: ignore[assignment]
         done = await store.sealed.reseal()
-        assert done.anew == 1, "the listener's"
+        assert done.anew == 2, "the listener's"
         assert await secret(store, agent_id) == "newer"
 
 
