@@ -11,14 +11,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, assert_never
 
-from media.playout import (
-    Playout,
-    PlayoutCut,
-    PlayoutEvent,
-    PlayoutFinished,
-    PlayoutStarted,
-    PlayoutUnderrun,
-)
+from media.ledger import Heard
+from media.playout import Playout
 from pipelines.agent import AgentDefinition
 from pipelines.breaker import Breakers
 from pipelines.completeness import asks, digits_asked
@@ -27,19 +21,17 @@ from pipelines.early import EarlyWords
 from pipelines.ears import Ears, VoiceDetector
 from pipelines.endpointing import Endpointing
 from pipelines.events import (
-    AgentSaid,
     BargedIn,
     EndReason,
     Guessed,
     PartFailed,
     PipelineHost,
-    TurnTimings,
-    Underran,
     UsageReported,
     UserSaid,
     WatchdogFired,
 )
-from pipelines.generation import Delivery, Generation, Stage
+from pipelines.generation import Generation, Stage
+from pipelines.generations import Generations
 from pipelines.history import Conversation, History
 from pipelines.idle import IdleClock, IdleFarewell, IdlePrompt
 from pipelines.inbox import Inbox
@@ -130,8 +122,7 @@ class Cascade:
         self._toolbox = Toolbox(agent.functions, metadata or {}, keys=agent.keys, means=means, tell=host.on_event)
         self._idle = IdleClock(options.idle.timeout, options.idle.prompts, options.idle.farewell)
         self._digits = DigitCollector(options.dtmf.timeout, options.dtmf.terminator)
-        self._live: dict[int, Generation] = {}
-        self._number = 0
+        self._generations = Generations(self, host, self.history, spawn)
         self._waiting_turn: TurnEnded | None = None
         self._decided = asyncio.Event()
         self._decided.set()
@@ -205,7 +196,7 @@ class Cascade:
         """The caller can hear us: listen, and greet, or go on."""
         options = self._agent.options
         self._started_at = self._clock()
-        self._playout, self._number = playout, playout.latest
+        self._playout = playout
         playout.bursts = True
         early = None
         if options.pre_response is not None:
@@ -230,6 +221,7 @@ class Cascade:
             spawn=self._spawn,
             on_late=self.learn,
         )
+        self._generations.start(self._stage)
         self._ears = Ears(
             self._recognisers,
             self._parts.semantic,
@@ -247,12 +239,12 @@ class Cascade:
         self.hear = self._ears.hear
         greeting, so_far = options.opening, self._so_far
         if so_far is not None and so_far.owed:
-            self._begin(Generation(self._next(), begun=so_far.begun))
+            self._begin(Generation(self._generations.next(), begun=so_far.begun))
             self._waiting.begin(so_far.silent_since)
         elif greeting is not None and (so_far is None or not so_far.heard(greeting.text)):
-            self._begin(Generation(self._next(), greeting.text, protected=not greeting.interruptible))
+            self._begin(Generation(self._generations.next(), greeting.text, protected=not greeting.interruptible))
         elif so_far is not None:
-            self._begin(Generation(self._next(), phrases(self._language).interrupted))
+            self._begin(Generation(self._generations.next(), phrases(self._language).interrupted))
         else:
             self._idle.quiet(self._started_at)
 
@@ -266,11 +258,9 @@ class Cascade:
     async def close(self) -> None:
         """The leg is gone. What was heard until now enters the record; nothing goes on."""
         self._ending = True
-        for generation in self._live.values():
-            if generation.round is not None:
-                generation.round.leave()
+        self._generations.leave_tools()
         if self._playout is not None:
-            self._on_playout(self._playout.close(self._clock()))
+            self._generations.on_playout(self._playout.close(self._clock()))
         if self._ears is not None:
             await self._ears.close()
 
@@ -280,11 +270,11 @@ class Cascade:
             return
         now = self._clock()
         self._close_ears()
-        self._interrupt(now)
+        self._generations.interrupt(now)
         if reason == "failed" and self._host.relief:
             text = None
         if text and self._stage is not None:
-            self._begin(Generation(self._next(), text, protected=True, ends=reason))
+            self._begin(Generation(self._generations.next(), text, protected=True, ends=reason))
         else:
             self._host.end_call(reason)
 
@@ -299,11 +289,11 @@ class Cascade:
 
     @property
     def is_protected(self) -> bool:
-        return any(generation.protected for generation in self._live.values())
+        return self._generations.is_protected
 
     @property
     def is_at_work(self) -> bool:
-        return any(generation is not self._guess for generation in self._live.values())
+        return any(generation is not self._guess for generation in self._generations.live.values())
 
     def fall_silent(self, now: float) -> None:
         self._idle.reset()
@@ -311,13 +301,13 @@ class Cascade:
         self._paused_since = None
         self._decided.set()
         self._talked_over, self._unheard = False, ""
-        self._interrupt(now)
+        self._generations.interrupt(now)
 
     def answer(self, texts: Sequence[str], now: float) -> None:
         self._take_turn(TurnEnded(self._inbox.said(texts), now, now, now), now)
 
     def say(self, say: Say, now: float) -> None:
-        self._begin(Generation(self._next(), say.text, protected=not say.interruptible))
+        self._begin(Generation(self._generations.next(), say.text, protected=not say.interruptible))
 
     def on_waiting(self, now: float) -> None:
         self._drop_guess(now)  # it did not know of this
@@ -333,7 +323,7 @@ class Cascade:
     def _become(self) -> None:
         """Another one, where nothing is under way that began as this one."""
         agent = self._becoming
-        if agent is not None and all(one.task is not None and one.task.done() for one in self._live.values()):
+        if agent is not None and self._generations.are_made:
             self._agent, self._becoming = agent, None
             self.history.prompt = agent.prompt
             self._toolbox.become(agent.functions, agent.keys)
@@ -346,7 +336,7 @@ class Cascade:
 
     def mark(self, name: str, cleared: bool) -> None:
         if self._playout is not None:
-            self._on_playout(self._playout.mark(name, cleared, self._clock()))
+            self._generations.on_playout(self._playout.mark(name, cleared, self._clock()))
             self._host.wake()
 
     def dtmf(self, digit: str) -> None:
@@ -360,7 +350,7 @@ class Cascade:
         if playout.active:
             events = playout.tick(now)
             if events:
-                self._on_playout(events)
+                self._generations.on_playout(events)
         if now >= self._chores_at:
             self._chores_at = now + CHORES_SECONDS
             ears.tick(now)
@@ -370,7 +360,7 @@ class Cascade:
     def _play_now(self) -> None:
         """The caller waits: the first sound of an answer goes out at once, and not at the next tick."""
         if self._playout is not None:
-            self._on_playout(self._playout.tick(self._clock()))
+            self._generations.on_playout(self._playout.tick(self._clock()))
 
     def _do_chores(self, now: float) -> None:
         """What is not heard if it is a little late."""
@@ -378,7 +368,7 @@ class Cascade:
         if self._ending:
             if self._end_by is not None and now >= self._end_by:
                 self._end_by = None
-                self._host.end_call(self._end_reason())
+                self._host.end_call(self._generations.ends or "agent")
             return
         self._mind_silence(now)
         if self._playout is not None and self._playout.held:
@@ -396,7 +386,7 @@ class Cascade:
         playout, ears = self._playout, self._ears
         if playout is None or ears is None:
             return
-        due = next((g for g in self._live.values() if g.guess is None and g.task and not g.task.done()), None)
+        due = self._generations.awaited
         if (
             due is None
             or due.delivery is None
@@ -443,7 +433,7 @@ class Cascade:
             case Interrupted():
                 self._settle(confirmed=True)
                 self._talked_over = True
-                self._interrupt(now)
+                self._generations.interrupt(now)
             case TurnLikely(text):
                 self._prepare_answer(text, now)
             case TurnEnded():
@@ -470,21 +460,21 @@ class Cascade:
                 return
             if self._ears is not None:
                 self._ears.renew()
-            if not self._live and not self._ending:
-                self._begin(Generation(self._next(), phrases(self._language).not_understood))
-        elif unheard and not self._live and not self._ending:
-            self._begin(Generation(self._next(), unheard))
+            if not self._generations.live and not self._ending:
+                self._begin(Generation(self._generations.next(), phrases(self._language).not_understood))
+        elif unheard and not self._generations.live and not self._ending:
+            self._begin(Generation(self._generations.next(), unheard))
         self._quiet_if_over(now)
 
     # Guesses: an answer is prepared while it is not certain that the turn is over
 
     def _prepare_answer(self, text: str, now: float) -> None:
         wanted = self._agent.options.turns.preemptive_generation and not self._inbox.has_texts
-        if self._live or self._ending or self._playout is None or not wanted:
+        if self._generations.live or self._ending or self._playout is None or not wanted:
             return
         self._decided.clear()
         self._playout.pause(now)  # nothing plays; nothing will before it is certain
-        self._guess = Generation(self._next(), guess=text)
+        self._guess = Generation(self._generations.next(), guess=text)
         self._begin(self._guess)
 
     def _drop_guess(self, now: float) -> None:
@@ -494,7 +484,7 @@ class Cascade:
         self._guess = None
         self._host.on_event(Guessed(right=False))
         self._decided.set()
-        self._interrupt(now)
+        self._generations.interrupt(now)
 
     def _confirm_guess(self, turn: TurnEnded, now: float) -> None:
         guess, self._guess = self._guess, None
@@ -532,7 +522,7 @@ class Cascade:
             self._confirm_guess(turn, now)
             return
         self._drop_guess(now)
-        if self._live:
+        if self._generations.live:
             waiting = self._waiting_turn
             self._waiting_turn = turn if waiting is None else replace(turn, text=f"{waiting.text} {turn.text}")
             return
@@ -540,7 +530,7 @@ class Cascade:
         self._waiting.begin(turn.speech_ended)
         self._tell_waiting()
         self.history.user(turn.text)
-        self._begin(Generation(self._next(), turn=turn, protected=turn.cut))
+        self._begin(Generation(self._generations.next(), turn=turn, protected=turn.cut))
 
     def _on_digits(self, digits: str | None) -> None:
         if digits is None or self._ending:
@@ -550,42 +540,31 @@ class Cascade:
         self._drop_guess(now)
         self._settle(confirmed=True)
         self._talked_over, self._unheard = False, ""
-        self._interrupt(now)
+        self._generations.interrupt(now)
         self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
         self._take_turn(TurnEnded(digits, now, now, now), now)
 
-    # Generations
-
-    def _next(self) -> int:
-        self._number += 1
-        return self._number
+    # Generations (GenerationsListener)
 
     def _begin(self, generation: Generation) -> None:
         if self._stage is None:
             return
         self._become()
-        self._live[generation.number] = generation
+        self._generations.begin(generation)
         if generation.turn is None:
             self._waiting.begin(self._clock())
         self._idle.stop()
-        self._stage.playout.begin(generation.number)
-        self._host.wake()
         if generation.ends is not None:
             self._close_ears()
         elif generation.guess is None:
             self._floor(protected=generation.protected)
-        generation.task = self._spawn(self._run(generation))
 
-    async def _run(self, generation: Generation) -> None:
-        stage = self._stage
-        if stage is None:
-            return
-        await Delivery(generation, stage).run()
+    def on_made(self, generation: Generation) -> None:
         self._failures = self._failures + 1 if generation.failed else 0
         if generation.failed and generation.guess is None:
             self._give_up_after(generation)
-        if generation.ends is not None:
-            self._end_by = self._clock() + stage.playout.unheard_seconds + self._agent.options.ending.max_wait
+        if generation.ends is not None and self._playout is not None:
+            self._end_by = self._clock() + self._playout.unheard_seconds + self._agent.options.ending.max_wait
 
     def _give_up_after(self, failed: Generation) -> None:
         """Unless the next answer may be better: where nobody else goes on with the call it is tried again."""
@@ -616,57 +595,15 @@ class Cascade:
             if self._playout is not None:
                 self._playout.resume(self._clock())
 
-    def _end_reason(self) -> EndReason:
-        return next((g.ends for g in self._live.values() if g.ends is not None), "agent")
-
-    def _interrupt(self, now: float) -> None:
-        """Nothing of the generations so far plays or acts any more."""
-        for generation in self._live.values():
-            if generation.round is not None:
-                generation.round.leave()
-            if generation.task is not None:
-                generation.task.cancel()
-        if self._playout is not None and self._live:
-            self._on_playout(self._playout.clear(now, self._number))
-            self._host.wake()
-
-    def _on_playout(self, events: Sequence[PlayoutEvent]) -> None:
-        for event in events:
-            match event:
-                case PlayoutStarted(number, at):
-                    self._on_first_sound(self._live.get(number), at)
-                case PlayoutUnderrun(_, cause, seconds):
-                    self._host.on_event(Underran(cause, seconds))
-                case PlayoutFinished(heard) | PlayoutCut(heard):
-                    generation = self._live.pop(heard.generation)
-                    self.history.agent(generation.steps, heard.steps)
-                    if heard.text:
-                        said = AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds)
-                        self._host.on_event(said)
-                        if self._ears is not None:
-                            language = self._language
-                            self._ears.expect(asks(heard.text, language), digits_asked(heard.text, language))
-                    if not heard.complete and self._talked_over:
-                        self._unheard = " ".join(generation.said.split()[len(heard.text.split()) :])
-                    self._on_over(generation)
-                case _:
-                    assert_never(event)
-
-    def _on_first_sound(self, generation: Generation | None, at: float) -> None:
-        if generation is None or generation.turn is None:
-            return
-        turn = generation.turn
-        since = turn.speech_ended
-        token = generation.first_token - since if generation.first_token is not None else None
-        audio = generation.first_audio - since if generation.first_audio is not None else None
-        self._host.on_event(
-            TurnTimings(turn.transcribed - since, turn.decided - since, token, audio, max(at - since, 0.0))
-        )
-
-    def _on_over(self, generation: Generation) -> None:
+    def on_over(self, generation: Generation, heard: Heard) -> None:
+        if heard.text and self._ears is not None:
+            language = self._language
+            self._ears.expect(asks(heard.text, language), digits_asked(heard.text, language))
+        if not heard.complete and self._talked_over:
+            self._unheard = " ".join(generation.said.split()[len(heard.text.split()) :])
         if generation.ends is not None:
             self._host.end_call(generation.ends)
-        elif not self._live and not self._ending:
+        elif not self._generations.live and not self._ending:
             if self._ears is not None:
                 self._ears.floor(agent=False)
             if self._waiting_turn is not None:
@@ -678,13 +615,13 @@ class Cascade:
 
     def _quiet_if_over(self, now: float) -> None:
         speaking = self._ears is not None and self._ears.caller_speaking
-        if self._live or speaking or self._ending:
+        if self._generations.live or speaking or self._ending:
             return
         if (say := self._inbox.take_say()) is not None:
             self.say(say, now)
         elif self._inbox.is_due:
             self._tell_waiting()
-            self._begin(Generation(self._next()))
+            self._begin(Generation(self._generations.next()))
         else:
             self._idle.quiet(now)
 
@@ -697,7 +634,7 @@ class Cascade:
     def _on_idle(self, prompt: IdlePrompt | IdleFarewell) -> None:
         match prompt:
             case IdlePrompt(text):
-                self._begin(Generation(self._next(), text))
+                self._begin(Generation(self._generations.next(), text))
             case IdleFarewell(text):
                 self.say_and_end(text, "idle")
 

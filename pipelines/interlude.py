@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished
 from pipelines.ears import VoiceDetector
-from pipelines.events import AgentSaid, EndReason, PipelineHost
+from pipelines.events import EndReason, PipelineHost
 from pipelines.generation import Generation
+from pipelines.heard import enter, follow
 from pipelines.history import Conversation, History
 from pipelines.messages import NOBODY, CallMessage, NotNow
 from pipelines.own_voice import OwnVoice
@@ -137,20 +138,20 @@ class Interlude:
         return playout.due
 
     def _on_playout(self, events: Sequence[PlayoutEvent]) -> None:
-        for event in events:
-            match event:
-                case PlayoutFinished(heard, at) | PlayoutCut(heard, at):
-                    generation, done = self._live.pop(heard.generation)
-                    self._history.agent(generation.steps, heard.steps)
-                    if heard.complete and heard.text.split() == spoken(generation.text or "").split():
-                        self._complete.add(heard.generation)  # what a voice did not say was not heard, either
-                    if heard.text:
-                        self._silent_since = at
-                        said = AgentSaid(heard.text, heard.generation, not heard.complete, heard.seconds)
-                        self._host.on_event(said)
-                    done.set()
-                case _:
-                    pass
+        follow(events, self, self._host)
+
+    def on_first_sound(self, number: int, at: float) -> None:
+        """Nobody has asked for it."""
+
+    def on_heard(self, event: PlayoutFinished | PlayoutCut) -> None:
+        heard = event.heard
+        generation, done = self._live.pop(heard.generation)
+        enter(generation.steps, heard, self._history, self._host)
+        if heard.complete and heard.text.split() == spoken(generation.text or "").split():
+            self._complete.add(heard.generation)  # what a voice did not say was not heard, either
+        if heard.text:
+            self._silent_since = event.at
+        done.set()
 
     async def close(self) -> None:
         if self._playout is not None:

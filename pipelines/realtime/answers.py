@@ -45,6 +45,11 @@ class Timing:
     speech_ended: float
     decided: float
 
+    @property
+    def transcribed(self) -> float:
+        """The model hears by itself: it is not known any better."""
+        return self.decided
+
 
 class Item:
     """One part of an answer: its segment, and the way of its sound there."""

@@ -10,19 +10,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol
 
-from media.playout import (
-    Playout,
-    PlayoutCut,
-    PlayoutEvent,
-    PlayoutFinished,
-    PlayoutStarted,
-    PlayoutUnderrun,
-)
+from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished
 from pipelines.agent import AgentDefinition
-from pipelines.events import EndReason, ModelNoted, PipelineHost, TurnTimings, Underran
+from pipelines.events import EndReason, ModelNoted, PipelineHost
 from pipelines.generation import Generation
+from pipelines.heard import follow, timings
 from pipelines.own_voice import OwnVoice
 from pipelines.realtime.answers import MOST_UNHEARD_SECONDS, Answer, Before, Timing
 from pipelines.realtime.ending import Ending
@@ -374,38 +368,29 @@ class Speaking:
         for answer in self.answers.values():
             answer.response = answer.response and ""
 
-    # What was heard
+    # What was heard (HeardListener)
 
     def on_playout(self, events: Sequence[PlayoutEvent]) -> None:
-        for event in events:
-            match event:
-                case PlayoutStarted(number, at):
-                    self._on_first_sound(self.answers.get(number), at)
-                case PlayoutUnderrun(_, cause, seconds):
-                    self._host.on_event(Underran(cause, seconds))
-                case PlayoutFinished(heard) | PlayoutCut(heard):
-                    answer = self.answers.pop(heard.generation)
-                    if answer.cut and self._can.truncates and answer.response:
-                        self._tell_heard(answer.heard(heard))
-                    theirs = answer.response is not None and self.utterances is None
-                    late = theirs and isinstance(event, PlayoutFinished)
-                    self._records.over(answer, heard, self._clock(), words_may_come=late)
-                    self._listener.on_over(answer)
-                case _:
-                    assert_never(event)
+        follow(events, self, self._host)
+
+    def on_first_sound(self, number: int, at: float) -> None:
+        answer = self.answers.get(number)
+        if answer is not None and answer.timing is not None:
+            self._host.on_event(timings(answer.timing, answer.began, answer.first_audio, at))
+
+    def on_heard(self, event: PlayoutFinished | PlayoutCut) -> None:
+        heard = event.heard
+        answer = self.answers.pop(heard.generation)
+        if answer.cut and self._can.truncates and answer.response:
+            self._tell_heard(answer.heard(heard))
+        theirs = answer.response is not None and self.utterances is None
+        late = theirs and isinstance(event, PlayoutFinished)
+        self._records.over(answer, heard, self._clock(), words_may_come=late)
+        self._listener.on_over(answer)
 
     def _tell_heard(self, parts: Sequence[ItemHeard]) -> None:
         if parts:
             self._link.send(lambda protocol: protocol.heard(parts))
-
-    def _on_first_sound(self, answer: Answer | None, at: float) -> None:
-        if answer is None or answer.timing is None:
-            return
-        since = answer.timing.speech_ended
-        began = answer.began - since if answer.began is not None else None
-        audio = answer.first_audio - since if answer.first_audio is not None else None
-        decided = answer.timing.decided - since
-        self._host.on_event(TurnTimings(decided, decided, began, audio, max(at - since, 0.0)))
 
     # How an answer begins
 
