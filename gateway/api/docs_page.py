@@ -34,7 +34,7 @@ const el = (tag, props = {}, ...children) => {
 const json = (value) => el("pre", { textContent: JSON.stringify(value, null, 2) });
 
 function operation(path, method, op) {
-  // The examples are there to be sent: those of paths and bodies as they stand, those of queries to be chosen.
+  // The examples are there to be sent: those of paths and bodies as they stand, the others to be chosen.
   const shown = (p) => (p.in === "path" ? String(p.example ?? "") : "");
   const hint = (p) => (p.example === undefined ? p.name : `${p.name}, such as ${p.example}`);
   const inputs = op.parameters.map((p) => [p, el("input", { value: shown(p), placeholder: hint(p), title: p.name })]);
@@ -46,12 +46,13 @@ function operation(path, method, op) {
   send.onclick = async () => {
     let url = path;
     const query = new URLSearchParams();
+    const headers = {};
     for (const [p, input] of inputs) {
       if (p.in === "path") url = url.replace(`{${p.name}}`, encodeURIComponent(input.value));
+      else if (p.in === "header" && input.value) headers[p.name] = input.value;
       else if (input.value) query.append(p.name, input.value);
     }
     const key = document.getElementById("key").value;
-    const headers = {};
     if (key) headers.Authorization = `Bearer ${key}`;
     if (body) headers["Content-Type"] = "application/json";
     const request = { method: method.toUpperCase(), headers, body: body?.value };

@@ -39,8 +39,9 @@ PARAMETERS: Mapping[str, Any] = {
     "type": "e164-ddi",
     "originate": False,
     "trunkId": TRUNK,
+    "Idempotency-Key": "reminder-4711",
 }
-"""Of paths and queries, by name; of lists, one of them."""
+"""Of paths, queries and headers, by name; of lists, one of them."""
 
 _OPTIONS = {
     "greeting": "Good morning, this is the front desk.",

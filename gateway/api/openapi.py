@@ -108,6 +108,9 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     }
     if operation.query is not None:
         made["parameters"] += _query(operation.query)
+    for header in operation.headers:
+        parameter = _parameter(header.name, "header", header.schema(), required=False)
+        made["parameters"].append({**parameter, "description": header.description})
     if operation.body:
         suffix = "Changes" if operation.partial else ""
         bodies = [{"$ref": REFERENCE.format(model=model.__name__ + suffix)} for model in operation.body]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,8 +18,32 @@ from pipelines.agent import Problem, problems
 from store import Owner, Store
 
 MAX_BODY = 1024 * 1024
+VISIBLE = "[!-~]"
 M = TypeVar("M", bound=BaseModel)
 H = TypeVar("H", bound=Handler)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderField:
+    """A header that a request may have, of ``longest`` characters at the most, each of them a visible one of ASCII: no
+    white space, which proxies may change. ``description`` is Markdown."""
+
+    name: str
+    longest: int
+    description: str
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": f"^{VISIBLE}+$"}
+
+    def read(self, request: web.Request) -> str | None:
+        """None where there is none. Raises :class:`ApiError` 400."""
+        given = request.headers.getall(self.name, [])
+        if not given:
+            return None
+        if len(given) > 1 or not re.fullmatch(rf"{VISIBLE}{{1,{self.longest}}}", given[0]):
+            rule = f"1 to {self.longest} visible ASCII characters, without spaces, and be there once"
+            raise invalid([Problem(self.name, f"has to have {rule}")])
+        return given[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +59,7 @@ class Operation:
     body: tuple[type[BaseModel], ...] = ()
     partial: bool = False
     query: type[BaseModel] | None = None
+    headers: tuple[HeaderField, ...] = ()
     answer: Any = None
     status: int = 200
     errors: tuple[int, ...] = ()

@@ -12,23 +12,31 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, invalid, not_found
-from gateway.api.operations import Operations, owner_of, read_body, store_of
+from gateway.api.operations import HeaderField, Operations, owner_of, read_body, store_of
 from gateway.dialler import CannotDial
 from gateway.keys import SWITCHBOARD
 from gateway.permits import NotPermitted, permitted
 from gateway.switchboard import NoPlace
+from jambonz.hooks import normalize_number
 from jambonz.provisioning.wanted import CARRIER_PREFIX
 from jambonz.verbs import VerbError
 from pipelines.agent import Problem, Strict
 from pipelines.agent.telephone import digits
 from store import Owner, Store
-from store.calls import Call
+from store.calls import Call, NewCall
 from store.listeners import ListenerForCall
 
 operations = Operations("Outbound calls", "calls")
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-_LONGEST_KEY = 255
+IDEMPOTENCY = HeaderField(
+    IDEMPOTENCY_HEADER,
+    255,
+    "Which request this is, in the client's own words. One that is sent again with the same key for the same listener "
+    "rings nobody: it is answered 200 with the `callId` of the first, for as long as that call is kept. It is 409 "
+    "(`IN_USE`) where the key was used for another `calledId` or `callerId`, or for a call that could not be placed. "
+    "`metadata` is not compared. Without a key, each request is a call.",
+)
 _KEYS = uuid.UUID("6f0d7c52-6a0b-4d0e-9a49-1f5f0e1c7b3a")
 """The space of the ids that calls with such a key have."""
 
@@ -72,11 +80,13 @@ class _Caller:
     "POST",
     "/listener/{listenerId}/originate",
     body=(OriginateRequest,),
+    headers=(IDEMPOTENCY,),
     answer=OriginateView,
     errors=(400, 404, 409, 501),
 )
 async def originate(request: web.Request) -> web.Response:
     """Ring somebody, for the agent of a listener to speak with."""
+    key = IDEMPOTENCY.read(request)
     body = await read_body(request, OriginateRequest)
     owner, store = owner_of(request), store_of(request)
     listener = await _listener(store, owner, request.match_info["listenerId"])
@@ -87,25 +97,26 @@ async def originate(request: web.Request) -> web.Response:
     except NotPermitted as refused:
         raise ApiError(400, "NOT_PERMITTED", str(refused), [{"path": "calledId", "message": str(refused)}]) from None
     view = OriginatedView(
-        callId=_call_id(request, owner, listener),
+        callId=_call_id(key, owner, listener),
         listenerId=listener.id,
         callerId=caller.home or body.caller_id,
         calledId=called,
         organisationId=owner.organisation_id,
     )
-    if IDEMPOTENCY_HEADER in request.headers:
+    if key is not None:
         known = await store.calls.get(owner, view["callId"])
         if known is not None:
-            return _again(known, view)
+            return _again(known, caller, view)
     options = replace(listener.options, metadata={**listener.options.metadata, **body.metadata})
-    await _place(request, replace(listener, options=options), caller, view)
+    placed = await _place(request, replace(listener, options=options), caller, view)
+    _check_same(placed, caller, view)  # another request with this key may have been there an instant before
     return _answer(view)
 
 
-async def _place(request: web.Request, listener: ListenerForCall, caller: _Caller, view: OriginatedView) -> None:
+async def _place(request: web.Request, listener: ListenerForCall, caller: _Caller, view: OriginatedView) -> NewCall:
     details = {"callId": view["callId"]}
     try:
-        await request.config_dict[SWITCHBOARD].placing.originate(
+        call = await request.config_dict[SWITCHBOARD].placing.originate(
             listener, view["calledId"], from_=caller.from_, trunk=caller.trunk, call_id=view["callId"]
         )
     except NoPlace as refused:
@@ -121,6 +132,7 @@ async def _place(request: web.Request, listener: ListenerForCall, caller: _Calle
                 raise ApiError(400, "NOT_PLACED", str(error), details) from None
             case "away":
                 raise ApiError(503, "UNAVAILABLE", str(error), details) from None
+    return call.record
 
 
 async def _listener(store: Store, owner: Owner, listener_id: str) -> ListenerForCall:
@@ -154,20 +166,16 @@ def _check(outbound: bool, handler: str, what: str) -> None:
         raise ApiError(400, "NOT_OUTBOUND", f"{what} is for {handler}; calls are placed over {_POOL}")
 
 
-def _call_id(request: web.Request, owner: Owner, listener: ListenerForCall) -> str:
+def _call_id(key: str | None, owner: Owner, listener: ListenerForCall) -> str:
     """Another one each time, unless the client says which request is which."""
-    key = request.headers.get(IDEMPOTENCY_HEADER)
     if key is None:
         return str(uuid.uuid4())
-    if not 1 <= len(key) <= _LONGEST_KEY:
-        raise ApiError(400, "BAD_REQUEST", f"{IDEMPOTENCY_HEADER} has to have 1 to {_LONGEST_KEY} characters")
     return str(uuid.uuid5(_KEYS, f"{owner.organisation_id} {listener.id} {key}"))
 
 
-def _again(known: Call, view: OriginatedView) -> web.Response:
+def _again(known: Call, caller: _Caller, view: OriginatedView) -> web.Response:
     """The request came before: it rings nobody twice."""
-    if known.called_id != view["calledId"] or known.listener_id != view["listenerId"]:
-        raise ApiError(409, "IN_USE", f"This {IDEMPOTENCY_HEADER} was used for another call, {known.id}")
+    _check_same(known, caller, view)
     if known.status.startswith("failed: Jambonz did not") or known.end_reason == "limit":
         raise ApiError(
             409,
@@ -175,6 +183,12 @@ def _again(known: Call, view: OriginatedView) -> web.Response:
             f"This {IDEMPOTENCY_HEADER} was used for a call that could not be placed, {known.id}; take another",
         )
     return _answer(view)
+
+
+def _check_same(known: Call | NewCall, caller: _Caller, view: OriginatedView) -> None:
+    before = (known.called_id, known.caller_id, known.listener_id)
+    if before != (view["calledId"], normalize_number(caller.from_), view["listenerId"]):
+        raise ApiError(409, "IN_USE", f"This {IDEMPOTENCY_HEADER} was used for another call, {known.id}")
 
 
 def _answer(view: OriginatedView) -> web.Response:

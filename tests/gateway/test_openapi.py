@@ -91,8 +91,12 @@ globalThis.fetch = async (url, request) => {
 };
 (0, eval)(SCRIPT);
 setTimeout(async () => {
-  for (const one of made.filter((one) => one.tag === "button")) await one.onclick();
-  console.log(JSON.stringify(asked));
+  const send = made.filter((one) => one.tag === "button");
+  for (const one of send) await one.onclick();
+  const first = asked.splice(0);
+  for (const one of made) if (one.title === "Idempotency-Key") one.value = "order-7";
+  for (const one of send) await one.onclick();
+  console.log(JSON.stringify([first, asked]));
 }, 0);
 """
 
@@ -103,14 +107,38 @@ def test_the_page_sends_the_examples_as_they_stand() -> None:
     assert script is not None
     given = f"const DOCUMENT = {json.dumps(DOCUMENT)}, SCRIPT = {json.dumps(script[1])};"
     run = subprocess.run(["node", "-"], input=given + BROWSER, capture_output=True, text=True, timeout=20, check=True)
-    asked = {(one["method"], one["url"]): one for one in json.loads(run.stdout)}
+    first, then = json.loads(run.stdout)
+    asked = {(one["method"], one["url"]): one for one in first}
     assert len(asked) == len(OPERATIONS)
+    assert not any("Idempotency-Key" in one["headers"] for one in first), "it is there to be chosen"
+    [again] = [one for one in then if "Idempotency-Key" in one["headers"]]
+    assert again["url"].endswith("/originate")
+    assert again["headers"]["Idempotency-Key"] == "order-7"
     for operation in OPERATIONS:
         path = f"/api{operation.path.format(**examples.PARAMETERS)}"
         sent = asked[operation.method, path]
         assert sent["headers"]["Authorization"] == "Bearer trk_of_mine"
         if operation.body:
             assert json.loads(sent["body"]) == examples.BODIES[operation.id]
+
+
+def test_a_header_is_described_where_it_is_read() -> None:
+    """And nowhere else: a client that reads the document knows which requests may be sent again."""
+    takes = {
+        name: parameter
+        for name, operation in described()
+        for parameter in operation["parameters"]
+        if parameter["in"] == "header"
+    }
+    assert set(takes) == {"originate"}
+    key = takes["originate"]
+    assert (key["name"], key["required"]) == ("Idempotency-Key", False)
+    assert "409" in key["description"]
+    for good in ("a", "reminder-4711", '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "~" * 255):
+        holds(good, key["schema"])
+    for bad in ("", "a" * 256, "a b", "é", 7):
+        with pytest.raises(jsonschema.ValidationError):
+            holds(bad, key["schema"])
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/api-docs"])

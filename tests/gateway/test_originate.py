@@ -122,7 +122,14 @@ async def test_a_request_that_is_repeated_rings_once(tmp_path: Path) -> None:
         status, answer = await office.ring(again="order-8")
         assert status == 200
         assert len(office.server.created_calls) == 2
-        assert (await office.ring(again="k" * 256))[0] == 400
+        await office.service.store.numbers.create(DEFAULT_OWNER, "442079460555", handler="jambonz", outbound=True)
+        status, answer = await office.ring(again="order-7", callerId="+442079460555")
+        assert (status, answer["code"]) == (409, "IN_USE"), "it is another one that rings"
+        together = await asyncio.gather(
+            office.ring(again="order-9"), office.ring(again="order-9", calledId="+442079460124")
+        )
+        assert sorted(status for status, _ in together) == [200, 409]
+        assert len(office.server.created_calls) == 3
         await office.service.quiet()
 
 
@@ -152,6 +159,23 @@ async def test_what_is_refused(shared: Desk) -> None:
         assert (given, answer["code"]) == (status, code), changes
         assert said.lower() in answer["error"].lower()
     assert shared.server.created_calls == []
+
+
+NO_KEYS: list[list[str]] = [[""], ["k" * 256], ["order 7"], ["order\t7"], ["é"], ["☎"], ["order-7", "order-8"]]
+
+
+async def test_a_key_that_is_none_rings_nobody(shared: Desk) -> None:
+    """Its rule is in the OpenAPI."""
+    url = f"{shared.service.url}/api/listener/{shared.service.listener_id}/originate"
+    for keys in NO_KEYS:
+        headers = [("Authorization", f"Bearer {KEY}"), *(("Idempotency-Key", key) for key in keys)]
+        async with shared.service.http.post(url, json=examples.BODIES["originate"], headers=headers) as answer:
+            told = await answer.json()
+        assert (answer.status, told["code"], told["details"][0]["path"]) == (400, "VALIDATION_ERROR", "Idempotency-Key")
+        assert "1 to 255 visible ASCII characters" in told["error"]
+    assert shared.server.created_calls == []
+    assert (await shared.ring(again="~" * 254 + "!"))[0] == 200
+    await shared.service.quiet()
 
 
 async def test_nobody_rings_with_what_is_somebody_elses(shared: Desk) -> None:
