@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from aiohttp import web
 from pydantic import Field
@@ -132,6 +132,8 @@ async def _place(request: web.Request, listener: ListenerForCall, caller: _Calle
                 raise ApiError(400, "NOT_PLACED", str(error), details) from None
             case "away":
                 raise ApiError(503, "UNAVAILABLE", str(error), details) from None
+            case _:
+                assert_never(error.kind)
     return call.record
 
 
