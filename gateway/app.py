@@ -134,7 +134,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
                 crew.desk = app[SWITCHBOARD]
             beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
             yield
-            await app[SWITCHBOARD].drain(0)
+            await app[SWITCHBOARD].live.drain(0)
             await hooks.close()
             await callbacks.close()
             await clients.close()

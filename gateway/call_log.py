@@ -38,7 +38,7 @@ MOST_SAID = 5000
 
 
 class CallLog:
-    """The log of one call. ``log`` is bound to it."""
+    """The log of one call."""
 
     def __init__(
         self,
@@ -46,8 +46,10 @@ class CallLog:
         listener_id: str,
         recorder: Recorder,
         progress: Progress,
-        log: structlog.stdlib.BoundLogger,
+        bound: structlog.stdlib.BoundLogger,
     ) -> None:
+        self.bound = bound
+        """The service's own, bound to the call."""
         self.usage = Tally()
         self.transcript: list[CallEvent] | None = None
         """What was said, where somebody wants it in the end: a list to begin with."""
@@ -57,7 +59,6 @@ class CallLog:
         self._listener_id = listener_id
         self._recorder = recorder
         self._progress = progress
-        self._log = log
         self._seq = 0
         self._held: list[tuple[str, Any]] | None = None
 
@@ -75,6 +76,12 @@ class CallLog:
         self._progress.publish(self._listener_id, Live(told, event.at))
         if self.callback is not None:
             self.callback.tell(told)
+
+    @property
+    def conversation(self) -> str:
+        """What was said so far, where it is kept."""
+        who = {"user": "Caller", "agent": "Agent"}
+        return "\n".join(f"{who[said.type]}: {said.data}" for said in self.transcript or ())
 
     def close(self) -> None:
         """The call is over: what is noted from now on is not posted."""
@@ -129,7 +136,7 @@ class CallLog:
             case ToolRan(name, kind, digest, outcome, seconds):
                 metrics.tool_seconds.labels(kind, outcome).observe(seconds)
                 ran = {"kind": kind, "arguments": digest, "outcome": outcome, "seconds": round(seconds, 3)}
-                self._log.info("a function was run", function=name, **ran)
+                self.bound.info("a function was run", function=name, **ran)
                 self.note("status", {"function": {"name": name, **ran}})
             case RestCalled(request):
                 self.note("rest_callout", dict(request))
@@ -139,18 +146,18 @@ class CallLog:
                 self.note("status", {"underrun": {"cause": cause, "seconds": round(seconds, 3)}})
             case PartFailed(part, provider, kind, message):
                 metrics.provider_errors.labels(part, provider, kind).inc()
-                self._log.warning("a provider failed", part=part, provider=provider, kind=kind, error=message)
+                self.bound.warning("a provider failed", part=part, provider=provider, kind=kind, error=message)
                 self.note("error", message)
             case WatchdogFired(what):
                 metrics.watchdogs.labels(what).inc()
-                self._log.warning("watchdog", missing=what)
+                self.bound.warning("watchdog", missing=what)
                 self.note("status", {"missing": what})
             case ModelNoted(what, detail):
                 metrics.model_notes.labels(what).inc()
                 if what == "reconnected":  # its loss was a line, too
                     detail = detail or "another session took over"
                 if detail:
-                    self._log.info("of the model", what=what, detail=detail)
+                    self.bound.info("of the model", what=what, detail=detail)
             case UsageReported(part, provider):
                 for unit, amount in self.usage.add(event).items():
                     metrics.usage.labels(part, provider, unit).inc(amount)

@@ -13,7 +13,6 @@ from gateway.control import ControlFailed
 from gateway.surroundings import Surroundings
 from gateway.waiting import first_of
 from pipelines.agent.consultant import consultant, opening
-from pipelines.phrasebook import phrases
 from pipelines.tools.means import ToolFault
 from pipelines.tools.transfer import OUTCOME_WORDS, TransferOutcome, TransferRequest
 from store.listeners import ListenerForCall
@@ -102,7 +101,7 @@ class Consultation:
 
     def _listener(self) -> ListenerForCall:
         own = self._call.listener
-        agent = consultant(own.agent, self._wanted.prompt, self._call.transcript)
+        agent = consultant(own.agent, self._wanted.prompt, self._call.record.log.conversation)
         metadata = {name: value for name, value in own.options.metadata.items() if name != "callHook"}
         options = replace(own.options, recording=None, agent_limit=None, metadata=metadata)
         return replace(own, agent=agent, number=None, options=options)
@@ -110,7 +109,7 @@ class Consultation:
     def _prepare(self, other: CallSession) -> None:
         """Before it is rung."""
         other.answers = self
-        other.record = replace(other.record, parent_id=self._call.id)
+        other.record.row = replace(other.record.row, parent_id=self._call.id)
         other.opening = opening()
 
     async def _call_off(self, other: CallSession) -> None:
@@ -123,8 +122,7 @@ class Consultation:
         elif other.handing.leaving:
             await self._hang_up(other)
         elif other.speaker is not None:
-            language = other.listener.agent.options.tts.language or "en"
-            other.speaker.say_and_end(phrases(language).caller_gone, "agent")
+            other.speaker.say_and_end(other.phrases.caller_gone, "agent")
         else:
             other.end("agent")
 
@@ -135,7 +133,8 @@ class Consultation:
         await first_of(other.handing.asked, other.over, call.over, seconds=PARTING_SECONDS)
         if other.handing.asked.is_set() and not other.over.is_set() and not call.over.is_set():
             call.transfers.will_meet(self._room, comes_back=True)
-            call.part()
+            if call.speaker is not None:
+                call.speaker.say_and_end(call.phrases.connecting, "transferred")
             await first_of(call.handing.asked, other.over, call.over, seconds=PARTING_SECONDS)
         if call.handing.asked.is_set():
             await first_of(other.over, call.over, seconds=MEETING_SECONDS)
@@ -148,7 +147,7 @@ class Consultation:
 
     def _met(self, other: CallSession) -> None:
         call = self._call
-        call.handing.record_room(self._wanted.number, other.record.caller_id)
+        call.handing.record_room(self._wanted.number, other.record.row.caller_id)
         self._enter("answered")
         metrics.transfers.labels("consultative", "room", "answered").inc()
         other.handing.met()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from gateway import metrics
 from jambonz.endings import ending_of
 from jambonz.hooks import ActionHook, CallProgress
 from pipelines.agent.options import AnswerDetection
@@ -83,8 +85,11 @@ class Dialling:
                 self.outcome = "failed"
         return wanted
 
-    def learn(self, progress: CallProgress) -> EndReason | None:
-        """Why the call is over, if it is and nobody answered."""
+    def learn(self, progress: CallProgress, note: Callable[[str, Any], None]) -> EndReason | None:
+        """There are news, for the call's log, too. Why the call is over, if it is and nobody answered."""
+        if progress.state in ("ringing", "early-media", "in-progress"):
+            state = "answered" if progress.answered else "ringing"
+            note("status", {"originate": {"state": state, "earlyMedia": progress.state == "early-media"}})
         outcome = outcome_of(progress)
         if outcome is None or self.outcome is not None:
             return None
@@ -95,7 +100,12 @@ class Dialling:
         self.found.append(hook)
         self.heard.set()
 
-    @property
-    def status(self) -> str | None:
-        """Of its record, where nobody answered."""
-        return None if self.outcome in (None, "answered") else f"failed: {_WORDS[self.outcome]}"
+    def close(self, progress: CallProgress, note: Callable[[str, Any], None]) -> str | None:
+        """The call is over. The status of its record, where nobody answered."""
+        if self.rings:
+            self.outcome = "failed"
+        metrics.calls_placed.labels(self.outcome or "answered").inc()
+        if self.outcome in (None, "answered"):
+            return None
+        note("call_failed", {"outcome": self.outcome, "sipStatus": progress.sip_status})
+        return f"failed: {_WORDS[self.outcome]}"

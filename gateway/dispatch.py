@@ -54,7 +54,7 @@ class Dispatcher:
     @property
     def call(self) -> CallSession | None:
         """The call of this socket, while it is under way."""
-        return self._switchboard.find(self._protocol.call_sid)
+        return self._switchboard.live.of_sid(self._protocol.call_sid)
 
     @property
     def over(self) -> bool:
@@ -128,7 +128,7 @@ class Dispatcher:
         await self._acknowledge(msgid)
 
     def _is_over(self, hook: CallHook) -> bool:
-        return self._switchboard.call_id_of(hook.call_sid) is not None
+        return self._switchboard.live.call_id_of(hook.call_sid) is not None
 
     def _attach(self) -> None:
         """This is the socket of its call from now on."""
@@ -139,7 +139,7 @@ class Dispatcher:
 
     def _next(self, due: HookDue) -> Sequence[Verb] | None:
         """Of the hooks that we gave this call; others are none."""
-        call_id = self._switchboard.call_id_of(self._protocol.call_sid)
+        call_id = self._switchboard.live.call_id_of(self._protocol.call_sid)
         if call_id is None:
             return None
         if due.path != next_path(call_id):

@@ -96,7 +96,7 @@ class ProviderFactory:
         return Cascade(agent, parts, session, spawn=spawn, clock=clock, metadata=metadata, means=means)
 
     def _means(self, listener: ListenerForCall, session: CallSession) -> Means:
-        call, agent = session.record, listener.agent
+        call, agent = session.record.row, listener.agent
         number = agent.options.fallback.number if agent.options.fallback is not None else None
         about = {
             "callId": call.id,

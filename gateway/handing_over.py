@@ -49,13 +49,13 @@ class HandingOver:
         """From now on, if it is one."""
         through = self._through
         if through is not None and through.by == "bridge" and self.bridged is None:
-            self.bridged = BridgedCall(self._call.record, through, self._around)
+            self.bridged = BridgedCall(self._call.record.row, through, self._around)
 
     def record_room(self, number: str, caller_id: str | None) -> None:
         """Two have met in one. ``caller_id`` is what the other one saw."""
         if self._through is not None:
             self._through.number, self._through.caller_id = number, caller_id
-            self.bridged = BridgedCall(self._call.record, self._through, self._around)
+            self.bridged = BridgedCall(self._call.record.row, self._through, self._around)
 
     def end_record(self) -> None:
         """Our part of the call is over. A bridge of which there are no news goes on, as far as is known."""
@@ -80,7 +80,7 @@ class HandingOver:
             verbs.phone(f"+{number}"),
             hook=call.next_url,
             caller_id=call.own_number,
-            caller=call.record.caller_id,
+            caller=call.record.row.caller_id,
             ring_seconds=options.ring_seconds,
         )
         try:

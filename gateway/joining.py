@@ -35,7 +35,7 @@ class Joining:
         self, settings: Settings, store: Store, switchboard: Switchboard, around: Surroundings, asking: Asking
     ) -> None:
         self._store = store
-        self._switchboard = switchboard
+        self._places, self._live = switchboard.places, switchboard.live
         self._around = around
         self._models = RealtimeModels(provider_environment(settings), ultravox_webhook(settings))
         self._http = guarded_http(settings)
@@ -49,9 +49,9 @@ class Joining:
 
     async def join(self, listener: ListenerForCall, base_url: str) -> RemoteCall:
         """``base_url`` is where Ultravox reaches this service. Raises as
-        :meth:`~gateway.switchboard.Switchboard.join` does, and :class:`ProviderError`."""
-        if self._switchboard.draining:
-            raise self._switchboard.full()
+        :meth:`~gateway.places.Places.of` does, and :class:`ProviderError`."""
+        if self._places.draining:
+            raise self._places.full()
 
         def url(call_id: str, token: str, name: str) -> str:
             return f"{base_url}/api/hooks/ultravox/{call_id}/{token}/{name}"
@@ -59,14 +59,14 @@ class Joining:
         call = RemoteCall(listener, self._around, self._models, self._means, url)
         begun = False
         try:
-            await self._switchboard.admit(call, listener)
+            await self._places.admit(call, listener)
             await call.invite()
             self._calls[call.id] = call
-            self._switchboard.attend(call).add_done_callback(lambda _: self._calls.pop(call.id))
+            self._live.attend(call).add_done_callback(lambda _: self._calls.pop(call.id))
             begun = True
         finally:
             if not begun:
-                self._switchboard.give_up(call)
+                self._places.give_back(call.id)
         return call
 
     def ended(self, ultravox_call_id: str) -> None:
@@ -111,5 +111,5 @@ class Joining:
 
     def _look(self, ultravox_call_id: str) -> None:
         for call in self._calls.values():
-            if call.record.platform_call_id == ultravox_call_id:
+            if call.record.row.platform_call_id == ultravox_call_id:
                 call.look()

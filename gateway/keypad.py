@@ -39,10 +39,13 @@ class Keypad:
     def is_there(self) -> bool:
         return self._call.control is not None
 
-    def begin(self, digits: str, shown: str) -> asyncio.Task[str | None]:
+    def shown(self, digits: str) -> str:
+        """As logs may have them."""
+        return "*" * len(digits) if self._call.listener.agent.options.dtmf.mask else digits
+
+    def begin(self, digits: str) -> asyncio.Task[str | None]:
         """Press keys, which have to be such as :func:`~pipelines.keys.keys_problem` has nothing against. The task's
-        result is what went wrong, if anything did; ``shown`` is how the log has them. Raises :class:`NotPossible` and
-        :class:`NotNow`."""
+        result is what went wrong, if anything did. Raises :class:`NotPossible` and :class:`NotNow`."""
         call = self._call
         if call.control is None:
             raise NotPossible(NO_CONTROL)
@@ -50,13 +53,13 @@ class Keypad:
             raise NotNow(NOBODY)
         if self._pressing is not None and not self._pressing.done():
             raise NotNow("Keys are being pressed: wait until the log says that they were")
-        self._pressing = asyncio.create_task(self._run(digits, shown), name=f"keys of {call.id}")
+        self._pressing = asyncio.create_task(self._run(digits), name=f"keys of {call.id}")
         return self._pressing
 
     async def press(self, digits: str) -> None:
         """For functions, which wait until all are pressed. Raises :class:`ToolFault`."""
         try:
-            pressing = self.begin(digits, self._call.mask_keys(digits))
+            pressing = self.begin(digits)
         except (NotPossible, NotNow) as error:
             raise ToolFault(str(error)) from None
         failure = await asyncio.shield(pressing)  # once begun, they are pressed to the end
@@ -69,14 +72,14 @@ class Keypad:
             self._pressing.cancel()
             await asyncio.gather(self._pressing, return_exceptions=True)
 
-    async def _run(self, digits: str, shown: str) -> str | None:
+    async def _run(self, digits: str) -> str | None:
         try:
             async with asyncio.timeout(SILENCE_SECONDS + keys_seconds(digits) + GIVE_SECONDS):
                 failure = await self._press(digits)
         except TimeoutError:
             failure = "The keys could not be pressed in time"
         outcome = "pressed" if failure is None else "failed"
-        self._note("status", {"keys": {"digits": shown, "outcome": outcome}})
+        self._note("status", {"keys": {"digits": self.shown(digits), "outcome": outcome}})
         if failure is not None:
             self._note("error", failure)
         return failure

@@ -142,23 +142,23 @@ async def perform(call: CallSession, command: CallCommand) -> None:
     and :class:`pydantic.ValidationError` where a changed agent would be none."""
     match command:
         case TextMessage(text=text, urgency=urgency):
-            call.take(Tell(text, urgency), {"text": text, "urgency": urgency})
+            call.commands.take(Tell(text, urgency), {"text": text, "urgency": urgency})
         case SayMessage(text=text, urgency=urgency, interruptible=interruptible):
-            call.take(
+            call.commands.take(
                 Say(text, urgency, interruptible), {"say": text, "urgency": urgency, "interruptible": interruptible}
             )
         case CommitMessage():
-            call.take(Commit(), {"commit": True})
+            call.commands.take(Commit(), {"commit": True})
         case CancelMessage():
-            call.take(Cancel(), {"cancel": True})
+            call.commands.take(Cancel(), {"cancel": True})
         case DtmfMessage(digits=digits):
-            call.press(digits)
+            call.commands.press(digits)
         case TransferMessage(number=number, text=text, caller_id=caller_id, force_bridged=bridged):
             wanted = TransferRequest(number, caller_id, bridged=bridged)
-            await call.transfer(wanted, saying=text, shown={"transfer": number, "text": text})
+            await call.commands.transfer(wanted, text, {"transfer": number, "text": text})
         case HangUpMessage(text=text, reason=reason):
-            await call.hang_up(text, reason)
+            await call.commands.hang_up(text, reason)
         case CallUpdate(context=context):
-            call.update(command.changes(), context, {"update": command.sent})
+            call.commands.update(command.changes(), context, {"update": command.sent})
         case _:
             assert_never(command)

@@ -6,12 +6,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Protocol
 
+from gateway import metrics
 from gateway.dialler import CannotDial, Dialler
 from gateway.dialling import TAG, Dialling
+from gateway.live_calls import LiveCalls
+from gateway.places import Places
 from gateway.session import CallSession
 from gateway.surroundings import Surroundings
 from jambonz import verbs
@@ -24,27 +25,19 @@ PLACE_SECONDS = 15.0
 """The longest that placing a call may take: whoever asks for it waits."""
 
 
-class Board(Protocol):
-    """The switchboard, as far as it is needed."""
-
-    draining: bool
-
-    def of_id(self, call_id: str) -> CallSession | None: ...
-
-    def place_of(self, call: CallSession, *, counted: bool = True) -> AbstractAsyncContextManager[None]:
-        """A place for the call, which it keeps if it begins inside."""
-        ...
-
-    def start(self, call: CallSession) -> CallSession: ...
-
-
 class Placing:
     """``hook_of`` is where Jambonz posts what it has to tell of a call, by the call's id."""
 
     def __init__(
-        self, board: Board, around: Surroundings, dialler: Dialler | None, hook_of: Callable[[str], str]
+        self,
+        live: LiveCalls,
+        places: Places,
+        around: Surroundings,
+        dialler: Dialler | None,
+        hook_of: Callable[[str], str],
     ) -> None:
-        self._board = board
+        self._live = live
+        self._places = places
         self.around = around if dialler is None else replace(around, place=self.ask)
         """In which calls can have others rung."""
         self._dialler = dialler
@@ -63,10 +56,10 @@ class Placing:
     ) -> CallSession:
         """Have ``called`` (digits) rung by ``from_``, over the carrier ``trunk``; returns once it rings, or is about
         to. Who asks for the same ``call_id`` meanwhile gets the same call. Raises
-        :class:`~gateway.switchboard.NoPlace`, :class:`~store.errors.NotFound`, :class:`CannotDial`, and what the store
+        :class:`~gateway.places.NoPlace`, :class:`~store.errors.NotFound`, :class:`CannotDial`, and what the store
         raises, or TimeoutError."""
         new = call_id or str(uuid.uuid4())
-        known = self._board.of_id(new)
+        known = self._live.of_id(new)
         if known is not None:
             return known
         asked = self._asked.get(new)
@@ -101,7 +94,7 @@ class Placing:
             self._begin(call, hook.call_sid)
         return call
 
-    async def stop_ringing(self, call: CallSession) -> None:
+    async def _stop_ringing(self, call: CallSession) -> None:
         """Where it may ring still."""
         dialling = call.dialling
         if dialling is None or self._dialler is None or call.progress.answered or call.progress.ended:
@@ -140,7 +133,7 @@ class Placing:
             tag={TAG: call.id},
             detection=self._detection(options, call) if prepare is None else None,
         )
-        async with self._board.place_of(call, counted=prepare is None):
+        async with self._places.of(call, counted=prepare is None):
             self._under_way[call.id] = call
             try:
                 async with asyncio.timeout(PLACE_SECONDS):
@@ -148,11 +141,12 @@ class Placing:
             except (CannotDial, TimeoutError) as error:
                 if not call.begun:
                     sentence = str(error) or f"Jambonz did not answer within {PLACE_SECONDS:g} s"
-                    call.not_placed(sentence)
+                    metrics.calls_placed.labels("failed").inc()
+                    call.never("failed: Jambonz did not place the call", "failed", sentence)
                     raise CannotDial(sentence, error.kind if isinstance(error, CannotDial) else "away") from None
             finally:
                 del self._under_way[call.id]
-            if self._board.draining:
+            if self._places.draining:
                 call.shut_down()
             return call
 
@@ -160,7 +154,7 @@ class Placing:
         """Its sid is known."""
         if not call.begun:
             call.placed(call_sid)
-            self._board.start(call)
+            self._live.start(call, self._stop_ringing)
 
     def _detection(self, options: Outbound, call: CallSession) -> Detection | None:
         """Jambonz's own, where the account has a recogniser for it."""

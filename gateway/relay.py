@@ -13,15 +13,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
 
-from gateway import metrics
 from gateway.floor import Floor
 from gateway.permits import NotPermitted, affordable
 from gateway.reception import Reception
+from gateway.recordings.announcing import Announcing
 from gateway.succession import AnotherAgent, OtherModels, Succession, Telephone
 from gateway.surroundings import Surroundings
 from gateway.waiting import first_of, unless
 from pipelines.agent import AgentDefinition
-from pipelines.agent.options import Recording
 from pipelines.history import Conversation
 from pipelines.interlude import Interlude
 from pipelines.messages import NOBODY, Become, CallMessage, NotNow, NotPossible
@@ -71,8 +70,7 @@ class Relay:
         """What that is told of the call, beside its prompt."""
         self._reception = self._reception_of(call)  # once, if at all
         self._news = ""  # of that, for who has the call next
-        self._recording: Recording | None = recording_of(call.listener)
-        """What is wanted, and was not asked for yet."""
+        self._announcing = Announcing(call, around.recordings, self._interlude)
 
     # What pipelines ask
 
@@ -173,7 +171,7 @@ class Relay:
                 pipeline.take_over(self.floor.so_far)
             await self._in_company(_ready(pipeline, self._reception))
             if await self._is_attached() and not self.changing and await self._receive(pipeline):
-                await self._begin_recording()
+                await self._announcing.begin()
                 self.floor.wait_no_longer(self._call.opening)
                 self.floor.take(pipeline)
                 self._inform(pipeline, listener)
@@ -305,32 +303,6 @@ class Relay:
         await first_of(call.over, seconds=GONE_SECONDS)
         call.finish("failed")
 
-    # A caller who is recorded
-
-    async def _begin_recording(self) -> None:
-        """As the listener wants it, or else its agent; once the caller has heard of it."""
-        wanted = self._recording
-        self._recording = None
-        if wanted is None or not wanted.enabled:
-            return
-        if wanted.announces and not await unless(self._call.over, self._say_it_is_recorded(wanted)):
-            if not self._call.over.is_set():
-                self._cannot_record()
-            return
-        self._call.record_from_now(wanted)
-
-    async def _say_it_is_recorded(self, wanted: Recording) -> bool:
-        """Whether the caller has heard it to its end."""
-        async with self._interlude() as interlude:
-            return interlude is not None and await interlude.say(wanted.announcement or interlude.words.recorded)
-        return False
-
-    def _cannot_record(self) -> None:
-        metrics.recordings.labels("unannounced").inc()
-        sentence = "The call is not recorded: the caller could not be told that it is"
-        self._call.log.warning(sentence)
-        self._call.note("error", sentence)
-
     # A caller who waits
 
     @asynccontextmanager
@@ -382,12 +354,6 @@ class Relay:
                 await first_of(enough, seconds=AGAIN_SECONDS)
                 if not enough.is_set():
                     await interlude.say(interlude.words.still_here)
-
-
-def recording_of(listener: ListenerForCall) -> Recording:
-    """The listener's own, or else its agent's."""
-    own = listener.options.recording
-    return Recording.model_validate(own) if own is not None else listener.agent.options.recording
 
 
 async def _ready(pipeline: Pipeline, reception: Reception | None) -> None:

@@ -10,13 +10,11 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from gateway import lines, metrics
-from gateway.call_log import CallLog
+from gateway.call_record import CallRecord
 from gateway.realtime import RealtimeModels, http_tools
 from gateway.surroundings import Surroundings
 from gateway.waiting import first_of
@@ -26,10 +24,8 @@ from pipelines.parts import ProviderError, ToolCall
 from pipelines.realtime.setup import setup_of
 from pipelines.tools import Toolbox, ToolResult
 from pipelines.tools.means import Means
-from pipelines.usage import as_json
 from store.calls import NewCall
 from store.listeners import ListenerForCall
-from store.places import Scope
 from ultravox.calls import HttpTool
 from ultravox.model import MAX_SECONDS
 from ultravox.records import CallState, Minutes
@@ -52,8 +48,6 @@ LONGEST_SECONDS = MAX_SECONDS + 300.0
 MOST_PAGES = 50
 """Of messages, in one look."""
 
-FAILED = frozenset({"failed", "no_media", "media_lost"})
-
 
 class RemoteCall:
     """:meth:`invite` whoever is to join it; then :meth:`run` it to its end."""
@@ -68,7 +62,7 @@ class RemoteCall:
     ) -> None:
         """``means`` are those of functions, of whichever call. ``tool_url`` is where Ultravox asks for a function: of
         the call's id, its token, and the function's name."""
-        self.record = NewCall(
+        row = NewCall(
             owner=listener.owner,
             agent_id=listener.agent_id,
             listener_id=listener.id,
@@ -78,17 +72,17 @@ class RemoteCall:
             called_id=None,
             metadata=listener.options.metadata,
         )
-        self.id = self.record.id
+        self.id = row.id
+        self.record = CallRecord(row, listener, around)
         self.token = secrets.token_urlsafe(24)
         self.join_url = ""
         """A secret: it carries the token of the call at Ultravox."""
         self._listener = listener
-        self._around = around
         self._models = models
         self._tool_url = tool_url
         self._clock = asyncio.get_running_loop().time
-        self._log = log.bind(call_id=self.id)
-        self._told = CallLog(self.id, listener.id, around.recorder, around.progress, self._log)
+        self._told = self.record.log
+        self._log = self._told.bound
         self._toolbox = self._tools(means)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -97,7 +91,7 @@ class RemoteCall:
         self._billed: float | None = None
 
     def _tools(self, means: Means) -> Toolbox:
-        agent, call = self._listener.agent, self.record
+        agent, call = self._listener.agent, self.record.row
         about = {"callId": call.id, "callerId": None, "calledId": None, "model": agent.model_name}
         means = replace(
             means, call_id=call.id, tenant=call.owner.organisation_id, metadata={"aplisay": about}, log=self._log
@@ -127,64 +121,30 @@ class RemoteCall:
             setup = setup_of(agent, model.capabilities, self._toolbox.specs, History(agent.prompt), first=True)
             created = await model.invite(setup)
         except ProviderError as error:
-            self._never(str(error), "failed", "failed")
+            self.never("failed", "failed", str(error))
             raise
-        self.record = replace(self.record, platform_call_id=created.call_id)
+        self.record.row = replace(self.record.row, platform_call_id=created.call_id)
         self.join_url = created.join_url
 
-    def refuse(self, scope: Scope, sentence: str) -> None:
-        """There is no place for it."""
-        self._never(sentence, f"failed: {scope} concurrency limit", "limit")
-
-    def _never(self, sentence: str, status: str, reason: str) -> None:
-        at = datetime.now(UTC)
-        self._around.recorder.start_call(self.record, at)
-        self._note_call()
-        self._told.note("error", sentence)
-        self._told.note("hangup", {"reason": reason, "usage": []})
-        self._around.recorder.end_call(self.id, status, reason, at, 0)
+    def never(self, status: str, reason: str, sentence: str) -> None:
+        """There is no place for it, or it cannot be made."""
+        self.record.never(status, reason, sentence)
 
     # Its life
 
     async def run(self) -> None:
         """Until it is over."""
-        started, began = datetime.now(UTC), self._clock()
-        around, note = self._around, self._told.note
-        hooks = around.hooks.of_call(self._listener, self.record, note) if around.hooks is not None else None
-        if hooks is not None and hooks.wants_transcript:
-            self._told.transcript = []
-        around.recorder.start_call(self.record, started)
-        if self._listener.options.stream_log:
-            lines.keep(self.id)
-        self._told.callback = around.callback_of(self._listener, note)
-        self._note_call()
-        if hooks is not None:
-            hooks.started(started)
-        self._log.info("call", agent=self.record.agent_id, ultravox_call=self.record.platform_call_id)
-        metrics.calls_active.inc()
-        metrics.calls_started.inc()
+        self.record.begin(ultravox_call=self.record.row.platform_call_id)
         reason: EndReason = "failed"
         try:
-            reason = await self._attend(began + LONGEST_SECONDS)
+            reason = await self._attend(self._clock() + LONGEST_SECONDS)
             await self._look_up_minutes(over=True)
         except Exception as error:  # noqa: BLE001 - whatever it was, it ends this call and no other
             self._log.error("the call failed", exc_info=error)
         finally:
-            seconds = self._clock() - began
-            metrics.calls_active.dec()
-            metrics.calls_ended.labels(reason).inc()
-            metrics.call_seconds.observe(seconds)
-            billed = {"billed_seconds": self._billed} if self._billed is not None else None
-            used = (UsageReported("llm", "ultravox", billed),) if billed else ()
-            note("hangup", {"reason": reason, "usage": as_json(used)})
-            self._told.close()
-            status, ended = "failed" if reason in FAILED else "ended normally", datetime.now(UTC)
-            around.recorder.end_call(self.id, status, reason, ended, round(seconds * 1000), used)
-            if hooks is not None:
-                hooks.ended(ended, reason, seconds, self._told.transcript)
-            self._log.info("call over", reason=reason, seconds=round(seconds, 1))
-            if (logged := lines.take(self.id)) is not None:
-                around.recorder.keep_lines(self.id, logged)
+            if self._billed is not None:  # the metric is counted when the webhook tells of it
+                self._told.usage.add(UsageReported("llm", "ultravox", {"billed_seconds": self._billed}))
+            self.record.end(reason)
 
     def look(self) -> None:
         """Something has happened to it at Ultravox."""
@@ -193,9 +153,6 @@ class RemoteCall:
     def shut_down(self) -> None:
         """The service stops, and its patience is over."""
         self._stop.set()
-
-    def _note_call(self) -> None:
-        self._told.note("call", {"callId": self.id, "callerId": None, "calledId": None})
 
     async def _attend(self, latest: float) -> EndReason:
         """Why it ended, once it has."""
@@ -227,11 +184,11 @@ class RemoteCall:
                 return "failed"
 
     async def _state(self) -> CallState:
-        return CallState.parse(await self._models.rest().get_call(self.record.platform_call_id or ""))
+        return CallState.parse(await self._models.rest().get_call(self.record.row.platform_call_id or ""))
 
     async def _hang_up(self) -> None:
         try:
-            await self._models.rest().hang_up(self.record.platform_call_id or "")
+            await self._models.rest().hang_up(self.record.row.platform_call_id or "")
         except ProviderError as error:
             self._log.warning("cannot end a call", provider="ultravox", kind=error.kind, error=str(error))
 
@@ -239,7 +196,7 @@ class RemoteCall:
         """Enter into the log what was said since. The latest message may still grow, unless the call is over."""
         for _ in range(MOST_PAGES):
             try:
-                page = await self._models.rest().messages(self.record.platform_call_id or "", self._cursor)
+                page = await self._models.rest().messages(self.record.row.platform_call_id or "", self._cursor)
             except ProviderError as error:
                 self._log.warning("cannot read what was said", provider="ultravox", kind=error.kind, error=str(error))
                 return

@@ -73,20 +73,20 @@ async def redirect_hook(request: web.Request) -> web.Response:
 
 async def listen_socket(request: web.Request) -> web.StreamResponse:
     """The media of one call, in the task of this handler."""
-    switchboard = request.app[SWITCHBOARD]
-    call = switchboard.take_token(request.match_info["token"])
+    live = request.app[SWITCHBOARD].live
+    call = live.take_token(request.match_info["token"])
     if call is None:
         metrics.legs_refused.labels("unknown_token").inc()
         return _error(404, "UNKNOWN_TOKEN", "No call waits for this media socket; its token was used, or is none.")
     told = None
-    if call.record.platform == "websocket":
+    if call.record.row.platform == "websocket":
         told = {"callSid": call.call_sid, "sampleRate": call.format.rate}
     leg = JambonzLeg(call, call.format, exact_marks=call.exact_marks, told=told)
     call.attach(leg)
     try:
         response = await leg.run(request)
     except web.HTTPBadRequest:
-        switchboard.give_back(call)
+        live.give_back(call)
         metrics.legs_refused.labels("bad_handshake").inc()
         raise
     if leg.refusal is not None:

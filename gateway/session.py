@@ -7,17 +7,15 @@ place that the call took.
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import structlog
 
-from gateway import lines, metrics
-from gateway.call_log import CallLog
-from gateway.control import CallControl, ControlFailed
+from gateway import metrics
+from gateway.call_record import CallRecord
+from gateway.commands import Commands
+from gateway.control import CallControl
 from gateway.dialling import Dialling
 from gateway.floor import Floor
 from gateway.handing_over import HandingOver
@@ -34,32 +32,20 @@ from jambonz.verbs import Verb
 from media.audio import PCM_8K, AudioFormat, Encoding
 from media.playout import Playout
 from pipelines.agent import AgentDefinition
-from pipelines.agent.options import Recording
 from pipelines.events import EndReason, PipelineEvent
 from pipelines.history import Conversation
-from pipelines.interlude import Interlude
-from pipelines.messages import NOBODY, CallMessage, HangUp, NotNow, NotPossible
-from pipelines.phrasebook import phrases
+from pipelines.phrasebook import Phrases, phrases
 from pipelines.pipeline import Pipeline
 from pipelines.tools.means import ToolMemory
-from pipelines.tools.transfer import Answers, TransferBegun, TransferRequest
-from pipelines.usage import as_json
+from pipelines.tools.transfer import Answers
 from store.calls import NewCall
 from store.listeners import ListenerForCall
-from store.places import Scope
 
 log = structlog.get_logger(__name__)
 
 FAULT = "The call failed by a fault of this service."
 
 Platform = Literal["jambonz", "websocket"]
-
-FAILED = frozenset({"failed", "no_media", "media_lost"})
-
-
-def new_token() -> str:
-    """For one media socket, once: 192 random bits."""
-    return secrets.token_urlsafe(24)
 
 
 def leg_format(agent: AgentDefinition, hook: CallHook) -> AudioFormat:
@@ -85,7 +71,7 @@ class CallSession:
     ) -> None:
         """``next_url`` is where Jambonz asks what comes after our socket. ``platform``: who opens that, Jambonz or a
         client of the API. ``dialling`` is of a call that we place; ``call_id`` where its id is given."""
-        self.record = NewCall(
+        row = NewCall(
             owner=listener.owner,
             agent_id=listener.agent_id,
             listener_id=listener.id,
@@ -97,14 +83,15 @@ class CallSession:
             metadata=listener.options.metadata,
             **({"id": call_id} if call_id is not None else {}),
         )
-        self.id = self.record.id
+        self.record = CallRecord(row, listener, around)
+        self.id = row.id
         self.begun = False
         """It has the place that was taken for it."""
         self.dialling = dialling
         self.facts: dict[str, Any] = {"direction": "inbound" if dialling is None else "outbound"}
         """What functions may read of the call, beside what they are told anyway."""
         self.call_sid = hook.call_sid
-        self.token = around.mark + new_token()
+        self.token = around.new_token()
         self.next_url = next_url
         self.base_url = ""
         """How Jambonz reaches us, where it does."""
@@ -125,19 +112,14 @@ class CallSession:
         """The leg can be heard; or nobody will come any more."""
         self.attached_at = 0.0
         self.over = asyncio.Event()
-        self.log = log.bind(call_id=self.id, call_sid=self.call_sid)
         self._around = around
         self._clock = asyncio.get_running_loop().time
-        self._began = self._clock()
-        self._told = CallLog(self.id, listener.id, around.recorder, around.progress, self.log)
-        self.note, self.on_saying = self._told.note, self._told.on_saying
-        self.on_event: Callable[[PipelineEvent], None] = self._told.on_event
-        self._hooks = around.hooks.of_call(listener, self.record, self.note) if around.hooks is not None else None
-        if self._hooks is not None and self._hooks.wants_transcript:
-            self._told.transcript = []
+        told = self.record.log
+        self.note, self.on_saying = told.note, told.on_saying
+        self.on_event: Callable[[PipelineEvent], None] = told.on_event
         self._relay = Relay(self, around)
+        self.commands = Commands(self, self._relay, told)
         self.keypad = Keypad(self, self.note)
-        self._asking = False  # somebody, for a transfer
         self.on_audio: Callable[[bytes], None] = self._relay.floor.hear_early
         """Of LegListener: that of whoever listens."""
         self.recording: CallRecording | None = None
@@ -152,29 +134,25 @@ class CallSession:
         self.opening: Conversation | None = None
         """What the agent goes on from, where somebody is rung for a purpose."""
         if any(function.platform == "transfer" for function in listener.agent.functions):
-            self._told.transcript = []
+            told.transcript = []
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """The service's, bound to the call."""
+        return self.record.log.bound
 
     @property
     def own_number(self) -> str | None:
         """The number of ours that the call is on: that was called, or that rings."""
-        return self.record.called_id if self.dialling is None else self.record.caller_id
+        row = self.record.row
+        return row.called_id if self.dialling is None else row.caller_id
 
     # The call's life
 
     async def run(self) -> None:
         """The whole call. Returns when nothing of it is left."""
-        started = datetime.now(UTC)
-        self._around.recorder.start_call(self.record, started)
-        record = self.record
-        if self.listener.options.stream_log:
-            lines.keep(self.id)
-        self._told.callback = self._around.callback_of(self.listener, self.note)
-        self._note_call()
-        if self._hooks is not None:
-            self._hooks.started(started)
-        self.log.info("call", caller=_masked(record.caller_id), called=record.called_id, agent=record.agent_id)
-        metrics.calls_active.inc()
-        metrics.calls_started.inc()
+        row = self.record.row
+        self.record.begin(caller=_masked(row.caller_id), called=row.called_id)
         try:
             await self._relay.run()
         except Exception as error:  # noqa: BLE001 - whatever it was, it ends this call and no other
@@ -190,58 +168,15 @@ class CallSession:
             if self.leg is not None:
                 self.leg.close()
                 self.leg = None
-            seconds = self._clock() - self._began
-            metrics.calls_active.dec()
-            metrics.calls_ended.labels(reason).inc()
-            metrics.call_seconds.observe(seconds)
-            unanswered = self._unanswered()
-            used = self._told.usage.sums
-            self.note("hangup", {"reason": reason, "usage": as_json(used)})
-            self._told.close()
-            status = unanswered or ("failed" if reason in FAILED else "ended normally")
-            ended = datetime.now(UTC)
-            self._around.recorder.end_call(self.id, status, reason, ended, round(seconds * 1000), used)
-            if self._hooks is not None:
-                self._hooks.ended(ended, reason, seconds, self._told.transcript)
-            self.log.info("call over", reason=reason, seconds=round(seconds, 1))
-            if (logged := lines.take(self.id)) is not None:
-                self._around.recorder.keep_lines(self.id, logged)
+            unanswered = self.dialling.close(self.progress, self.note) if self.dialling is not None else None
+            self.record.end(reason, unanswered)
             await self.transfers.close()
 
-    def _unanswered(self) -> str | None:
-        """The status of a call that we have placed, and that nobody answered."""
-        dialling = self.dialling
-        if dialling is None:
-            return None
-        if dialling.rings:
-            dialling.outcome = "failed"
-        metrics.calls_placed.labels(dialling.outcome or "answered").inc()
-        if dialling.status is not None:
-            self.note("call_failed", {"outcome": dialling.outcome, "sipStatus": self.progress.sip_status})
-        return dialling.status
-
-    def refuse(self, scope: Scope, sentence: str) -> None:
-        """Instead of :meth:`run`: there is no place for the call. Its record says so, and whoever watches hears of
-        it."""
-        self._never(f"failed: {scope} concurrency limit", "limit", sentence)
-
-    def not_placed(self, sentence: str) -> None:
-        """Likewise: Jambonz rings nobody."""
-        metrics.calls_placed.labels("failed").inc()
-        self._never("failed: Jambonz did not place the call", "failed", sentence)
-
-    def _never(self, status: str, reason: str, sentence: str) -> None:
-        at = datetime.now(UTC)
-        self._around.recorder.start_call(self.record, at)
-        self._note_call()
-        self.note("error", sentence)
-        if self.dialling is not None:
-            self.note("call_failed", {"outcome": "failed", "sipStatus": None})
-        self.note("hangup", {"reason": reason, "usage": []})
-        self._around.recorder.end_call(self.id, status, reason, at, 0)
-
-    def _note_call(self) -> None:
-        self.note("call", {"callId": self.id, "callerId": self.record.caller_id, "calledId": self.record.called_id})
+    def never(self, status: str, reason: str, sentence: str) -> None:
+        """Instead of :meth:`run`: there is no place for the call, or Jambonz rings nobody. Its record says so, and
+        whoever watches hears of it."""
+        failed = {"call_failed": {"outcome": "failed", "sipStatus": None}} if self.dialling is not None else {}
+        self.record.never(status, reason, sentence, **failed)
 
     def on_fault(self, error: BaseException) -> None:
         """A fault of ours: it ends what had the call. Where nothing has it any more, it is how the call ended."""
@@ -299,46 +234,10 @@ class CallSession:
         self.over.set()
         self.attached.set()
 
-    # Messages of others
-
-    def take(self, message: CallMessage, shown: Mapping[str, Any]) -> None:
-        """For whoever has the call; ``shown`` is what the log has of it. Raises :class:`NotNow` and
-        :class:`NotPossible`."""
-        with self._told.because_of("inject", shown):
-            self._relay.take(message)
-
-    def update(self, changes: Mapping[str, Any], context: str | None, shown: Mapping[str, Any]) -> None:
-        """The agent is another one for the rest of the call: as :meth:`take`, and :class:`pydantic.ValidationError`."""
-        with self._told.because_of("inject", shown):
-            self._relay.update(changes, context)
-
-    async def hang_up(self, text: str | None, why: str | None) -> None:
-        """After ``text`` was heard; without one, or where nobody has answered yet, at once, whatever is being said."""
-        shown = {"hangup": why or "", "text": text}
-        if text is not None and (self.dialling is None or not self.dialling.rings):
-            self.take(HangUp(text), shown)
-            return
-        if self.leg is None and self.attached_at and self.control is None:
-            raise NotPossible("The caller is on the telephone with somebody else, and Jambonz's REST API is not set up")
-        self.note("inject", shown)
-        without_socket = self.leg is None
-        self.end("api")
-        if without_socket and self.control is not None:
-            try:
-                await self.control.hang_up()
-            except ControlFailed as error:
-                raise NotNow(str(error)) from None
-
-    def press(self, digits: str) -> None:
-        """Begin to press keys, once the agent is silent; the log tells when that is done. Raises :class:`NotNow` and
-        :class:`NotPossible`."""
-        shown = self.mask_keys(digits)
-        with self._told.because_of("inject", {"dtmf": shown}):
-            _ = self.keypad.begin(digits, shown)  # nobody waits for it
-
-    def mask_keys(self, digits: str) -> str:
-        """As logs may have them."""
-        return "*" * len(digits) if self.listener.agent.options.dtmf.mask else digits
+    @property
+    def phrases(self) -> Phrases:
+        """What the service says itself, in the agent's language."""
+        return phrases(self.listener.agent.options.tts.language or "en")
 
     # A call that we place
 
@@ -346,8 +245,7 @@ class CallSession:
         """Jambonz knows it by this sid."""
         self.call_sid = call_sid
         self.progress = CallProgress(call_sid)
-        self.record = replace(self.record, platform_call_id=call_sid)
-        self.log = self.log.bind(call_sid=call_sid)
+        self.record.placed(call_sid)
 
     async def picked_up(self) -> bool:
         """Whether there is somebody, once that is known: of a call that came in there always is."""
@@ -360,19 +258,6 @@ class CallSession:
             self.end("no_answer")
         return not self.over.is_set()
 
-    @property
-    def transcript(self) -> str:
-        """What was said so far, where anybody may want to know."""
-        who = {"user": "Caller", "agent": "Agent"}
-        return "\n".join(f"{who[said.type]}: {said.data}" for said in self._told.transcript or ())
-
-    def record_from_now(self, wanted: Recording) -> None:
-        """To the end of the call, whoever has it; once."""
-        if self._around.recordings is None or self.recording is not None or self.leg is None:
-            return
-        self.recording = self._around.recordings.begin(self.record, wanted, self.format.rate, self.note)
-        self._relay.floor.record(self.recording)
-
     def _end_recording(self) -> None:
         if self.recording is not None:
             self.recording.end()
@@ -384,40 +269,6 @@ class CallSession:
         self.log.warning("somebody else goes on with the call", kind=kind, **details)
         self.note("status", {"fallback": {"kind": kind, **details}})
 
-    async def transfer(
-        self, wanted: TransferRequest, *, saying: str | None = None, shown: Mapping[str, Any] | None = None
-    ) -> TransferBegun:
-        """Whoever may ask for it from outside asks here. What is being said is broken off, for ``saying`` or words of
-        the service's own. Where the transfer fails the agent goes on with the caller, and is told. Raises
-        :class:`~pipelines.tools.means.ToolFault` in words where it cannot be, and :class:`NotNow`. ``shown`` is what
-        the log has of it."""
-        shown = shown or {"transfer": wanted.number}
-        if self.speaker is None or isinstance(self.speaker, Interlude):
-            raise NotNow(NOBODY)
-        if self._asking or self.transfers.pending:
-            raise NotNow("The caller is being put through already")
-        self._asking = True
-        try:
-            begun = await self.transfers.request(wanted)
-        finally:
-            self._asking = False
-        if not begun.leaves:
-            self.note("inject", shown)
-            return begun
-        language = self.listener.agent.options.tts.language or "en"
-        try:
-            self.take(HangUp(saying or phrases(language).connecting, "transferred"), shown)
-        except NotNow:
-            self.transfers.withdraw()
-            raise
-        return begun
-
-    def part(self, saying: str | None = None) -> None:
-        """The agent breaks off, says this, and leaves the call for what is pending of its transfers."""
-        if self.speaker is not None:
-            language = self.listener.agent.options.tts.language or "en"
-            self.speaker.say_and_end(saying or phrases(language).connecting, "transferred")
-
     # What Jambonz says
 
     def on_status(self, hook: StatusHook) -> None:
@@ -427,17 +278,11 @@ class CallSession:
             return
         news = self.progress.update(hook)
         if news and self.dialling is not None:
-            self._on_dialling(self.dialling)
+            unanswered = self.dialling.learn(self.progress, self.note)
+            if unanswered is not None:
+                self.finish(unanswered)
         if self.progress.ended and self.leg is None:
             self.handing.on_call_over(by_jambonz=self.progress.terminated_by == "jambonz")
-
-    def _on_dialling(self, dialling: Dialling) -> None:
-        if self.progress.state in ("ringing", "early-media", "in-progress"):
-            state = "answered" if self.progress.answered else "ringing"
-            self.note("status", {"originate": {"state": state, "earlyMedia": self.progress.state == "early-media"}})
-        reason = dialling.learn(self.progress)
-        if reason is not None:
-            self.finish(reason)
 
     def on_verb(self, status: VerbStatus) -> None:
         self.note("status", {"verb": {"name": status.verb, "event": status.event}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,6 +100,10 @@ class Surroundings:
     callbacks: Callbacks | None = None
     beside: Callable[[Callable[[], str]], Awaitable[str]] = asyncio.to_thread
     """Runs what may read from disk."""
+
+    def new_token(self) -> str:
+        """For one media socket, once: 192 random bits."""
+        return self.mark + secrets.token_urlsafe(24)
 
     def callback_of(self, listener: ListenerForCall, note: Note) -> Callback | None:
         """Who is posted all that happens in a call from now on, if its agent says so. ``note`` is the call's."""

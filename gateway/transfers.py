@@ -61,7 +61,7 @@ class Pending:
 
 class Transfers:
     """The entry for functions and clients alike is :meth:`request`; that for clients is
-    :meth:`~gateway.session.CallSession.transfer`."""
+    :meth:`~gateway.commands.Commands.transfer`."""
 
     def __init__(self, call: CallSession, around: Surroundings) -> None:
         self._call = call
@@ -251,7 +251,7 @@ class Transfers:
             target,
             hook=call.next_url,
             caller_id=route.caller_id,
-            caller=call.record.caller_id,
+            caller=call.record.row.caller_id,
             music=options.music or call.base_url + RINGBACK_PATH,
             ring_seconds=options.ring_seconds,
             time_limit=LONGEST_SECONDS,

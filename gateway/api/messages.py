@@ -119,7 +119,7 @@ async def _deliver(
 ) -> Taken:
     """To the call, whichever process has it. Raises :class:`ApiError` in words."""
     command = validated(COMMANDS[name], body)
-    call = request.config_dict[SWITCHBOARD].call_of(owner, call_id)
+    call = request.config_dict[SWITCHBOARD].live.of_owner(owner, call_id)
     if call is not None:
         if of_listener not in (None, call.listener.id):
             raise not_found("call", call_id)
@@ -186,7 +186,7 @@ async def on_asked(app: web.Application, about: Mapping[str, Any]) -> dict[str, 
     try:
         match about:
             case {"organisation": str(organisation), "call": str(id), "command": str(name), "body": dict(body)}:
-                call = app[SWITCHBOARD].call_of(Owner(organisation, None), id)
+                call = app[SWITCHBOARD].live.of_owner(Owner(organisation, None), id)
                 if call is None:
                     raise _over(id)
                 return {"status": TAKEN, **await _perform(call, name, validated(COMMANDS[name], body))}

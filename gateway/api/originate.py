@@ -16,7 +16,7 @@ from gateway.api.operations import HeaderField, Operations, owner_of, read_body,
 from gateway.dialler import CannotDial
 from gateway.keys import SWITCHBOARD
 from gateway.permits import NotPermitted, permitted
-from gateway.switchboard import NoPlace
+from gateway.places import NoPlace
 from jambonz.hooks import normalize_number
 from jambonz.provisioning.wanted import CARRIER_PREFIX
 from jambonz.verbs import VerbError
@@ -134,7 +134,7 @@ async def _place(request: web.Request, listener: ListenerForCall, caller: _Calle
                 raise ApiError(503, "UNAVAILABLE", str(error), details) from None
             case _:
                 assert_never(error.kind)
-    return call.record
+    return call.record.row
 
 
 async def _listener(store: Store, owner: Owner, listener_id: str) -> ListenerForCall:

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, read_body, store_of
 from gateway.keys import IDENTITY, JOINING, SETTINGS, SWITCHBOARD
-from gateway.switchboard import NoPlace
+from gateway.places import NoPlace
 from pipelines.agent import Strict
 from pipelines.parts import ProviderError
 from store.listeners import ListenerForCall, Room

@@ -95,7 +95,7 @@ async def _serve(settings: Settings) -> None:
 async def _drained(settings: Settings, service: Service, orders: Orders) -> None:
     """Returns when the calls are over, some time after the order came."""
     await orders.drain.wait()
-    draining = asyncio.create_task(service.switchboard.drain(settings.drain_seconds))
+    draining = asyncio.create_task(service.switchboard.live.drain(settings.drain_seconds))
     stopping = asyncio.create_task(orders.stop.wait())
     await asyncio.wait((draining, stopping), return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, stopping):
@@ -104,7 +104,7 @@ async def _drained(settings: Settings, service: Service, orders: Orders) -> None
     if orders.stop.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
-                await service.switchboard.drain(0)
+                await service.switchboard.live.drain(0)
 
 
 # Workers

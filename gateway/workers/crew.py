@@ -48,13 +48,16 @@ PROMISED_SECONDS = 5.0
 class Desk(Protocol):
     """What a worker knows of its own calls."""
 
-    max_calls: int
-    draining: bool
+    @property
+    def max_calls(self) -> int: ...
 
     @property
     def taken(self) -> int:
         """Of :attr:`max_calls` places."""
         ...
+
+    @property
+    def draining(self) -> bool: ...
 
     def knows(self, call_sid: str) -> bool:
         """Whether a call with this sid is under way here, about to be, or over since not long."""

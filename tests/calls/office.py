@@ -330,7 +330,7 @@ class Office:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.switchboard.drain(0)
+        await self.switchboard.live.drain(0)
         await self.recorder.close()
         for task in (*self._beside, *(one.task for one in self.applications)):
             task.cancel()
@@ -444,7 +444,7 @@ class Office:
             self.applications.append(application)
             socket.attach(application)
             return
-        call = self.switchboard.take_token(url.rsplit("/", 1)[1])
+        call = self.switchboard.live.take_token(url.rsplit("/", 1)[1])
         if call is None:
             raise SocketRefused("no such token", 404)
         leg = MemoryLeg(call, socket)

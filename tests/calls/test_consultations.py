@@ -313,7 +313,7 @@ def test_who_is_gone_before_they_have_met(when: str) -> None:
             await _until(office, "accepted")
             [talking] = office.jambonz.created
             [mine] = [call for sid, call in office.jambonz.calls.items() if sid != talking.info.call_sid]
-            [call] = [one for one in office.switchboard.calls if one.record.parent_id is None]
+            [call] = [one for one in office.switchboard.calls if one.record.row.parent_id is None]
             match when:
                 case "before the caller leaves":
                     await _runs(talking, "conference")
@@ -408,12 +408,12 @@ def test_where_nobody_can_be_asked(why: str) -> None:
             wanted = TransferRequest(number, operation="consultative", fixed=True)
             if why == "nobody rings":
                 exchange.server.feature_servers = 0
-                await call.transfer(wanted)
+                await call.commands.transfer(wanted, None, {})
                 await asyncio.sleep(0.5)
                 assert call.transfers.status()["state"] == "failed"
             else:
                 with pytest.raises(ToolFault, match="asked first"):
-                    await call.transfer(wanted)
+                    await call.commands.transfer(wanted, None, {})
             report = await calling
             nothing_is_left(office, report)
             assert heard(report)[:1] == ["hello"]
@@ -441,7 +441,7 @@ def test_who_waits_alone_and_cannot_be_called_back_is_hung_up_on(monkeypatch: py
             await _until(office, "accepted")
             [talking] = office.jambonz.created
             [mine] = [call for sid, call in office.jambonz.calls.items() if sid != talking.info.call_sid]
-            [call] = [one for one in office.switchboard.calls if one.record.parent_id is None]
+            [call] = [one for one in office.switchboard.calls if one.record.row.parent_id is None]
 
             async def fails(_: Any) -> None:
                 raise ControlFailed("away")

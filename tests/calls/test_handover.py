@@ -438,7 +438,7 @@ def test_a_caller_who_hangs_up_at_any_moment_of_it(tenths: int) -> None:
             report = await office.call(AwaitAgentSilence(), *steps, application=tenths % 2 == 1)
             await asyncio.sleep(70)
             assert not office.switchboard.calls
-            assert office.switchboard._taken == 0
+            assert office.switchboard.places.taken == 0
             assert [type for type, _ in office.log()].count("hangup") == 1
             assert all(dialled.ended is not None for dialled in report.dials)
             answered = any(dialled.answered is not None for dialled in report.dials)

@@ -11,7 +11,7 @@ import pytest
 from gateway.call_hooks import CallHooks
 from gateway.dialler import CannotDial
 from gateway.dialling import TAG
-from gateway.switchboard import NoPlace
+from gateway.places import NoPlace
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Wait
 from jambonz.simulator.outgoing import Callee
 from pipelines.parts import ProviderError
@@ -107,7 +107,7 @@ def test_hanging_up_while_it_rings_stops_the_ringing() -> None:
         async with office:
             call = await ring(office, Callee(ring_seconds=15.0))
             await asyncio.sleep(3.0)
-            await call.hang_up("Goodbye.", "somebody asks for it")
+            await call.commands.hang_up("Goodbye.", "somebody asks for it")
             [report] = await office.jambonz.placed()
             await asyncio.sleep(0.5)
             assert report.ended_by == "cancelled"

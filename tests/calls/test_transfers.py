@@ -448,7 +448,7 @@ def test_a_transfer_that_somebody_else_asks_for(kind: str) -> None:
             calling = asyncio.create_task(office.call(Wait(12), HangUp()))
             await asyncio.sleep(2.0)
             [call] = office.switchboard.calls
-            begun = await call.transfer(TransferRequest(DESK, fixed=True), saying="Off you go.")
+            begun = await call.commands.transfer(TransferRequest(DESK, fixed=True), "Off you go.", {})
             assert begun.leaves
             report = await calling
             assert heard(report) == words(f"hello off you go {BACK}")
@@ -539,7 +539,7 @@ def test_when_the_service_stops_while_it_rings_the_caller_is_put_through_all_the
         async with office_of("cascade", dials=[DialOutcome(ring_seconds=5.0, talk_seconds=3.0)]) as office:
             calling = asyncio.create_task(office.call(*asks(Wait(30))))
             await asyncio.sleep(6.0)
-            await office.switchboard.drain(0)
+            await office.switchboard.live.drain(0)
             report = await calling
             assert report.dials[0].answered is not None
             assert ending_of(office, parent_of(office))[1] == "shutdown"

@@ -19,6 +19,8 @@ import jambonz.application
 import media.farend
 import media.playout
 from gateway.control import ControlFailed
+from gateway.live_calls import LiveCalls
+from gateway.lookup import Lookup
 from gateway.session import CallSession
 from gateway.switchboard import Switchboard
 from gateway.webhooks import Reply
@@ -299,14 +301,14 @@ async def a_slow_provider_does_not_delay_the_webhook(*, application: bool = Fals
 
 
 def wait_for_providers(patch: pytest.MonkeyPatch) -> None:
-    find = Switchboard._find
+    find = Lookup.find
 
-    async def and_prepare(self: Switchboard, hook: Any) -> Any:
+    async def and_prepare(self: Lookup, hook: Any) -> Any:
         found = await find(self, hook)
         await _SlowRecogniser().prepare()
         return found
 
-    patch.setattr(Switchboard, "_find", and_prepare)
+    patch.setattr(Lookup, "find", and_prepare)
 
 
 # On an application socket: 24 KiB at most, and a call whose verbs are used up is held in silence.
@@ -345,13 +347,13 @@ def no_hangup(patch: pytest.MonkeyPatch) -> None:
 async def a_late_status_does_not_wake_the_dead() -> None:
     async with Office(GREETING, ReplyModel(always("Yes.")), status_delays={"in-progress": 5.0}) as office:
         seen: list[CallProgress] = []
-        start = office.switchboard.start
+        start = office.switchboard.live.start
 
-        def seen_and_started(call: CallSession) -> CallSession:
+        def seen_and_started(call: CallSession, *given: Any) -> CallSession:
             seen.append(call.progress)
-            return start(call)
+            return start(call, *given)
 
-        office.switchboard.start = seen_and_started  # type: ignore[method-assign]
+        office.switchboard.live.start = seen_and_started  # type: ignore[method-assign, assignment]
         status = office.switchboard.on_status
 
         def to_the_same(body: bytes, signature: str | None) -> Reply:
@@ -415,12 +417,12 @@ async def a_token_opens_one_socket() -> None:
         calling = asyncio.create_task(office.call(Wait(2), HangUp()))
         await asyncio.sleep(1)
         [call] = office.switchboard.calls
-        assert office.switchboard.take_token(call.token) is None
+        assert office.switchboard.live.take_token(call.token) is None
         await calling
 
 
 def keep_tokens(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Switchboard, "take_token", lambda self, token: self._by_token.get(token))
+    patch.setattr(LiveCalls, "take_token", lambda self, token: self._by_token.get(token))
 
 
 TRAPS = [

@@ -130,10 +130,10 @@ def nothing_is_left(office: Office, report: CallReport) -> None:
         assert last in ("completed", "busy", "no-answer", "failed")
     assert not office.jambonz.calls
     assert not office.switchboard.calls
-    assert not office.switchboard._by_token
+    assert not office.switchboard.live._by_token
     assert not office.store.places.taken
     assert set(office.store.ended) == set(office.store.started)
-    assert not office.switchboard.bridges._by_sid
+    assert not office.switchboard.live.bridges._by_sid
     if isinstance(office, RealtimeOffice) and isinstance(office.realtime, MemoryModel):
         assert office.realtime.open_sessions == 0
         assert office.realtime.mistakes == []

@@ -12,8 +12,8 @@ import pytest
 from gateway import metrics
 from gateway.control import SocketControl
 from gateway.dispatch import Dispatcher
+from gateway.lookup import LOOK_UP_SECONDS
 from gateway.relay import MEDIA_SECONDS
-from gateway.switchboard import LOOK_UP_SECONDS
 from jambonz import verbs
 from jambonz.application import ACK_SECONDS, ApplicationRefused
 from tests.calls.office import BASE, NUMBER, Office
@@ -80,7 +80,7 @@ def test_the_limits_are_those_of_webhooks() -> None:
     async def test(office: Office) -> None:
         assert await Socket(office, "c-1").begin() == ["listen", "hangup"]
         assert await Socket(office, "c-2").begin() == ["sip:decline"]
-        office.switchboard.draining = True
+        office.switchboard.places.draining = True
         assert await Socket(office, "c-3").begin() == ["sip:decline"]
 
     at_the_desk(test, max_calls=1)

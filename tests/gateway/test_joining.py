@@ -203,7 +203,7 @@ async def test_who_drains_waits_for_it_and_then_hangs_up(tmp_path: Path) -> None
     async with at_ultravox(tmp_path) as (service, ultravox):
         call_id, browser = await joined(service, ultravox)
         listener = await room(service, AGENT)
-        draining = asyncio.create_task(service.switchboard.drain(0.1))
+        draining = asyncio.create_task(service.switchboard.live.drain(0.1))
         await asyncio.sleep(0.02)
         status, refused = await join(service, listener["id"], KEY)
         assert (status, refused["scope"]) == (429, "process")

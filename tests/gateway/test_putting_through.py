@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 
 from gateway.dialling import outcome_of
+from gateway.live_calls import REMEMBER_SECONDS
 from gateway.putting_through import NEWS_AFTER, ORIGIN_HEADER, PuttingThrough, bridge
 from gateway.relay import MEDIA_SECONDS
 from gateway.session import CallSession
-from gateway.switchboard import REMEMBER_SECONDS
 from gateway.webhooks import Reply
 from jambonz import verbs
 from jambonz.hooks import ActionHook, CallProgress, StatusHook
@@ -247,7 +247,7 @@ def test_when_the_service_stops_meanwhile_the_hook_is_answered_all_the_same() ->
     async def test(desk: Desk, call: CallSession) -> None:
         desk.connects(call)
         await asyncio.sleep(0.1)
-        desk.switchboard.draining = True
+        desk.switchboard.places.draining = True
         call.shut_down()
         call.on_closed(1000, "")
         assert (await desk.ended())[1] == "shutdown"
@@ -255,7 +255,7 @@ def test_when_the_service_stops_meanwhile_the_hook_is_answered_all_the_same() ->
         assert dials(desk.next(call), call)
         await asyncio.sleep(REMEMBER_SECONDS + 1)
         assert desk.next(call) == Reply(200)
-        assert desk.switchboard._gone == {}
+        assert desk.switchboard.live._gone == {}
 
     at_the_desk(test)
 

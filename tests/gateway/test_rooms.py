@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from gateway import switchboard
+from gateway import places
 from tests.gateway.api_service import conforms
 from tests.gateway.service import GREETING, KEY, Service, serving
 from tests.simulators.codeword import heard_words, plain_words, speak
@@ -178,7 +178,7 @@ async def test_a_page_adds_to_the_metadata_and_changes_nothing_of_it(service: Se
         status, joined = await join(service, listener["id"], key, {"options": {"metadata": sent}})
         assert status == 200
         [call] = [call for call in service.switchboard.calls if call.id == joined["callId"]]
-        assert call.record.metadata == metadata
+        assert call.record.row.metadata == metadata
 
 
 async def test_the_key_of_a_room_can_be_read_again(service: Service) -> None:
@@ -218,9 +218,9 @@ async def test_limits_hold_and_places_come_back(service: Service) -> None:
         assert (await join(service, another["id"], KEY))[0] == 200
     status, error = await join(service, another["id"], KEY)
     assert (status, error["scope"]) == (429, "process")
-    await service.switchboard.drain(0)
+    await service.switchboard.live.drain(0)
     assert not service.switchboard.calls
-    service.switchboard.draining = False
+    service.switchboard.places.draining = False
     async with asyncio.timeout(3):
         while (await join(service, listener["id"], KEY))[0] == 429:  # noqa: ASYNC110 - it is given back beside
             await asyncio.sleep(0.01)
@@ -231,10 +231,10 @@ async def test_a_database_that_is_away_starts_no_call(service: Service, monkeypa
         await asyncio.Event().wait()
 
     listener = await room(service)
-    monkeypatch.setattr(switchboard, "LOOK_UP_SECONDS", 0.05)
-    monkeypatch.setattr(service.switchboard._admission, "take", away)
+    monkeypatch.setattr(places, "COUNT_SECONDS", 0.05)
+    monkeypatch.setattr(service.switchboard.places._admission, "take", away)
     assert (await join(service, listener["id"], KEY))[0] == 503
-    assert (service.switchboard.calls, service.switchboard._taken) == ((), 0)
+    assert (service.switchboard.calls, service.switchboard.places.taken) == ((), 0)
 
 
 async def test_the_token_opens_one_socket(service: Service) -> None:

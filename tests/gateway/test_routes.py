@@ -84,7 +84,7 @@ async def test_probes(service: Service) -> None:
     assert await get(service, "/readyz") == (200, '{"status": "ready", "calls": 0}')
     await service.ring("c-1")
     assert await get(service, "/readyz") == (200, '{"status": "ready", "calls": 1}')
-    service.switchboard.draining = True
+    service.switchboard.places.draining = True
     assert await get(service, "/readyz") == (503, '{"status": "draining", "calls": 1}')
     assert (await get(service, "/healthz"))[0] == 200, "it lives"
     await service.hang_up("c-1")
@@ -196,7 +196,7 @@ async def test_the_service_stops_during_a_call(tmp_path: Path) -> None:
             while not service.switchboard.calls:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
-        await service.switchboard.drain(0)
+        await service.switchboard.live.drain(0)
         assert service.switchboard.calls == ()
         report = await calling
         assert report.ended_by == "jambonz"

@@ -121,4 +121,4 @@ async def test_whatever_is_made_up_of_the_document_is_answered_as_it_says(
         print(f"{sent} requests")
         assert not wrong, "\n\n".join(wrong)
         assert sent > len(document["paths"])
-        await service.switchboard.drain(0)
+        await service.switchboard.live.drain(0)

@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 
 from gateway import known
+from gateway.live_calls import REMEMBER_SECONDS
+from gateway.lookup import LOOK_UP_SECONDS
 from gateway.relay import MEDIA_SECONDS
-from gateway.switchboard import LOOK_UP_SECONDS, REMEMBER_SECONDS
 from gateway.webhooks import Reply
 from jambonz.signature import sign
 from store import Owner
@@ -97,7 +98,7 @@ def test_the_house_is_full(seconds: float) -> None:
             for call in desk.switchboard.calls:
                 desk.status(call.call_sid)
             await asyncio.sleep(1)
-        assert desk.switchboard._taken == 0
+        assert desk.switchboard.places.taken == 0
 
     at_the_desk(test, max_calls=7)
 
@@ -126,7 +127,7 @@ def test_the_same_hook_again_is_answered_the_same(max_calls: int) -> None:
         assert all(reply == replies[0] for reply in replies)
         assert len(desk.switchboard.calls) == 1
         assert len(desk.store.started) <= 1
-        assert desk.switchboard._taken == 1
+        assert desk.switchboard.places.taken == 1
 
     at_the_desk(test, max_calls=max_calls)
 
@@ -194,7 +195,7 @@ def test_places_are_given_back_however_a_call_ends() -> None:
         desk.store.look_up_seconds = 0.5
         late = asyncio.create_task(desk.ring("drained"))
         await asyncio.sleep(0.1)
-        desk.switchboard.draining = True
+        desk.switchboard.places.draining = True
         assert declined(await late) == 486
         await asyncio.sleep(1)
         assert desk.store.places.taken == {}
@@ -234,7 +235,7 @@ def test_a_database_that_does_not_say_whether_there_is_a_place(how: str) -> None
         first, second = [f"c{n}" for n, reply in enumerate(replies) if listens(reply)]
         assert [declined(reply) for reply in replies if not listens(reply)] == [486, 486]
         assert asyncio.get_running_loop().time() - start <= LOOK_UP_SECONDS + 0.01
-        assert desk.switchboard._taken == 2
+        assert desk.switchboard.places.taken == 2
         desk.status(second)
         answer.set()
         await asyncio.sleep(1)
@@ -322,7 +323,7 @@ def test_who_drains_takes_no_more_calls() -> None:
         await desk.ring("a")
         late = asyncio.create_task(desk.ring("late"))
         await asyncio.sleep(0.5)
-        draining = asyncio.create_task(desk.switchboard.drain(10))
+        draining = asyncio.create_task(desk.switchboard.live.drain(10))
         await asyncio.sleep(0)
         assert declined(await desk.ring("b")) == 486
         assert declined(await late) == 486, "not even one that was being looked up"
@@ -339,7 +340,7 @@ def test_draining_has_an_end() -> None:
         await desk.ring("a")
         await asyncio.sleep(1)
         start = asyncio.get_running_loop().time()
-        await desk.switchboard.drain(5)
+        await desk.switchboard.live.drain(5)
         assert asyncio.get_running_loop().time() - start == pytest.approx(5, abs=0.1)
         assert desk.switchboard.calls == ()
         assert await desk.reasons() == ["shutdown"]
@@ -358,7 +359,7 @@ def test_a_database_that_does_not_answer(how: str) -> None:
         replies = await together(*(desk.ring(f"c{n}") for n in range(3)))
         assert [declined(reply) for reply in replies] == [480] * 3
         assert asyncio.get_running_loop().time() - start <= LOOK_UP_SECONDS + 0.01
-        assert desk.switchboard._taken == 0
+        assert desk.switchboard.places.taken == 0
         desk.store.look_up_seconds = 0.0
         if how == "slow":
             assert listens(await desk.ring("d")), "and then it does"
@@ -391,7 +392,7 @@ def test_what_is_remembered_is_bounded() -> None:
             await desk.ring(f"c{n}")
             desk.status(f"c{n}")
             await asyncio.sleep(REMEMBER_SECONDS / 10)
-        assert len(desk.switchboard._over) <= 12
+        assert len(desk.switchboard.live._over) <= 12
 
     at_the_desk(test)
 
@@ -418,7 +419,7 @@ def test_a_call_that_is_over_before_its_media_came() -> None:
         desk.status("a", "trying")
         await asyncio.sleep(0.1)
         assert desk.switchboard.calls == ()
-        assert desk.switchboard.take_token(token) is None
+        assert desk.switchboard.live.take_token(token) is None
         assert await desk.reasons() == ["caller"]
 
     at_the_desk(test)
@@ -451,15 +452,15 @@ def test_a_token_opens_one_socket_once() -> None:
     async def test(desk: Desk) -> None:
         await desk.ring("a")
         [call] = desk.switchboard.calls
-        assert desk.switchboard.take_token("another") is None
-        assert desk.switchboard.take_token(call.token) is call
-        assert desk.switchboard.take_token(call.token) is None
-        desk.switchboard.give_back(call)
-        assert desk.switchboard.take_token(call.token) is call
+        assert desk.switchboard.live.take_token("another") is None
+        assert desk.switchboard.live.take_token(call.token) is call
+        assert desk.switchboard.live.take_token(call.token) is None
+        desk.switchboard.live.give_back(call)
+        assert desk.switchboard.live.take_token(call.token) is call
         desk.status("a")
         await asyncio.sleep(0.1)
-        desk.switchboard.give_back(call)
-        assert desk.switchboard.take_token(call.token) is None, "not after the call"
+        desk.switchboard.live.give_back(call)
+        assert desk.switchboard.live.take_token(call.token) is None, "not after the call"
 
     at_the_desk(test)
 

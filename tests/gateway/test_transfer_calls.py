@@ -70,6 +70,6 @@ async def _transfer(service: Service, *, after: str) -> None:
                 heard = [entry.content for entry in speaker.history.entries] if speaker is not None else []  # type: ignore[attr-defined]
                 if after in heard:
                     number = "One." if after == "Hello." else "Two."
-                    await call.transfer(TransferRequest(DESK, fixed=True), saying=number)
+                    await call.commands.transfer(TransferRequest(DESK, fixed=True), number, {})
                     return
             await asyncio.sleep(0.02)

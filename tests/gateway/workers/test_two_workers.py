@@ -79,7 +79,7 @@ async def test_however_they_are_spread_each_hook_and_socket_reaches_its_worker(t
     turns = count()
     spreads: tuple[Callable[[str], int], ...] = (lambda _: 0, lambda _: 1, lambda _: next(turns) % 2)
     for application, choose in product((False, True), spreads):
-        had = [len(switchboard._over) for switchboard in two.switchboards]
+        had = [len(switchboard.live._over) for switchboard in two.switchboards]
         with passed() as told:
             reports = await converse(two, choose, 4, application=application)
         for report in reports:
@@ -87,7 +87,7 @@ async def test_however_they_are_spread_each_hook_and_socket_reaches_its_worker(t
             assert read(report.heard)[0].word == "hello"
             assert [hook.error for hook in report.hooks if hook.error] == []
             assert report.statuses[-1] == "completed"
-        new = [len(switchboard._over) - before for switchboard, before in zip(two.switchboards, had, strict=True)]
+        new = [len(switchboard.live._over) - before for switchboard, before in zip(two.switchboards, had, strict=True)]
         assert sum(new) == 4, "each call is one worker's"
         assert min(new) >= 1, "and none has all"
         if choose is not spreads[2]:
@@ -186,7 +186,7 @@ async def test_browsers_are_spread_and_their_sockets_get_to_their_calls(two: Cre
     joined = [await api(two.workers[0].url, "POST", f"/api/listener/{two.room_id}/join", json=said) for _ in range(4)]
     assert [status for status, _ in joined] == [200] * 4
     assert two.calls() == [2, 2]
-    told = [call.record.metadata.get("told") for switchboard in two.switchboards for call in switchboard.calls]
+    told = [call.record.row.metadata.get("told") for switchboard in two.switchboards for call in switchboard.calls]
     assert told == ["by the page"] * 4, "bodies come with the requests"
     async with aiohttp.ClientSession() as http:
         for slot in (0, 1):
