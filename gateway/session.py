@@ -111,6 +111,7 @@ class CallSession:
         self.attached = asyncio.Event()
         """The leg can be heard; or nobody will come any more."""
         self.attached_at = 0.0
+        self.answered_at: float | None = None
         self.over = asyncio.Event()
         self._around = around
         self._clock = asyncio.get_running_loop().time
@@ -301,7 +302,8 @@ class CallSession:
             if self.leg is not None:
                 self.leg.close(1008, "this token is for another call")
             return
-        if not self.attached_at:
+        if self.answered_at is None:
+            self.answered_at = self._clock()
             self.note("answer", {"callId": self.id})
         self.handing.on_attached()
         self.attached_at = self._clock()
@@ -337,6 +339,10 @@ class CallSession:
     @property
     def agent_first(self) -> bool:
         return self._relay.agent_first
+
+    @property
+    def caller_holds(self) -> bool:
+        return self.transfers.asks
 
     def wake(self) -> None:
         self.due = 0.0

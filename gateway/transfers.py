@@ -83,6 +83,11 @@ class Transfers:
         """One was asked for, and is to be done once the agent has said what he had to."""
         return self._pending is not None
 
+    @property
+    def asks(self) -> bool:
+        """Somebody is rung, or asked, while the agent stays with the caller."""
+        return self._consultation is not None and self._consultation.under_way
+
     def status(self) -> Mapping[str, Any]:
         """``state`` is ``none``, ``dialling``, ``talking``, ``accepted``, ``rejected`` or ``failed``."""
         asked = self._consultation
@@ -97,7 +102,7 @@ class Transfers:
             raise ToolFault("this call cannot be transferred: it did not come by telephone")
         if self._count >= MOST_TRANSFERS:
             raise ToolFault(f"there were {MOST_TRANSFERS} transfers in this call: no more are possible")
-        if self._consultation is not None and self._consultation.under_way:
+        if self.asks:
             reason = "A consultation is under way already. Use transfer_status to check progress."
             return TransferBegun({"status": "FAILED", "reason": reason}, leaves=False)
         wanted = await self._permitted(wanted)

@@ -131,7 +131,7 @@ class Cascade:
         self._guess: Generation | None = None  # prepared while it is not certain that the turn is over
         self._talked_over = False  # the latest cut was for the caller's voice
         self._unheard = ""  # what that kept the agent from saying
-        self._started_at = 0.0
+        self._answered_at = 0.0
         self._chores_at = 0.0
         self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._waiting = WaitingCaller(options.fillers, self._language)
@@ -195,7 +195,8 @@ class Cascade:
     def start(self, playout: Playout, detector: VoiceDetector) -> None:
         """The caller can hear us: listen, and greet, or go on."""
         options = self._agent.options
-        self._started_at = self._clock()
+        now = self._clock()
+        self._answered_at = self._host.answered_at or now
         self._playout = playout
         playout.bursts = True
         early = None
@@ -246,7 +247,7 @@ class Cascade:
         elif so_far is not None:
             self._begin(Generation(self._generations.next(), phrases(self._language).interrupted))
         else:
-            self._idle.quiet(self._started_at)
+            self._idle.quiet(now)
 
     def hand_over(self) -> Conversation:
         if self._waiting_turn is not None:
@@ -371,12 +372,12 @@ class Cascade:
                 self._host.end_call(self._generations.ends or "agent")
             return
         self._mind_silence(now)
-        if self._playout is not None and self._playout.held:
+        if self._host.caller_holds or (self._playout is not None and self._playout.held):
             self._idle.wait(now)
         prompt = self._idle.tick(now)
         if prompt is not None:
             self._on_idle(prompt)
-        if now - self._started_at >= self._longest:
+        if now - self._answered_at >= self._longest:
             self.say_and_end(self._agent.options.time_exceeded_message, "max_duration")
 
     # A caller who waits for an answer

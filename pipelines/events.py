@@ -166,6 +166,17 @@ class PipelineHost(Protocol):
         """Whether, at set-up, another agent comes before other models of this one."""
         ...
 
+    @property
+    def answered_at(self) -> float | None:
+        """When the caller was there for the first time, by the event loop's clock: perhaps before this pipeline was.
+        None before."""
+        ...
+
+    @property
+    def caller_holds(self) -> bool:
+        """Somebody is asked on the caller's behalf just now: his silence is none."""
+        ...
+
     def on_event(self, event: PipelineEvent) -> None: ...
 
     def on_saying(self, text: str) -> None:

@@ -184,7 +184,9 @@ class Realtime:
         self._committed = False  # the notes are to be answered
         self._notes = Notes(self._link, self._next_setup, lambda: self._agent, updates=self._can.updates)
         self._failures = 0
-        self._started_at = self._chores_at = 0.0
+        self._answered_at: float | None = None
+        self._started = False
+        self._chores_at = 0.0
         self._seldom = FILL_SECONDS if self._can.continuous else SELDOM_SECONDS
         self._longest = options.max_seconds or MAX_CALL_SECONDS
         self._detector: VoiceDetector | None = None
@@ -215,7 +217,9 @@ class Realtime:
 
     def start(self, playout: Playout, detector: VoiceDetector) -> None:
         now = self._clock()
-        self._started_at = self._speaking.sound_at = self._attention.heard_at = now
+        self._started = True
+        self._answered_at = self._host.answered_at or now
+        self._speaking.sound_at = self._attention.heard_at = now
         self._detector = detector
         detector.closely = self._detection == "own"
         self._uplink.start(playout.format, now)
@@ -294,8 +298,8 @@ class Realtime:
     def _next_setup(self) -> Setup:
         """Of a session that would begin now."""
         self._records.flush()
-        self._greets = first = self._started_at == 0.0 and self._so_far is None
-        return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=first)
+        self._greets = first = not self._started and self._so_far is None
+        return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=first, spent=self._spent)
 
     # Messages of others (Addressee)
 
@@ -439,7 +443,7 @@ class Realtime:
             self.on_quiet(now)
         attention.look(playout, now)
         self._errands.tick(now)
-        if playout.held:
+        if playout.held or self._host.caller_holds:
             self._idle.wait(now)
         attention.wait_for_functions(now, acting=bool(self._errands.under_way))
         self._link.watch(now, awaited=attention.awaits(now))
@@ -460,6 +464,12 @@ class Realtime:
         self._link.tick(now, quiet=attention.is_quiet(now))
         self._mind_the_time(now)
 
+    @property
+    def _spent(self) -> float:
+        """Seconds of the call, whoever had it."""
+        began = self._answered_at if self._answered_at is not None else self._host.answered_at
+        return self._clock() - began if began is not None else 0.0
+
     def _mind_the_time(self, now: float) -> None:
         """Nobody says anything, or the call takes too long."""
         prompt = self._idle.tick(now)
@@ -470,7 +480,7 @@ class Realtime:
                 self.say_and_end(text, "idle")
             case None:
                 pass
-        if now - self._started_at >= self._longest:
+        if self._spent >= self._longest:
             self.say_and_end(self._agent.options.time_exceeded_message, "max_duration")
 
     # The caller, by our ears
@@ -725,7 +735,7 @@ class Realtime:
 
     def _why_over(self, last: Answer | None) -> EndReason:
         """The model ended the session by itself: because of its own clocks, or as it saw fit."""
-        if self._clock() - self._started_at >= self._longest - CLOCKS_SECONDS:
+        if self._spent >= self._longest - CLOCKS_SECONDS:
             return "max_duration"
         said = last.text if last is not None else self._records.last_said
         idle = self._agent.options.idle

@@ -40,10 +40,21 @@ def silence_of(agent: AgentDefinition) -> float | None:
     return max(silence, LEAST_SILENCE)
 
 
+LEAST_SECONDS = 1.0
+"""What is left of a call whose time is over: the service's own clock ends it."""
+
+
 def setup_of(
-    agent: AgentDefinition, can: Capabilities, tools: Sequence[ToolSpec], history: History, *, first: bool
+    agent: AgentDefinition,
+    can: Capabilities,
+    tools: Sequence[ToolSpec],
+    history: History,
+    *,
+    first: bool,
+    spent: float = 0.0,
 ) -> Setup:
-    """``first``: this session begins the call, with the greeting; otherwise it goes on."""
+    """``first``: this session begins the call, with the greeting; otherwise it goes on. ``spent``: the seconds that the
+    call has lasted."""
     options = agent.options
     opening = options.opening
     return Setup(
@@ -61,7 +72,7 @@ def setup_of(
         idle_seconds=options.idle.timeout,
         idle_prompts=options.idle.prompts,
         idle_farewell=options.idle.farewell,
-        longest_seconds=options.max_seconds,
+        longest_seconds=None if options.max_seconds is None else max(options.max_seconds - spent, LEAST_SECONDS),
         time_exceeded=options.time_exceeded_message,
         history=() if first else spoken(history.entries),
         vendor=options.vendor_specific,

@@ -232,6 +232,26 @@ def test_who_hangs_up_without_a_word(kind: str) -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("by_both")
+def test_a_caller_who_waits_for_them_is_not_taken_for_gone(kind: str) -> None:
+    """He has nothing to say while they are rung and asked; once they were, his silence counts again."""
+
+    async def main() -> None:
+        idle = {"timeout": 3, "prompts": ["Are you there?"], "farewell": "Goodbye then."}
+        office, _ = office_of(kind, idle=idle)
+        async with office:
+            refuses = callee(AwaitAgentSilence(), Wait(5), Speak(speak(NO)), Wait(9), ring=12.0)
+            report, _ = await consult(office, refuses, *asks(Wait(60)))
+            assert heard(report) == words(
+                "hello let me ask they are being rung i am sorry meeting are you there goodbye then"
+            )
+            assert ending_of(office, parent_of(office)) == ("ended normally", "idle")
+            nothing_is_left(office, report)
+
+    run_virtual(main())
+
+
 @pytest.mark.usefixtures("by_both")
 def test_a_caller_who_hangs_up_while_it_rings_leaves_nobody_ringing() -> None:
     async def main() -> None:

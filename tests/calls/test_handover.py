@@ -204,6 +204,24 @@ def test_where_nobody_can_go_on_the_caller_is_told() -> None:
 # In the middle of a call
 
 
+def test_the_longest_call_counts_from_its_answer_whoever_has_it() -> None:
+    async def main() -> None:
+        own = agent(agent="other")
+        own["options"] |= {"maxDuration": 60}
+        options = {**OTHER["options"], "maxDuration": 20, "timeExceededMessage": "Our time is over."}
+        others = {"other": (OTHER | {"options": options}, parts(ReplyModel(always(ANSWER))))}
+        async with HandoverOffice(own, dying(), others=others) as office:
+            report = await office.call(AwaitAgentSilence(), *asks(Wait(60)))
+            assert office.gone_on() == ["agent"]
+            assert heard_words(report.heard)[-4:] == plain_words("our time is over")
+            assert report.answered is not None
+            assert report.ended is not None
+            assert report.ended - report.answered == pytest.approx(21.5, abs=1.0)
+            assert office.ending() == "max_duration"
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("words", [0, 3, 6, 9])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_model_that_dies_for_good_is_followed_by_another_agent_who_knows_the_conversation(

@@ -84,6 +84,8 @@ def test_a_session_that_ended_is_opened_again_unless_the_agent_ended_it(
             await office.call(AwaitAgentSilence(), Wait(30))
             assert office.ending() == ending
             assert len(model.sessions) == sessions
+            left = [setup.longest_seconds for setup in model.setups]
+            assert left == [20, pytest.approx(20 - at, abs=1.0)][:sessions], "a vendor's own clock has what is left"
             errors = [data for type, data in office.log() if type == "error"]
             assert errors == ([] if sessions == 1 else errors[:1])
 

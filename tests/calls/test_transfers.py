@@ -19,7 +19,7 @@ from gateway.transfers import MOST_TRANSFERS
 from jambonz.provisioning.wanted import CARRIER_PREFIX
 from jambonz.simulator import feature_server
 from jambonz.simulator.call_info import CallInfo
-from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Wait
+from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, HangUp, Speak, Wait
 from jambonz.simulator.ear import peak_of
 from jambonz.simulator.outcomes import DialOutcome, ReferOutcome
 from jambonz.simulator.report import CallReport, VerbStarted
@@ -434,6 +434,53 @@ def test_whom_a_transfer_may_ring(which: str) -> None:
             office.means = _with_metadata(office, {"desk": number})
             report = await office.call(*asks(Wait(8), HangUp()))
             assert [dialled.party for dialled in report.dials] == ([number] if allowed else [])
+            nothing_is_left(office, report)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("ring_seconds", [3.0, 20.0], ids=["with the caller", "while it rings"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("by_both")
+def test_the_longest_call_counts_from_its_answer_whoever_had_it(kind: str, ring_seconds: float) -> None:
+    """A caller who is back once the time is over is told so at once."""
+
+    async def main() -> None:
+        agent = agent_of(maxDuration=15, timeExceededMessage="Our time is over.")
+        async with office_of(kind, agent, dials=[DialOutcome("no-answer", 480, ring_seconds=ring_seconds)]) as office:
+            report = await office.call(*asks(Wait(60)))
+            assert report.answered is not None
+            assert report.ended is not None
+            [dialled] = report.dials
+            assert dialled.ended is not None
+            came_back = dialled.ended - report.answered
+            assert report.ended - report.answered == pytest.approx(max(15.0, came_back) + 1.5, abs=1.0)
+            assert heard(report)[-4:] == words("our time is over")
+            assert ending_of(office, parent_of(office)) == ("ended normally", "max_duration")
+            nothing_is_left(office, report)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("by_both")
+def test_silence_counts_anew_once_the_caller_is_back(kind: str) -> None:
+    """Neither what was silent before nor what rang is his silence, and he is asked as often as anybody."""
+
+    async def main() -> None:
+        idle = {"timeout": 4, "prompts": ["Are you there?"], "farewell": "Goodbye then."}
+        dials = [DialOutcome("no-answer", 480, ring_seconds=10.0)]
+        async with office_of(kind, agent_of(idle=idle), dials=dials) as office:
+            report = await office.call(AwaitAgentSilence(), AwaitAgentSpeech(), AwaitAgentSilence(), *asks(Wait(60)))
+            assert heard(report) == words(f"hello are you there {CONNECTING} {BACK} are you there goodbye then"), (
+                "what they are told while it rings has no words"
+            )
+            assert ending_of(office, parent_of(office)) == ("ended normally", "idle")
+            assert report.answered is not None
+            [dialled] = report.dials
+            assert dialled.ended is not None
+            back = heard_between(report, dialled.ended, dialled.ended + 4.0)
+            assert heard_words(back) == words(BACK)
             nothing_is_left(office, report)
 
     run_virtual(main())

@@ -97,7 +97,8 @@ class Scene:
 
     # PipelineHost
 
-    relief = agent_first = False
+    relief = agent_first = caller_holds = False
+    answered_at = None
 
     def on_event(self, event: PipelineEvent) -> None:
         self.events.append(event)

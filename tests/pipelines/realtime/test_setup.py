@@ -10,7 +10,7 @@ from media.audio import PCM_8K
 from pipelines.agent import AgentDefinition
 from pipelines.history import History
 from pipelines.realtime.model import Capabilities
-from pipelines.realtime.setup import setup_of, silence_of
+from pipelines.realtime.setup import LEAST_SECONDS, setup_of, silence_of
 
 
 def agent(**turns: Any) -> AgentDefinition:
@@ -43,3 +43,12 @@ def test_it_reaches_the_session() -> None:
     can = Capabilities(PCM_8K, PCM_8K)
     definition = agent(endpointing={"minDelay": 0.6})
     assert setup_of(definition, can, (), History("Be brief."), first=True).silence_seconds == 0.6
+
+
+@pytest.mark.parametrize(("spent", "left"), [(0.0, 305.0), (100.0, 205.0), (400.0, LEAST_SECONDS)])
+def test_a_session_that_goes_on_has_what_is_left_of_the_longest_call(spent: float, left: float) -> None:
+    can = Capabilities(PCM_8K, PCM_8K)
+    definition = AgentDefinition.model_validate(
+        {"modelName": "openai/gpt-realtime", "prompt": "Be brief.", "options": {"maxDuration": "305s"}}
+    )
+    assert setup_of(definition, can, (), History(""), first=False, spent=spent).longest_seconds == left
