@@ -11,6 +11,7 @@ import structlog
 
 from gateway import metrics
 from gateway.callbacks import Callback
+from gateway.kept_back import OF_CONVERSATION, KeptBack
 from gateway.progress import Live, Progress, describe
 from gateway.recorder import Recorder
 from pipelines.events import (
@@ -61,12 +62,15 @@ class CallLog:
         self._progress = progress
         self._seq = 0
         self._held: list[tuple[str, Any]] | None = None
+        self._kept = KeptBack()
 
     def note(self, type: str, data: Any) -> None:
         """Enter into the call's log, and tell who watches."""
         if self._held is not None:
             self._held.append((type, data))
             return
+        if self._kept and type in OF_CONVERSATION:
+            data = self._kept.out_of(data)
         event = CallEvent(self._seq, type, data, self._progress.stamp())
         self._seq += 1
         if self.transcript is not None and type in ("user", "agent") and len(self.transcript) < MOST_SAID:
@@ -103,12 +107,15 @@ class CallLog:
     def on_saying(self, text: str) -> None:
         """It is not in the log: no number, no cursor, and it is not sent again."""
         at = self._progress.stamp().isoformat()
+        text = self._kept.out_of(text) if self._kept else text
         event = {"agent": text, "isFinal": False, "callId": self._call_id, "timestamp": at}
         self._progress.pass_on(self._listener_id, event)
 
     def on_event(self, event: PipelineEvent) -> None:
         match event:
-            case UserSaid(text):
+            case UserSaid(text, hides):
+                if hides is not None:
+                    self._kept.keep_back(hides)
                 self.note("user", text)
             case AgentSaid(text, generation, interrupted, seconds):
                 self.note("agent", text)

@@ -16,7 +16,7 @@ from media.playout import Playout
 from pipelines.agent import AgentDefinition
 from pipelines.breaker import Breakers
 from pipelines.completeness import asks, digits_asked
-from pipelines.digits import DigitCollector
+from pipelines.digits import DigitCollector, keys_said
 from pipelines.early import EarlyWords
 from pipelines.ears import Ears, VoiceDetector
 from pipelines.endpointing import Endpointing
@@ -27,7 +27,6 @@ from pipelines.events import (
     PartFailed,
     PipelineHost,
     UsageReported,
-    UserSaid,
     WatchdogFired,
 )
 from pipelines.generation import Generation, Stage
@@ -119,7 +118,14 @@ class Cascade:
         self._clock = clock
         options = agent.options
         self.history = History(agent.prompt)
-        self._toolbox = Toolbox(agent.functions, metadata or {}, keys=agent.keys, means=means, tell=host.on_event)
+        self._toolbox = Toolbox(
+            agent.functions,
+            metadata or {},
+            keys=agent.keys,
+            means=means,
+            tell=host.on_event,
+            masks_keys=options.dtmf.mask,
+        )
         self._idle = IdleClock(options.idle.timeout, options.idle.prompts, options.idle.farewell)
         self._digits = DigitCollector(options.dtmf.timeout, options.dtmf.terminator)
         self._generations = Generations(self, host, self.history, spawn)
@@ -542,7 +548,7 @@ class Cascade:
         self._settle(confirmed=True)
         self._talked_over, self._unheard = False, ""
         self._generations.interrupt(now)
-        self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
+        self._host.on_event(keys_said(digits, masked=self._agent.options.dtmf.mask))
         self._take_turn(TurnEnded(digits, now, now, now), now)
 
     # Generations (GenerationsListener)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipelines.events import UserSaid
+
 
 class DigitCollector:
     """Digits until the ``terminator`` is pressed, or none came for ``timeout`` seconds."""
@@ -27,3 +29,8 @@ class DigitCollector:
     def _take(self) -> str | None:
         digits, self._digits = self._digits, ""
         return digits or None
+
+
+def keys_said(digits: str, *, masked: bool) -> UserSaid:
+    """An input, for the call's log."""
+    return UserSaid("*" * len(digits), hides=digits) if masked else UserSaid(digits)

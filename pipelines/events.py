@@ -15,9 +15,11 @@ EndReason = Literal[
 
 @dataclass(frozen=True, slots=True)
 class UserSaid:
-    """The caller's turn, as it was understood."""
+    """The caller's turn, as it was understood. ``hides``: keys for which ``text`` has stars, and which no log of the
+    call may have from here on."""
 
     text: str
+    hides: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

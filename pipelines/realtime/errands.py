@@ -133,11 +133,11 @@ class Errands:
         """Functions that do all they do at once."""
         step, outputs = Step(), []
         for call in asked.calls:
-            self._host.on_event(ToolCalled(call.name, call.arguments))
+            self._host.on_event(ToolCalled(call.name, self._toolbox.shown(call).arguments))
             result = self._toolbox.call(call)
             step.calls.append(call)
             step.results.append(Message("tool", result.text, tool_call_id=call.id, name=call.name))
-            self._host.on_event(ToolReturned(call.name, call.arguments, result.text))
+            self._host.on_event(ToolReturned(call.name, self._toolbox.shown(call).arguments, result.text))
             outputs.append(ToolOutput(asked.response, call, result.text))
             if result.ends is not None:
                 self._listener.hang_up(answer, now, result.ends)

@@ -15,7 +15,7 @@ from media.audio import FRAME_SECONDS
 from media.playout import Playout
 from pipelines.agent import AgentDefinition
 from pipelines.backchannels import is_backchannel
-from pipelines.digits import DigitCollector
+from pipelines.digits import DigitCollector, keys_said
 from pipelines.ears import VoiceDetector
 from pipelines.events import (
     EndReason,
@@ -140,7 +140,13 @@ class Realtime:
         self._greets = False  # the model does, by itself: it was set up before anything was said
         self.history = History(agent.prompt)
         self._toolbox = Toolbox(
-            agent.functions, metadata or {}, elsewhere, keys=agent.keys, means=means, tell=host.on_event
+            agent.functions,
+            metadata or {},
+            elsewhere,
+            keys=agent.keys,
+            means=means,
+            tell=host.on_event,
+            masks_keys=options.dtmf.mask,
         )
         self._detection = detection_of(agent, self._can)
         idle = options.idle
@@ -796,7 +802,7 @@ class Realtime:
         self._idle.reset()
         self._speaking.interrupt(now, by_us=True)
         self._errands.leave()
-        self._host.on_event(UserSaid("*" * len(digits) if self._agent.options.dtmf.mask else digits))
+        self._host.on_event(keys_said(digits, masked=self._agent.options.dtmf.mask))
         self._ask(digits, now)
 
 

@@ -53,7 +53,7 @@ class Round:
                 await decided()
                 if self.left or self._ends is not None:
                     break
-                self._tell(ToolCalled(call.name, call.arguments))
+                self._tell(ToolCalled(call.name, self._toolbox.shown(call).arguments))
                 if self._toolbox.is_instant(call.name):
                     result = self._toolbox.call(call)
                     self._returned(at, result.text)
@@ -92,7 +92,7 @@ class Round:
         finally:
             del self._running[at]
         if self.left:
-            self._tell(ToolReturned(call.name, call.arguments, result.text))
+            self._tell_result(call, result.text)
             self._on_late(f"[The tool {call.name} has returned: {result.text}]")
         else:
             self._ends = self._ends or result.ends
@@ -100,8 +100,12 @@ class Round:
 
     def _returned(self, at: int, text: str) -> None:
         call = self._step.calls[at]
-        self._tell(ToolReturned(call.name, call.arguments, text))
+        self._tell_result(call, text)
         self._set(at, text)
+
+    def _tell_result(self, call: ToolCall, text: str) -> None:
+        shown = self._toolbox.shown_result(call, text)
+        self._tell(ToolReturned(call.name, self._toolbox.shown(call).arguments, shown))
 
     def _set(self, at: int, text: str) -> None:
         self._results[at] = text

@@ -52,14 +52,17 @@ class Toolbox:
         keys: Sequence[Key] = (),
         means: Means | None = None,
         tell: Callable[[PipelineEvent], None] = lambda event: None,
+        masks_keys: bool = False,
     ) -> None:
-        """``elsewhere``: functions that the model's vendor runs by itself; the model is offered them all the same."""
+        """``elsewhere``: functions that the model's vendor runs by itself; the model is offered them all the same.
+        ``masks_keys``: nobody is told which keys are pressed."""
         self._means = means or Means()
         self._elsewhere = elsewhere
         self._metadata = {**metadata, **self._means.metadata}
         memory = self._means.memory or ToolMemory()
         self._done, self._count = memory.done, memory.count
         self._tell = tell
+        self._masks_keys = masks_keys
         self._acting = Acting(self._means, memory, self._metadata, tell)
         self.become(functions, keys)
 
@@ -127,11 +130,11 @@ class Toolbox:
             return self.call(call)
         function = self._functions[call.name]
         values: dict[str, Any] = {}
-        audit = Audit(function, call, self._tell, asyncio.get_running_loop().time)
+        audit = Audit(function, self.shown(call), self._tell, asyncio.get_running_loop().time)
         try:
             self._admit(function)
             values = self._values(function, call)
-            audit.begin(values)
+            audit.begin(self._masked(function, values))
             if function.platform == "transfer":
                 return await self._transfer(function, values, call, audit)
             if function.platform == "dtmf":
@@ -144,6 +147,16 @@ class Toolbox:
             audit.end("stopped")
             raise
         return self._result(function, values, outcome, audit)
+
+    def shown(self, call: ToolCall) -> ToolCall:
+        """As others may see it."""
+        function = self._functions.get(call.name)
+        return call if function is None else replace(call, arguments=self._masked(function, call.arguments))
+
+    def shown_result(self, call: ToolCall, text: str) -> str:
+        """What it returned, likewise: what is wrong with keys is told of with the keys."""
+        keys, masked = (text_of(one.arguments.get("digits", "")) for one in (call, self.shown(call)))
+        return text if keys == masked else text.replace(keys, masked)
 
     def call(self, call: ToolCall) -> ToolResult:
         """Run one call of a function that is instant. Never raises."""
@@ -210,6 +223,11 @@ class Toolbox:
             raise ToolFault(f"{function.name} cannot be run here")
         await self._means.press(digits)
         return Outcome("OK")
+
+    def _masked(self, function: Function, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self._masks_keys or function.platform != "dtmf" or "digits" not in values:
+            return values
+        return {**values, "digits": "*" * len(text_of(values["digits"]))}
 
     def _values(self, function: Function, call: ToolCall) -> dict[str, Any]:
         metadata = {**self._metadata, "toolsCalls": self._done}

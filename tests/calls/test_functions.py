@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Wait
+from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak, Wait
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.audit import digest_of
 from pipelines.tools.results import STILL_RUNNING, UNKNOWN_OUTCOME
@@ -115,6 +115,32 @@ def test_interrupted_before_it_runs() -> None:
             assert services.asked == []
             assert here.said("function_calls") == here.said("function_results") == here.status("function") == []
             assert results(here) == []
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("words", [BREAK_IN, "uh-huh"], ids=["interrupts", "agrees"])
+def test_what_is_called_while_the_caller_may_be_interrupting(words: str) -> None:
+    """It waits until that is decided: then it is done, or it is not."""
+
+    async def main() -> None:
+        services = Services()
+        text = "one two three four five six. let me see what there is"  # its first words are heard meanwhile
+
+        def script(messages: Sequence[Message]) -> Sequence[Answer]:
+            return [text, ToolCall("c0", "red", {})] if messages[-1].content == ASK else ["heard it"]
+
+        async with office(services, function("red")) as here:
+            here.model.script, here.model.per_word = script, 0.2
+            report = await here.call(
+                AwaitAgentSilence(), Speak(speak(ASK)), BargeIn(speak(words), after=0.8), Wait(5.0), HangUp()
+            )
+            interrupts = words == BREAK_IN
+            assert [barge_in["confirmed"] for barge_in in here.status("bargeIn")] == [interrupts]
+            assert [host for host, _ in services.asked] == ([] if interrupts else ["red"])
+            assert len(here.status("function")) == len(services.asked)
+            called = report.ear.utterances()[1].start + 1.0
+            assert all(at > called + 0.3 for _, at in services.asked), "not before it was decided"
 
     run_virtual(main())
 

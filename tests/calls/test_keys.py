@@ -4,6 +4,7 @@ function ``dtmf``."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,13 @@ from gateway.keypad import NO_CONTROL
 from gateway.messages import DtmfMessage, SayMessage, TextMessage, perform
 from gateway.session import CallSession
 from jambonz.rest import Unavailable
-from jambonz.simulator.caller import HangUp, Wait
+from jambonz.simulator.caller import AwaitAgentSilence, Dtmf, HangUp, Wait
 from jambonz.simulator.report import CallReport
 from pipelines.agent import AgentDefinition
 from pipelines.messages import NotNow, NotPossible
 from pipelines.parts import Message, ToolCall
+from pipelines.tools.audit import digest_of
+from pipelines.tools.results import STILL_RUNNING
 from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.test_messages import Meanwhile, at, in_call, injected
@@ -263,6 +266,76 @@ def test_keys_of_a_function_are_pressed_to_the_end(by_socket: None) -> None:
     report = run(here, meanwhile, Wait(12), HangUp())
     assert [digit for _, digit in pressed(report)] == ["1", "2", "3"]
     assert silent_at(report, [time for time, _ in pressed(report)])
+    told = [message.content for message in here.model.told[-1]]
+    assert STILL_RUNNING in told, "nobody believes that it was stopped"
+    assert "[The tool press has returned: OK]" in told
+
+
+@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+@pytest.mark.parametrize(("said", "is_pressed"), [("4917", True), ("49170", False)])
+def test_with_the_mask_no_log_has_the_keys_of_a_function(
+    kind: str, said: str, is_pressed: bool, by_socket: None
+) -> None:
+    """Nor what is wrong with them, nor a digest that they could be found by."""
+
+    class RealtimeWithKeys(WithKeys, RealtimeOffice):
+        """Both."""
+
+    def reply(heard: str, history: object) -> Reply:
+        return ("", (ToolCall("c1", "press", {"digits": said}),)) if heard == "go" else ("Done.", ())
+
+    def script(messages: Sequence[Message]) -> Sequence[Answer]:
+        return ["Done."] if messages[-1].role == "tool" else [ToolCall("c1", "press", {"digits": said})]
+
+    agent = {"options": {**OPTIONS, "dtmf": {"mask": True}}, "functions": [keys(maxLength=4)]}
+    here = WithKeys(agent, ReplyModel(script)) if kind == "cascade" else RealtimeWithKeys(agent, MemoryModel(reply))
+    report = run(here, at(1.5, TextMessage(text="go")), Wait(7), HangUp())
+    assert [digit for _, digit in pressed(report)] == (list(said) if is_pressed else [])
+    stars = {"digits": "*" * len(said)}
+    calls: list[Any] = here.said("function_calls")
+    results: list[Any] = here.said("function_results")
+    [[called]], [[returned]] = calls, results
+    assert (called["arguments"], returned["input"]) == (stars, stars)
+    assert "*****" in returned["result"] or is_pressed
+    [ran] = here.status("function")
+    assert ran["arguments"] == digest_of("press", stars)
+    assert said not in json.dumps(here.log())
+
+
+@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+def test_with_the_mask_no_log_has_what_the_caller_keyed_in(kind: str) -> None:
+    """The model knows it, says it again, and gives it to a function: so it is with the number of a card."""
+    card = "4917484589897107"
+    pay = {
+        "name": "pay", "implementation": "stub", "result": "{card} is charged",
+        "input_schema": {"properties": {"card": {"type": "string", "required": True}}},
+    }  # fmt: skip
+
+    def reply(heard: str, history: object) -> Reply:
+        return ("", (ToolCall("c1", "pay", {"card": heard}),)) if heard == card else (f"It was {heard}", ())
+
+    def script(messages: Sequence[Message]) -> Sequence[Answer]:
+        text, calls = reply(messages[-1].content, ())
+        return [*([text] if text else []), *calls]
+
+    agent = {"options": {**OPTIONS, "dtmf": {"mask": True}}, "functions": [pay]}
+    office = Office(agent, ReplyModel(script)) if kind == "cascade" else RealtimeOffice(agent, MemoryModel(reply))
+
+    async def main() -> None:
+        async with office:
+            report = await office.call(AwaitAgentSilence(), Dtmf(f"{card}#"), Wait(12), HangUp())
+            assert heard_words(report.heard)[-2:] == ["is", "charged"], "and the caller hears his number"
+
+    run_virtual(main())
+    said = [data for kind, data in office.log() if kind in ("user", "function_calls", "function_results")]
+    shown = {"card": "*" * len(card)}
+    result = f"{shown['card']} is charged"
+    assert said == [
+        shown["card"],
+        [{"name": "pay", "arguments": shown}],
+        [{"name": "pay", "input": shown, "result": result}],
+    ]
+    assert card not in json.dumps(office.log())
 
 
 def test_where_keys_cannot_be_pressed_the_model_is_not_offered_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pipelines.tools.addresses import Guard, parse_hosts, parse_networks, parse_origins
+from pipelines.tools.body import BadBody, Body
 from pipelines.tools.http import LARGEST_ANSWER, GuardedHttp
 from pipelines.tools.means import HttpAnswer, ToolFault
 from pipelines.tools.request import HttpRequest
@@ -345,3 +347,65 @@ async def test_networks_of_ones_own_are_asked_in_any_way() -> None:
         assert (await ask(f"http://127.0.0.1:{served.port}/", LOOPBACK)).status == 200
         with pytest.raises(ToolFault, match="only be asked by https"):
             await ask(f"https://127.0.0.1:{served.port}/", Outside())
+
+
+async def test_credentials_in_a_url_are_none_of_ours() -> None:
+    async with service(found) as served:
+        for user in ("ann:secret@", "ann@"):
+            with pytest.raises(ToolFault, match="its URL has credentials in it"):
+                await ask(f"http://{user}127.0.0.1:{served.port}/")
+        assert served.connections == 0
+
+
+async def test_what_a_service_wants_to_be_reminded_of_is_not_kept() -> None:
+    async def remember(request: web.Request) -> web.Response:
+        return web.Response(text="yes", headers={"Set-Cookie": "who=ann; Path=/"})
+
+    async with service(remember) as served:
+        # By a name: cookies of addresses are kept by nobody.
+        request = HttpRequest("GET", f"http://service.example.com:{served.port}/", {}, None, {})
+        http = GuardedHttp(LOOPBACK, resolver=Names("127.0.0.1"))
+        for _ in range(2):
+            await http.ask(request, seconds=5, tenant="a")
+        await http.close()
+    assert [request.headers.get("Cookie") for request in served.seen] == [None, None]
+
+
+async def test_a_tenant_has_ten_at_once_and_who_waits_does_so_within_his_own_time() -> None:
+    going = asyncio.Event()
+    came = asyncio.Semaphore(0)
+
+    async def hold(request: web.Request) -> web.Response:
+        came.release()
+        await going.wait()
+        return web.Response(text="yes")
+
+    async with service(hold) as served:
+        http = GuardedHttp(LOOPBACK)
+        request = HttpRequest("GET", f"http://127.0.0.1:{served.port}/", {}, None, {})
+        held = [asyncio.create_task(http.ask(request, seconds=5, tenant="acme")) for _ in range(10)]
+        for _ in held:
+            await came.acquire()
+        with pytest.raises(ToolFault, match="did not answer within"):
+            await http.ask(request, seconds=0.05, tenant="acme")
+        assert len(served.seen) == 10, "it was not even asked"
+        other = asyncio.create_task(http.ask(request, seconds=5, tenant="globex"))
+        await came.acquire()
+        going.set()
+        assert {one.status for one in await asyncio.gather(*held, other)} == {200}
+        await http.close()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_what_is_unpacked_at_once_costs_no_more_than_an_answer_may_have(coding: str) -> None:
+    plain = b"\0" * (32 * LARGEST_ANSWER)
+    bomb = gzip.compress(plain, 9, mtime=0) if coding == "gzip" else zlib.compress(plain, 9)
+    body = Body(coding)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadBody, match="more than 1 MiB"):
+            body.feed(bomb)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * LARGEST_ANSWER

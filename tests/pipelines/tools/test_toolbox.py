@@ -219,3 +219,20 @@ def test_what_a_stub_answers_stays_as_it_was_written() -> None:
 
 def test_a_stub_without_a_result_says_nothing() -> None:
     assert run(Toolbox([function(result=None)], {})) == ToolResult("")
+
+
+def test_all_functions_together_have_a_number_of_calls() -> None:
+    toolbox = Toolbox([function("book"), function("cancel")], {})
+    results = [run(toolbox, name) for _ in range(100) for name in ("book", "cancel")]
+    assert not any(result.failed for result in results)
+    assert "there were 200 calls of tools in this call" in error(run(toolbox, "book"))
+
+
+@pytest.mark.parametrize("platform", ["hangup", "metadata", "pause_recording"])
+def test_a_builtin_waits_for_what_was_called_before_it(platform: str) -> None:
+    """A call is not hung up on what was asked for, and what is looked up is there."""
+    schema = {"properties": {"keys": {"type": "string"}} if platform == "metadata" else {}}
+    builtin = function("now", implementation="builtin", platform=platform, result=None, input_schema=schema)
+    toolbox = Toolbox([builtin, function()], {})
+    assert toolbox.is_sequential("now")
+    assert not toolbox.is_sequential("tool")
