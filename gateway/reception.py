@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, assert_never
 from gateway import metrics
 from gateway.dialling import Dialling
 from gateway.surroundings import Surroundings
-from gateway.waiting import first_of
+from gateway.waiting import first_of, unless
 from media.audio import AudioFormat
 from media.beep import BeepDetector
 from media.convert import Converter
 from pipelines.agent.options import AnswerDetection
 from pipelines.answering.judge import Finding, Judge
-from pipelines.events import EndReason, UsageReported, UserSaid
+from pipelines.events import UsageReported, UserSaid
 from pipelines.history import Conversation
 from pipelines.interlude import Interlude
 from pipelines.parts import Message, ProviderError, SpeechToText, SttStream, Transcript
@@ -41,9 +41,6 @@ LONGEST_MESSAGE_SECONDS = 120.0
 
 BREAK_SECONDS = 0.3
 """From a message that is broken off to its next beginning: until nothing of it is under way."""
-
-GONE_SECONDS = 3.0
-"""From our word that the call is over to the end of its socket."""
 
 
 class Reception:
@@ -110,9 +107,9 @@ class Reception:
                         ears.beep.clear()
                         if self._wanted.message is not None:
                             await self._say(interlude, self._wanted.message, ears.beep)
-                        await self._leave("voicemail")
+                        await self._call.take_leave("voicemail")
                     case "nobody":
-                        await self._leave("unavailable")
+                        await self._call.take_leave("unavailable")
                     case _:
                         assert_never(finding.who)
             return None
@@ -166,20 +163,7 @@ class Reception:
         """Whether it was heard to its end."""
         if self._call.over.is_set():
             return False
-        speaking = asyncio.ensure_future(interlude.say(text, longest=LONGEST_MESSAGE_SECONDS))
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._call.over, until)]
-        try:
-            await asyncio.wait((speaking, *waits), return_when=asyncio.FIRST_COMPLETED)
-            return speaking.done() and speaking.result()
-        finally:
-            for wait in (speaking, *waits):
-                wait.cancel()
-            await asyncio.wait((speaking,))
-
-    async def _leave(self, reason: EndReason) -> None:
-        self._call.end(reason)
-        await first_of(self._call.over, seconds=GONE_SECONDS)
-        self._call.finish(reason)
+        return bool(await unless(interlude.say(text, longest=LONGEST_MESSAGE_SECONDS), self._call.over, until))
 
 
 class _Ears:

@@ -48,8 +48,8 @@ COMPANY_SECONDS = 1.6
 AGAIN_SECONDS = 2.0
 """... and again after as much silence."""
 
-GONE_SECONDS = 3.0
-"""From our word that the call is over to the end of its socket."""
+LATE_SECONDS = 3.0
+"""A caller whose audio comes later is not told that nobody can go on."""
 
 
 class Relay:
@@ -290,18 +290,16 @@ class Relay:
             return
         self._call.handing.will_put_through(number)
         if await self._is_attached():
-            await unless(self._call.over, self._announce("connecting"))
+            await unless(self._announce("connecting"), self._call.over)
         await self._call.handing.put_through()
 
     async def _give_up(self) -> None:
         """Nobody goes on, and nobody has said so."""
         call = self._call
-        await first_of(call.attached, seconds=GONE_SECONDS)
+        await first_of(call.attached, seconds=LATE_SECONDS)
         if call.leg is not None and call.attached.is_set():
-            await unless(call.over, self._announce("cannot_go_on"))
-        call.end("failed")
-        await first_of(call.over, seconds=GONE_SECONDS)
-        call.finish("failed")
+            await unless(self._announce("cannot_go_on"), call.over)
+        await call.take_leave("failed")
 
     # A caller who waits
 
@@ -330,7 +328,7 @@ class Relay:
         enough = asyncio.Event()
         company = asyncio.ensure_future(self._keep_company(enough))
         try:
-            return await unless(self._call.over, work)
+            return await unless(work, self._call.over)
         finally:
             enough.set()
             if self._call.over.is_set():

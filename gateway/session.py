@@ -45,6 +45,9 @@ log = structlog.get_logger(__name__)
 
 FAULT = "The call failed by a fault of this service."
 
+GONE_SECONDS = 3.0
+"""From our word that the call is over to the end of its socket."""
+
 Platform = Literal["jambonz", "websocket"]
 
 
@@ -227,6 +230,12 @@ class CallSession:
             self.leg.disconnect()
         else:
             self.finish(reason)
+
+    async def take_leave(self, reason: EndReason) -> None:
+        """:meth:`end` it for good: return once it is over, which it is within a bound."""
+        self.end(reason)
+        await first_of(self.over, seconds=GONE_SECONDS)
+        self.finish(reason)
 
     def finish(self, reason: EndReason) -> None:
         """Our part of the call is over."""

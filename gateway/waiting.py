@@ -19,14 +19,16 @@ async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None
             wait.cancel()
 
 
-async def unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What ``work`` returns, or raises; None, and it is cancelled, where ``event`` comes first."""
-    task, wait = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+async def unless(work: Coroutine[Any, Any, T], *events: asyncio.Event) -> T | None:
+    """What ``work`` returns, or raises; None, and it is cancelled, where one of the ``events`` comes first."""
+    task = asyncio.ensure_future(work)
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
-        await asyncio.wait((task, wait), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, *waits), return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        wait.cancel()
+        for wait in waits:
+            wait.cancel()
         if not task.done():
             task.cancel()
             await asyncio.wait((task,))

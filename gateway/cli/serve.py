@@ -13,6 +13,7 @@ import click
 
 from gateway.cli.flags import BAD_SETTINGS, setting_flags, settings_or_exit
 from gateway.settings import Settings
+from gateway.waiting import first_of, unless
 from gateway.workers.seat import ALIVE, BEAT_SECONDS, DRAIN, DRAINED, READY, STOP, Seat
 from store.errors import UNREACHABLE
 
@@ -95,12 +96,7 @@ async def _serve(settings: Settings) -> None:
 async def _drained(settings: Settings, service: Service, orders: Orders) -> None:
     """Returns when the calls are over, some time after the order came."""
     await orders.drain.wait()
-    draining = asyncio.create_task(service.switchboard.live.drain(settings.drain_seconds))
-    stopping = asyncio.create_task(orders.stop.wait())
-    await asyncio.wait((draining, stopping), return_when=asyncio.FIRST_COMPLETED)
-    for task in (draining, stopping):
-        task.cancel()
-    await asyncio.gather(draining, stopping, return_exceptions=True)
+    await unless(service.switchboard.live.drain(settings.drain_seconds), orders.stop)
     if orders.stop.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
@@ -145,10 +141,7 @@ async def _serve_as_worker(settings: Settings, seat: Seat) -> None:
         await _drained(settings, service, orders)
         beating.cancel()
         _tell(seat, DRAINED)
-        waits = [asyncio.create_task(event.wait()) for event in (orders.leave, orders.stop)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        await first_of(orders.leave, orders.stop)
     loop.remove_reader(seat.parent)
 
 

@@ -44,7 +44,7 @@ class Announcing:
         if wanted is None or not wanted.enabled:
             return
         call = self._call
-        if wanted.announces and not await unless(call.over, self._say_it_is_recorded(wanted)):
+        if wanted.announces and not await unless(self._say_it_is_recorded(wanted), call.over):
             if not call.over.is_set():
                 self._cannot_record()
             return

@@ -50,7 +50,8 @@ async def bridge(crew: Crew, slot: int, ours: web.WebSocketResponse, request: we
 
 async def _from_jambonz(ours: web.WebSocketResponse, theirs: aiohttp.ClientWebSocketResponse, first: str) -> int:
     """What Jambonz sends; its close code is the other worker's to know."""
-    await theirs.send_str(first)
+    async with asyncio.timeout(SEND_SECONDS):
+        await theirs.send_str(first)
     while True:
         message = await ours.receive()
         async with asyncio.timeout(SEND_SECONDS):

@@ -37,12 +37,11 @@ PLACED_SECONDS = 15.0
 """A home remembers for so long whom it gave a call: Jambonz asks again within that, and the call may not be known yet
 where it is to be."""
 
-INSIDE = URL("http://worker")
-"""The host is not looked at: the connector has the way."""
-
-
 PROMISED_SECONDS = 5.0
 """A place is kept for so long for a call that was placed here, and whose hook is still on its way."""
+
+INSIDE = URL("http://worker")
+"""The host is not looked at: the connector has the way."""
 
 
 class Desk(Protocol):
@@ -144,15 +143,14 @@ class Crew:
     async def whose(self, told: Told, *, begins: bool, call_id: str | None = None) -> int | None:
         """The worker that has the call which a hook is about; None where nobody has. With ``begins`` there may be none
         yet, and then it is the one that takes it. ``call_id`` is the one in the hook's path."""
+        slot = None
         if told.tag is not None:
             # We have placed it, at the worker that was asked to; Jambonz has made up its sid only then.
-            if (slot := await self.with_call(told.tag)) is not None:
-                return slot
-            if (slot := await self.find(told.sids, everywhere=True)) is not None:
-                return slot
-        if begins:
+            slot = await self.with_call(told.tag)
+        if slot is None and (told.tag is not None or not begins):
+            slot = await self.find(told.sids, everywhere=told.tag is not None)
+        if slot is None and begins:
             return await self.place(told.sids[0]) if told.sids else None
-        slot = await self.find(told.sids)
         return await self.with_call(call_id) if slot is None and call_id is not None else slot
 
     async def find(self, sids: Sequence[str], *, everywhere: bool = False) -> int | None:

@@ -14,8 +14,8 @@ from gateway import metrics
 from gateway.floor import CLOSE_SECONDS, EARLY_FRAMES
 from gateway.progress import Event, Live, Progress
 from gateway.recorder import Recorder
-from gateway.relay import GONE_SECONDS, MEDIA_SECONDS, PREPARE_SECONDS
-from gateway.session import FAULT, CallSession
+from gateway.relay import MEDIA_SECONDS, PREPARE_SECONDS
+from gateway.session import FAULT, GONE_SECONDS, CallSession
 from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.ticker import Ticker
 from jambonz.hooks import CallHook, StatusHook

@@ -306,7 +306,7 @@ async def test_a_call_that_is_placed_is_answered_by_whom_was_asked_to(
                     return str(told["data"]["callId"])
 
         async with asyncio.timeout(10):
-            rung = await asyncio.gather(*(ring(slot, f"key {number}") for number in range(3) for slot in (0, 1)))
+            rung = await asyncio.gather(*(ring(slot, f"key-{number}") for number in range(3) for slot in (0, 1)))
         assert len(set(rung)) == 3, "what is asked for twice, of whomever, rings once"
         assert len(server.created_calls) == 3
         await two.quiet(10)
