@@ -127,10 +127,16 @@ def _ask_idle_connections(engine: sa.Engine) -> None:
 
 
 def _sqlite_pragmas(connection: DBAPIConnection, _record: object) -> None:
+    # SQLite's own knows no letters but A to Z: searches ask for lower ones, as PostgreSQL's do.
+    connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={WAIT_SECONDS * 1000}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
 
 
 def _sqlite_transactions_of_ours(connection: DBAPIConnection, _record: object) -> None:

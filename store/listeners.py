@@ -78,10 +78,12 @@ class ListenerForCall:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A listener as browsers join it. ``key`` is the credential for that and nothing else."""
+    """A listener as browsers join it. ``key`` is the credential for that and nothing else; ``telephone``: it has a
+    number or a registration."""
 
     listener: ListenerForCall
     key: str = field(repr=False)
+    telephone: bool
 
 
 class Listeners:
@@ -193,7 +195,8 @@ class Listeners:
             row = (await connection.execute(_SELECT.where(listeners.c.id == listener_id))).one_or_none()
         if row is None:
             return None
-        return Room(self._for_call(row), self._vault.open(row.key, f"listener {listener_id}"))
+        key = self._vault.open(row.key, f"listener {listener_id}")
+        return Room(self._for_call(row), key, row.number is not None or row.registration_id is not None)
 
     async def for_registration(self, registration_id: str) -> ListenerForCall | None:
         """Who answers calls to the registration, if it is not disabled. Not scoped, likewise."""

@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class NumberFilter:
-    """Which numbers of a list; an empty field asks for nothing."""
+    """Which numbers of a list; an empty field asks for nothing. ``search`` looks at their digits and names."""
 
     handler: str | None = None
     search: str = ""
@@ -207,7 +207,9 @@ def _wanted(owner: Owner, wanted: NumberFilter) -> sa.Select[Any]:
     if wanted.handler:
         query = query.where(phone_numbers.c.handler == wanted.handler)
     if wanted.search:
-        query = query.where(phone_numbers.c.number.contains(wanted.search, autoescape=True))
+        n = phone_numbers.c
+        by_name = n.name.icontains(wanted.search, autoescape=True)
+        query = query.where(sa.or_(n.number.contains(wanted.search.removeprefix("+"), autoescape=True), by_name))
     if wanted.trunk_ids:
         query = query.where(phone_numbers.c.trunk_id.in_(wanted.trunk_ids))
     if wanted.outbound_only:

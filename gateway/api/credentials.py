@@ -11,13 +11,13 @@ from aiohttp import web
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from gateway.api.errors import ApiError, not_found
+from gateway.api.errors import ApiError, invalid, not_found
 from gateway.api.operations import Operations, owner_of, read_body, store_of
 from gateway.api.shapes import in_words, iso
 from gateway.auth import make_key
 from gateway.keys import IDENTITY
 from gateway.scopes import SCOPES, covers
-from pipelines.agent import Strict, nearest
+from pipelines.agent import Problem, Strict, nearest
 from pipelines.agent.strict import refuse
 from store.accounts import ApiKey
 from store.rows import now
@@ -90,7 +90,7 @@ async def create_key(request: web.Request) -> web.Response:
     """Make an API key. It is in this answer, and nowhere else afterwards."""
     body, identity = await read_body(request, KeyRequest), request[IDENTITY]
     if body.expires_at is not None and body.expires_at <= now():
-        raise ApiError(400, "VALIDATION_ERROR", "ExpiresAt is in the past")
+        raise invalid([Problem("expiresAt", "is in the past")])
     scopes = body.scopes if body.scopes is not None else identity.scopes
     if not covers(identity.scopes, scopes):
         raise ApiError(403, "FORBIDDEN", "A key cannot give away more than it is good for itself")

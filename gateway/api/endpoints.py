@@ -28,7 +28,7 @@ from gateway.api.registrations import (
 )
 from gateway.api.shapes import Digits, Done, Handler, OffsetQuery, iso
 from gateway.keys import SETTINGS
-from pipelines.agent import Problem, Strict, number_pool
+from pipelines.agent import Problem, Strict, nearest, number_pool
 from pipelines.agent.telephone import digits
 from store import Page
 from store.numbers import NumberFilter, PhoneNumber
@@ -116,6 +116,8 @@ async def create_phone_endpoint(request: web.Request) -> web.Response:
         return await registrations.create(request, body)
     if "phoneNumber" in body and "number" not in body:
         body["number"] = body.pop("phoneNumber")
+    if body.get("type") != "e164-ddi":
+        raise invalid([Problem("type", _no_type(body.get("type")))])
     wanted = validated(NumberRequest, body)
     trunk = await _trunk(request, wanted.trunk_id)
     _check_outbound(wanted.outbound, trunk)
@@ -136,9 +138,7 @@ async def list_phone_endpoints(request: web.Request) -> web.Response:
     """List numbers (own ones, and those of the house that are free), then registrations."""
     query, owner, store = read_query(request, EndpointsQuery), owner_of(request), store_of(request)
     handler, search = query.handler and number_pool(query.handler), query.search.strip()
-    wanted = NumberFilter(
-        handler=handler, search=search.removeprefix("+"), trunk_ids=query.trunk_id, outbound_only=query.originate
-    )
+    wanted = NumberFilter(handler=handler, search=search, trunk_ids=query.trunk_id, outbound_only=query.originate)
     window = query.window
     rows: list[EndpointView | RegistrationView] = []
     before = 0
@@ -210,6 +210,11 @@ async def list_phone_numbers(request: web.Request) -> web.Response:
     wanted = NumberFilter(handler=query.handler and number_pool(query.handler), outbound_only=query.originate)
     rows = await store_of(request).numbers.list(owner_of(request), Page(limit=10_000), wanted)
     return web.json_response([NumberView(number=r.number, handler=r.handler, outbound=r.outbound) for r in rows])
+
+
+def _no_type(given: object) -> str:
+    meant = nearest(given, TYPES) if isinstance(given, str) else None
+    return f"has to be one of {', '.join(TYPES)}" + (f"; did you mean {meant}?" if meant else "")
 
 
 async def _number(request: web.Request) -> PhoneNumber:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
 from pydantic import AfterValidator, Field
@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, invalid, not_found
 from gateway.api.operations import Operations, owner_of, read_body, read_query, store_of
-from gateway.api.shapes import iso
+from gateway.api.shapes import Metadata, iso
 from gateway.leases import GRACE_SECONDS
 from pipelines.agent import ModelName, Problem, Strict
 from pipelines.agent.options import Recording
@@ -34,7 +34,7 @@ class ListenOptions(Strict):
 
     agent_limit: int | None = Field(default=None, ge=0, le=1_000_000)
     stream_log: bool = False
-    metadata: dict[str, Any] = Field(default={})
+    metadata: Metadata = Field(default={})
     recording: Recording | None = None
     ttl: int | None = Field(default=None, ge=1, le=MAX_TTL)
     tied: bool = False

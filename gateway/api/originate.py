@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass, replace
-from typing import Any, Literal, assert_never
+from typing import Literal, assert_never
 
 from aiohttp import web
 from pydantic import Field
@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, invalid, not_found
 from gateway.api.operations import HeaderField, Operations, owner_of, read_body, store_of
+from gateway.api.shapes import Metadata
 from gateway.dialler import CannotDial
 from gateway.keys import SWITCHBOARD
 from gateway.permits import NotPermitted, permitted
@@ -50,7 +51,7 @@ class OriginateRequest(Strict):
 
     called_id: str = Field(max_length=40, examples=["+442079460123"])
     caller_id: str = Field(max_length=64, examples=["+442079460000"])
-    metadata: dict[str, Any] = Field(default={}, examples=[{"customer": {"name": "Ann"}}])
+    metadata: Metadata = Field(default={}, examples=[{"customer": {"name": "Ann"}}])
 
 
 class OriginatedView(TypedDict):

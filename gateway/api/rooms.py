@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, read_body, store_of
+from gateway.api.shapes import Metadata
 from gateway.keys import IDENTITY, JOINING, SETTINGS, SWITCHBOARD
 from gateway.places import NoPlace
 from pipelines.agent import Strict
@@ -29,7 +30,7 @@ class JoinOptions(Strict):
     """For this call: ``metadata`` is laid over that of the listener, or under it with the key of a room; with
     ``streamLog`` what the service logs of it is kept, as if the listener had it."""
 
-    metadata: dict[str, Any] = Field(default={}, examples=[{"customer": {"name": "Ann"}}])
+    metadata: Metadata = Field(default={}, examples=[{"customer": {"name": "Ann"}}])
     stream_log: bool = False
 
 
@@ -74,7 +75,7 @@ _JOINING: Mapping[str, Any] = {
 
 @operations.add("POST", "/listener/{listenerId}/join", **_JOINING)
 async def join_listener(request: web.Request) -> web.Response:
-    """Begin a call with a listener that has no number: the answer tells where its audio goes."""
+    """Begin a call with a listener for browsers: the answer tells where its audio goes."""
     return await _join(request)
 
 
@@ -134,13 +135,12 @@ def _of_call(listener: ListenerForCall, sent: Mapping[str, Any], *, by_page: boo
 
 
 async def _room(request: web.Request) -> Room:
-    """One without a number, of whoever asks."""
+    """One without a number and a registration, of whoever asks."""
     listener_id = request.match_info["listenerId"]
     room = await store_of(request).listeners.room(listener_id)
     if room is None or room.listener.owner.organisation_id != owner_of(request).organisation_id:
         raise not_found("listener", listener_id)
-    if room.listener.number is not None:
-        raise ApiError(
-            400, "NOT_FOR_BROWSERS", "This listener answers a telephone number; make one without a number for browsers"
-        )
+    if room.telephone:
+        sentence = "This listener answers telephone calls; make one without a number or a registration for browsers"
+        raise ApiError(400, "NOT_FOR_BROWSERS", sentence)
     return room

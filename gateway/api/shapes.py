@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
 from pipelines.agent import Strict
-from pipelines.agent.strict import refuse
+from pipelines.agent.options import CallHook
+from pipelines.agent.strict import A_TIME, refuse
 from pipelines.agent.telephone import digits
 from store import Page, Period
 
@@ -37,12 +38,27 @@ def iso(moment: datetime | None) -> str | None:
 def in_words(value: object) -> object:
     """Pydantic would take a number for the seconds since 1970."""
     if isinstance(value, int | float) or (isinstance(value, str) and value.lstrip("+-").replace(".", "", 1).isdigit()):
-        raise refuse("has to be a date or a time such as 2026-11-20T12:00:00Z")
+        raise refuse(A_TIME)
     return value
 
 
 Moment = Annotated[datetime, BeforeValidator(in_words)]
 """A date, or a time; without a zone it is UTC."""
+
+
+class _WithCallHook(BaseModel):
+    """Metadata: anything, and the name that means something to the service."""
+
+    callHook: CallHook | None = None
+
+
+def _metadata(value: dict[str, Any]) -> dict[str, Any]:
+    _WithCallHook.model_validate(value)
+    return value
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
+"""What functions can read; a ``callHook`` in it has to be one."""
 
 
 class Like:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from yarl import URL
 
 from gateway.cli.rest import Service, pages, read_json, service_flags
 
@@ -22,7 +23,7 @@ def agents() -> None:
 @service_flags
 def list_agents(service: Service, search: str, limit: int) -> None:
     """List agents, the one changed last first."""
-    path = "/api/agents" + (f"?search={search}" if search else "")
+    path = str(URL("/api/agents").with_query({"search": search} if search else {}))
     rows = service.run(lambda api: pages(api, path, "agents", "next", "offset", limit))
     service.show(rows, _COLUMNS, nothing="There are no agents; make one with: trunkline agents create FILE")
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gateway.cli.client import Client
-from gateway.cli.rest import Service, pages, service_flags
+from gateway.cli.rest import Service, pages, print_json, service_flags
 
 _COLUMNS = [
     ("ID", "id"), ("STARTED", "startedAt"), ("FROM", "callerId"), ("TO", "calledId"), ("MODEL", "modelName"),
@@ -76,7 +76,7 @@ def log(service: Service, call_id: str, everything: bool) -> None:
     """Read what happened in a call, in order."""
     entries = service.run(lambda api: api.get(f"/api/calls/{call_id}/logs"))
     if service.as_json:
-        click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
+        print_json(entries)
         return
     for entry in entries:
         if everything or entry["type"] != "status":

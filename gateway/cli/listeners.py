@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from yarl import URL
 
 from gateway.cli.rest import Service, service_flags
 
@@ -22,7 +23,7 @@ def listeners() -> None:
 @service_flags
 def list_listeners(service: Service, agent_id: str | None) -> None:
     """List listeners."""
-    path = "/api/listener" + (f"?agentId={agent_id}" if agent_id else "")
+    path = str(URL("/api/listener").with_query({"agentId": agent_id} if agent_id else {}))
     rows = service.run(lambda api: api.get(path))["items"]
     service.show(rows, _COLUMNS, nothing="Nobody listens; make an agent listen with: trunkline agents listen AGENT_ID")
 

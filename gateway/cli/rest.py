@@ -47,7 +47,7 @@ class Service:
 
     def show(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, nothing: str) -> None:
         if self.as_json:
-            click.echo(json.dumps(list(rows), indent=2, ensure_ascii=False))
+            print_json(list(rows))
         elif not rows:
             click.echo(nothing)
         else:
@@ -57,7 +57,7 @@ class Service:
     def show_one(self, row: Mapping[str, Any]) -> None:
         """All of one thing: as it is for programs, and with a line for each field for people."""
         if self.as_json:
-            click.echo(json.dumps(row, indent=2, ensure_ascii=False))
+            print_json(row)
             return
         width = max(map(len, row), default=0)
         for name, value in row.items():
@@ -65,17 +65,27 @@ class Service:
             click.echo(f"{name:<{width}}  {shown.replace(chr(10), chr(10) + ' ' * (width + 2))}")
 
     def done(self, sentence: str, answer: Any = None) -> None:
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False) if self.as_json else sentence)
+        if self.as_json:
+            print_json(answer)
+        else:
+            click.echo(sentence)
+
+
+def service_at(url: str, key: str | None, *, as_json: bool) -> Service:
+    try:
+        parsed = URL(url)
+    except ValueError:
+        parsed = URL()
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise click.BadParameter("write a URL such as http://127.0.0.1:8080", param_hint="--url")
+    return Service(parsed, key or "", as_json)
 
 
 def service_flags(command: F) -> F:
     """Add ``--url``, ``--key`` and ``--json``, which come to the command as its ``service``."""
 
     def wrapped(url: str, key: str | None, as_json: bool, **rest: Any) -> Any:
-        parsed = URL(url)
-        if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise click.BadParameter("write a URL such as http://127.0.0.1:8080", param_hint="--url")
-        return command(service=Service(parsed, key or "", as_json), **rest)
+        return command(service=service_at(url, key, as_json=as_json), **rest)
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
@@ -106,14 +116,19 @@ async def pages(api: Client, path: str, items: str, following: str, parameter: s
 
 def read_json(file: str) -> Any:
     """The JSON in a file, or on standard input (``-``). Ends with a sentence where it is none."""
-    raw = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     try:
-        value = json.loads(raw)
+        value = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise click.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="FILE") from None
     except ValueError as error:
         raise click.BadParameter(f"{file} is not JSON: {error}", param_hint="FILE") from None
     if not isinstance(value, dict):
         raise click.BadParameter(f"{file} has to hold a JSON object", param_hint="FILE")
     return value
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[str]:

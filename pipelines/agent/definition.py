@@ -13,7 +13,7 @@ from pipelines.agent.modelname import ModelName
 from pipelines.agent.options import AgentOptions, Fallback, Model
 from pipelines.agent.secrets import OF_OPTIONS, put_in, take_out
 from pipelines.agent.speech import missing_speech
-from pipelines.agent.strict import Strict, refuse
+from pipelines.agent.strict import Strict, refusal
 from pipelines.agent.vendor_specific import vendor_problems
 
 
@@ -34,7 +34,7 @@ class AgentDefinition(Strict):
         found += missing_speech(self.options, talks=self.model.is_realtime)
         found += vendor_problems(self.model, self.options.vendor_specific)
         if found:
-            raise refuse("; ".join(map(str, found)))
+            raise refusal(type(self).__name__, found)
         return self
 
     @cached_property

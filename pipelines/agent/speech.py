@@ -4,6 +4,7 @@ are known; the others have new ones every day."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 from pipelines.agent.options import AgentOptions, Stt, Tts
 from pipelines.agent.strict import Problem, nearest
@@ -33,8 +34,16 @@ def _parts(options: AgentOptions) -> Iterator[tuple[str, Stt | Tts]]:
     yield "options.stt", options.stt
     yield "options.tts", options.tts
     if options.fallback is not None:
-        yield from (("options.fallback.stt", stt) for stt in options.fallback.recognisers)
-        yield from (("options.fallback.tts", tts) for tts in options.fallback.voices)
+        yield from _each("options.fallback.stt", options.fallback.stt)
+        yield from _each("options.fallback.tts", options.fallback.tts)
+
+
+def _each(where: str, parts: Any) -> Iterator[tuple[str, Any]]:
+    """One, or several in a list."""
+    if isinstance(parts, list):
+        yield from ((f"{where}[{i}]", part) for i, part in enumerate(parts))
+    elif parts is not None:
+        yield where, parts
 
 
 def _not_there(name: str, why: str, known: Collection[str]) -> str:

@@ -20,6 +20,8 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 M = TypeVar("M", bound=BaseModel)
 
+A_TIME = "has to be a date or a time such as 2026-11-20T12:00:00Z"
+
 _TEXT, _OBJECT, _ONE, _LIST = "(text)", "(object)", "(one)", "(list)"
 """Tags of :func:`text_or` and :func:`or_list`; they would show up in the path of an error, and are taken out of it."""
 
@@ -149,6 +151,12 @@ def refuse(message: str) -> PydanticCustomError:
     return PydanticCustomError("rule", "{message}", {"message": message})
 
 
+def refusal(what: str, found: Iterable[Problem]) -> ValidationError:
+    """The error to raise in a validator of ``what`` for several fields at once."""
+    wrong = [_problem((one.path,) if one.path else (), refuse(one.message)) for one in found]
+    return ValidationError.from_exception_data(what, wrong, hide_input=True)
+
+
 def _unknown(key: str, known: Iterable[str]) -> PydanticCustomError:
     known = list(known)
     meant = nearest(key, known)
@@ -184,6 +192,10 @@ _WORDS = {
     "int_type": "has to be a whole number",
     "int_parsing": "has to be a whole number",
     "int_from_float": "has to be a whole number",
+    "timezone_aware": "has to have a time zone, as 2026-11-20T12:00:00Z has",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"), A_TIME
+    ),
 }
 
 

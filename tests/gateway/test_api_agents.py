@@ -11,7 +11,7 @@ from pipelines.events import UsageReported
 from pipelines.functions import Functions, registered
 from store import CallEvent, NewCall
 from store.rows import now
-from tests.gateway.api_service import Api, serving
+from tests.gateway.api_service import AGENT, Api, serving
 from tests.pipelines.test_agent import BAD, FULL, READABLE
 
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
@@ -246,3 +246,23 @@ async def test_what_is_secret_of_the_options_is_written_and_never_read(tmp_path:
         data = await asyncio.to_thread(lambda: b"".join(file.read_bytes() for file in tmp_path.glob("db.sqlite3*")))
         assert b"https://example.com" in data
         assert b"SECRET" not in data
+
+
+async def test_whatever_is_wrong_between_the_parts_is_told_with_its_field(tmp_path: Path) -> None:
+    body = {
+        "functions": [{"name": "a", "implementation": "client"}] * 2,
+        "options": {
+            "tts": {"vendor": "elevenlab"},
+            "fallback": {"stt": [{"vendor": "deepgram"}, {"vendor": "deepgrm"}]},
+            "vendorSpecific": {"opnai": {}},
+        },
+    }
+    async with serving(tmp_path) as api:
+        error = await api("POST", "/agents", {**AGENT, **body}, status=400)
+        assert [problem["path"] for problem in error["details"]] == [
+            "functions[1].name",
+            "options.tts.vendor",
+            "options.fallback.stt[1].vendor",
+            "options.vendorSpecific.opnai",
+        ]
+        assert error["error"] == "Functions[1].name 'a' is there twice (and 3 more problems)"

@@ -53,6 +53,18 @@ async def test_a_listener_for_browsers_has_no_number(tmp_path: Path) -> None:
         ("scripted/echo", {"number": "*"}, 409, "In use: none of the numbers for jambonz is free"),
         ("scripted/echo", {"number": "tomorrow"}, 400, "Number has to be a number in E.164, for example +442080996945"),
         ("scripted/echo", {"number": "0208"}, 400, "Number has to be a number in E.164"),
+        (
+            "scripted/echo",
+            {"options": {"metadata": {"callHook": {"url": "x"}}}},
+            400,
+            "Options.metadata.callHook.url",
+        ),
+        (
+            "scripted/echo",
+            {"options": {"metadata": {"callHook": {"hshKey": "x"}}}},
+            400,
+            "Options.metadata.callHook.hsh",
+        ),
         ("scripted/echo", {"nummer": "*"}, 400, "Nummer is not known; did you mean number?"),
         (
             "scripted/echo",
@@ -142,8 +154,13 @@ async def trunked(api: Api, *, outbound: bool) -> str:
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ({"type": "pigeon"}, 400, "Type has to be 'e164-ddi' (and 1 more problem)"),
-        ({}, 400, "Type is missing (and 1 more problem)"),
+        ({"type": "pigeon"}, 400, "Type has to be one of e164-ddi, phone-registration"),
+        (
+            {"type": "registration"},
+            400,
+            "Type has to be one of e164-ddi, phone-registration; did you mean phone-reg",
+        ),
+        ({}, 400, "Type has to be one of e164-ddi, phone-registration"),
         ({"type": "e164-ddi", "number": "x"}, 400, "Number has to be a number in E.164"),
         ({"type": "e164-ddi", "number": "442", "trunkId": NOWHERE}, 400, "TrunkId names no trunk of yours"),
         ({"type": "e164-ddi", "number": "442", "outbound": True}, 400, "Outbound is not possible: the number is on no"),
@@ -204,6 +221,8 @@ async def test_numbers_are_listed_in_pages_and_filtered(tmp_path: Path) -> None:
         assert await numbers(handler="ultravox") == ["440", "441", "442"]
         assert await numbers(handler="livekit", type="e164-ddi") == ["330", "331"]
         assert await numbers(search="+44") == ["440", "441", "442"]
+        await api("PUT", "/phone-endpoints/441", {"name": "Büro ÄÖ"})
+        assert await numbers(search="büro äö") == ["441"]
         assert await numbers(trunkId=trunks[1]) == ["331"]
         assert await numbers(trunkId=trunks) == ["330", "331"]
         assert await numbers(type="phone-registration") == []

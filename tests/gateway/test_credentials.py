@@ -75,15 +75,18 @@ async def test_a_key_is_rotated_without_a_gap(tmp_path: Path) -> None:
     ("body", "said"),
     [
         ({"name": "k", "scopes": ["agent:read"]}, "did you mean agents:read?"),
-        ({"name": "k", "expiresAt": "2001-01-01T00:00:00Z"}, "past"),
-        ({"name": "k", "expiresAt": "2031-01-01T00:00:00"}, "timezone"),
+        ({"name": "k", "expiresAt": "2001-01-01T00:00:00Z"}, "ExpiresAt is in the past"),
+        ({"name": "k", "expiresAt": "2031-01-01T00:00:00"}, "ExpiresAt has to have a time zone, as 2026-11-20T"),
+        ({"name": "k", "expiresAt": "next year"}, "ExpiresAt has to be a date or a time such as 2026-11-20T"),
         ({"name": ""}, "Name"),
         ({"nam": "k"}, "did you mean name?"),
     ],
 )
 async def test_bad_keys_are_refused_in_words(tmp_path: Path, body: dict[str, object], said: str) -> None:
     async with serving(tmp_path) as api:
-        assert said in (await api("POST", "/keys", body, status=400))["error"]
+        error = await api("POST", "/keys", body, status=400)
+        assert said in error["error"]
+        assert error["details"][0]["path"]
 
 
 async def test_a_ticket_is_good_once_and_for_a_while(tmp_path: Path) -> None:

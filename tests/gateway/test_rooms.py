@@ -189,9 +189,14 @@ async def test_the_key_of_a_room_can_be_read_again(service: Service) -> None:
     assert (await ask(service, "GET", f"/listener/{service.listener_id}/room-key"))[0] == 400
 
 
-async def test_a_listener_with_a_number_is_not_for_browsers(service: Service) -> None:
-    status, error = await join(service, service.listener_id, KEY)
-    assert (status, error["code"]) == (400, "NOT_FOR_BROWSERS")
+async def test_a_listener_for_telephone_calls_is_not_for_browsers(service: Service) -> None:
+    account = {"type": "phone-registration", "registrar": "sip.example.com", "username": "1001", "password": "p"}
+    _, made = await ask(service, "POST", "/phone-endpoints", account)
+    registered = await room(service, id=made["id"])
+    for listener_id in (service.listener_id, registered["id"]):
+        status, error = await join(service, listener_id, KEY)
+        assert (status, error["code"]) == (400, "NOT_FOR_BROWSERS")
+        assert (await ask(service, "GET", f"/listener/{listener_id}/room-key"))[0] == 400
 
 
 async def test_what_is_not_served_says_so(service: Service) -> None:

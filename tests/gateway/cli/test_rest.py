@@ -199,3 +199,36 @@ def test_a_table_is_as_wide_as_it_has_to_be() -> None:
     rows: list[dict[str, Any]] = [{"a": "x" * 60, "b": {"c": None}}, {"a": "two\nlines", "b": {"c": True}}, {"a": 3}]
     lines = table(rows, [("A", "a"), ("C", "b.c")])
     assert lines == [f"{'A':<48}  C", f"{'x' * 47}…  -", f"{'two lines':<48}  yes", f"{'3':<48}  -"]
+
+
+async def test_words_that_a_url_has_a_meaning_for_are_searched(api: Api) -> None:
+    await api.agent(name="A&B +1 #2?")
+    for search in ("A&B", "+1", "#2?"):
+        assert len(await as_json(api, "agents", "list", "--search", search)) == 1
+    assert await as_json(api, "agents", "list", "--search", "A&limit=1") == []
+    assert await as_json(api, "listeners", "list", "--agent", "a&b") == []
+
+
+async def test_a_file_that_is_not_there_is_said_so(api: Api, tmp_path: Path) -> None:
+    missing = await invoke(api, "agents", "create", str(tmp_path / "no.json"))
+    assert missing.exit_code == 2
+    assert "no.json cannot be read: No such file or directory" in missing.output
+
+
+async def test_keys_of_a_running_service(api: Api) -> None:
+    url = ("--url", str(api.client.make_url("/")))
+    wanted = ("--name", "n", "--scope", "calls:read", "--days", "7")
+    made = json.loads(await run(api, "keys", "new", *wanted, *url, "--json"))
+    assert made["scopes"] == ["calls:read"]
+    listed = json.loads(await run(api, "keys", "list", *url, "--json"))
+    assert {key["name"] for key in listed} == {"mine", "n"}
+    assert [key["expiresAt"] is not None for key in listed if key["name"] == "n"] == [True]
+    successor = (await run(api, "keys", "rotate", made["id"], "--hours", "0", *url)).strip()
+    assert successor.startswith("trk_")
+    await api("GET", "/calls", status=401, key=made["key"])
+    await api("GET", "/calls", key=successor)
+    assert "calls:read" in await run(api, "keys", "list", *url)
+    assert await run(api, "keys", "delete", made["id"], *url) == f"{made['id']} is deleted\n"
+    refused = await invoke(api, "keys", "delete", made["id"], *url)
+    assert (refused.exit_code, "404" in refused.output) == (1, True)
+    assert (await invoke(api, "keys", "list", "--url", "nowhere")).exit_code == 2
