@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ class Commands:
         self._call = call
         self._relay = relay
         self._log = log
+        self._updating = asyncio.Lock()
         self._asking = False  # whether a transfer may be
 
     def take(self, message: CallMessage, shown: Mapping[str, Any]) -> None:
@@ -31,10 +33,13 @@ class Commands:
         with self._log.because_of("inject", shown):
             self._relay.take(message)
 
-    def update(self, changes: Mapping[str, Any], context: str | None, shown: Mapping[str, Any]) -> None:
-        """The agent is another one for the rest of the call. Raises :class:`pydantic.ValidationError`, too."""
-        with self._log.because_of("inject", shown):
-            self._relay.update(changes, context)
+    async def update(self, changes: Mapping[str, Any], context: str | None, shown: Mapping[str, Any]) -> None:
+        """The agent is another one for the rest of the call: one update after the other. Raises
+        :class:`~pipelines.messages.NotReachable` and :class:`pydantic.ValidationError`, too."""
+        async with self._updating:
+            await self._relay.ready_for(changes)
+            with self._log.because_of("inject", shown):
+                self._relay.update(changes, context)
 
     async def hang_up(self, text: str | None, why: str | None) -> None:
         """After ``text`` was heard; without one, or where nobody has answered yet, at once, whatever is being said."""

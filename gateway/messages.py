@@ -139,6 +139,7 @@ COMMANDS: Mapping[str, type[CallCommand]] = {
 async def perform(call: CallSession, command: CallCommand) -> None:
     """Returns once it is taken. Raises :class:`~pipelines.messages.NotNow`, :class:`~pipelines.messages.NotPossible`,
     :class:`~pipelines.tools.means.ToolFault` where a transfer may not be,
+    :class:`~pipelines.messages.NotReachable` where an update brings what does not answer,
     and :class:`pydantic.ValidationError` where a changed agent would be none."""
     match command:
         case TextMessage(text=text, urgency=urgency):
@@ -159,6 +160,6 @@ async def perform(call: CallSession, command: CallCommand) -> None:
         case HangUpMessage(text=text, reason=reason):
             await call.commands.hang_up(text, reason)
         case CallUpdate(context=context):
-            call.commands.update(command.changes(), context, {"update": command.sent})
+            await call.commands.update(command.changes(), context, {"update": command.sent})
         case _:
             assert_never(command)

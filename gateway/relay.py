@@ -112,6 +112,16 @@ class Relay:
             raise NotNow(NOBODY)
         self.floor.speaker.take(message)
 
+    async def ready_for(self, changes: Mapping[str, Any]) -> None:
+        """What an update would bring that is not known yet, in bounded time. Raises :class:`NotNow`,
+        :class:`~pipelines.messages.NotReachable` and :class:`pydantic.ValidationError`."""
+        speaker = self.floor.speaker
+        if self.changing or speaker is None:
+            raise NotNow(NOBODY)
+        await speaker.ready_for(self._engaged.agent.changed(changes))
+        if self.floor.speaker is not speaker:
+            raise NotNow(NOBODY)
+
     def update(self, changes: Mapping[str, Any], context: str | None) -> None:
         """Fields of the definition of the agent that has the call, and what it is to know of that. Raises
         :class:`pydantic.ValidationError`, too."""

@@ -323,6 +323,9 @@ class Cascade:
     def commit(self, now: float) -> bool:
         return self._ears is not None and self._ears.commit()
 
+    async def ready_for(self, agent: AgentDefinition) -> None:
+        await self._toolbox.ready_for(agent.functions, agent.keys)
+
     def become(self, agent: AgentDefinition, now: float) -> None:
         self._becoming = agent
         self._drop_guess(now)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished
+from pipelines.agent import AgentDefinition
 from pipelines.ears import VoiceDetector
 from pipelines.events import EndReason, PipelineHost
 from pipelines.generation import Generation
@@ -64,6 +65,9 @@ class Interlude:
 
     async def prepare(self) -> None:
         """Its voices are those of others, who have prepared them."""
+
+    async def ready_for(self, agent: AgentDefinition) -> None:
+        """It becomes none."""
 
     def start(self, playout: Playout, detector: VoiceDetector) -> None:
         playout.bursts = True

@@ -71,6 +71,10 @@ class NotPossible(Exception):
     """This agent's model cannot do it; a sentence."""
 
 
+class NotReachable(Exception):
+    """What the message names for the agent to use cannot be reached, and nothing was changed; a sentence."""
+
+
 ENDING = "The call is ending"
 NOTHING_SAID = "The agent is saying nothing that could be cancelled"
 NOTHING_TO_COMMIT = "The caller is saying nothing, and no text waits for an answer"

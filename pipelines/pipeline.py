@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from media.playout import Playout
+from pipelines.agent import AgentDefinition
 from pipelines.ears import VoiceDetector
 from pipelines.events import EndReason
 from pipelines.history import Conversation
@@ -41,6 +42,11 @@ class Pipeline(Protocol):
 
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         """Interrupt whatever is said, say this to its end, and hang up."""
+        ...
+
+    async def ready_for(self, agent: AgentDefinition) -> None:
+        """Beside the call: what this agent has that is not known yet, before it is told to become that. In bounded
+        time. Raises :class:`~pipelines.messages.NotReachable`."""
         ...
 
     def take(self, message: CallMessage) -> None:

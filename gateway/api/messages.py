@@ -31,7 +31,7 @@ from gateway.progress import Event
 from gateway.session import CallSession
 from gateway.workers.crew import Crew
 from pipelines.agent import Problem, nearest, problems
-from pipelines.messages import NotNow, NotPossible
+from pipelines.messages import NotNow, NotPossible, NotReachable
 from pipelines.tools.means import ToolFault
 from store import Owner
 from store.accounts import Identity
@@ -141,6 +141,8 @@ async def _perform(call: CallSession, name: str, command: CallCommand) -> Taken:
         raise ApiError(409, "NOT_NOW", str(error)) from None
     except NotPossible as error:
         raise ApiError(501, "NOT_IMPLEMENTED", str(error)) from None
+    except NotReachable as error:
+        raise ApiError(409, "NOT_REACHABLE", str(error)) from None
     except ToolFault as error:
         sentence = str(error)
         raise ApiError(409, "TRANSFER_REFUSED", sentence[:1].upper() + sentence[1:]) from None

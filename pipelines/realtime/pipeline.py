@@ -373,6 +373,9 @@ class Realtime:
             return False
         return True
 
+    async def ready_for(self, agent: AgentDefinition) -> None:
+        await self._toolbox.ready_for(agent.functions, agent.keys)
+
     def become(self, agent: AgentDefinition, now: float) -> None:
         self._agent = agent
         self.history.prompt = agent.prompt

@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.agent import Function, Key
 from pipelines.events import PipelineEvent, RestCalled
 from pipelines.functions import PythonFunction, RunContext
+from pipelines.messages import NotReachable
 from pipelines.parts import ToolCall
 from pipelines.tools.discovery import Discovered, LeftOut, discover
 from pipelines.tools.mcp_wire import McpServer, McpTool
@@ -43,6 +44,7 @@ class Acting:
         """These functions from here on."""
         self._keys = {key.name: key for key in keys}
         self._python = {one.name: self._python_of(one) for one in functions if one.implementation == "python"}
+        self._servers = {self._server(one).key for one in functions if one.implementation == "mcp"}
         self._redacted = {one.name for one in functions if one.redact}
         self._tools: dict[str, tuple[McpServer, str]] = {}
 
@@ -86,8 +88,18 @@ class Acting:
 
     async def ask_servers(self, functions: Collection[Function]) -> None:
         """Learns which tools they have, in bounded time: what does not answer is done without."""
-        servers = [function for function in functions if function.implementation == "mcp"]
-        await asyncio.gather(*map(self._ask_server, servers))
+        await asyncio.gather(*(self._ask_server(function, self._keys) for function in _servers(functions)))
+
+    async def ask_more_servers(self, functions: Collection[Function], keys: Sequence[Key]) -> None:
+        """Those that are not known yet. One that was done without until now may go on being so; for one that is new,
+        raises :class:`NotReachable`."""
+        by_name = {key.name: key for key in keys}
+        servers = {one.name: self._server(one, by_name).key for one in _servers(functions)}
+        unknown = [one for one in _servers(functions) if servers[one.name] not in self._listed]
+        faults = await asyncio.gather(*(self._ask_server(function, by_name) for function in unknown))
+        for function, fault in zip(unknown, faults, strict=True):
+            if fault is not None and servers[function.name] not in self._servers:
+                raise NotReachable(f"The MCP server {function.name} cannot be used: {fault}. Nothing was changed")
 
     def tools(self, functions: Sequence[Function]) -> Iterator[Discovered]:
         """Of the servers that were asked: functions of their own from here on."""
@@ -105,13 +117,18 @@ class Acting:
                 self._tools[found.function.name] = server, found.tool
                 yield found
 
-    async def _ask_server(self, function: Function) -> None:
-        server = self._server(function)
+    async def _ask_server(self, function: Function, keys: Mapping[str, Key]) -> str | None:
+        """Why its tools are not known; None where they are."""
+        server = self._server(function, keys)
+        if self._means.mcp is None:
+            return "this service asks none"
         try:
-            if self._means.mcp is not None:
-                self._listed[server.key] = await self._means.mcp.tools(server)
+            self._listed[server.key] = await self._means.mcp.tools(server)
         except ToolFault as error:
-            self._means.log.warning("an MCP server is done without", server=function.name, error=str(error))
+            fault = _masked(str(error), secrets_of(self._key(function, keys)))
+            self._means.log.warning("an MCP server is done without", server=function.name, error=fault)
+            return fault
+        return None
 
     async def _ask_tool(
         self,
@@ -130,8 +147,9 @@ class Acting:
         text = text_of(value)
         return Outcome(value if _masked(text, secrets) == text else parsed(_masked(text, secrets)))
 
-    def _server(self, function: Function) -> McpServer:
-        return McpServer(function.url or "", self._means.tenant, headers_of(self._key(function)))
+    def _server(self, function: Function, keys: Mapping[str, Key] | None = None) -> McpServer:
+        """``keys`` in place of those that there are."""
+        return McpServer(function.url or "", self._means.tenant, headers_of(self._key(function, keys)))
 
     # Functions in Python
 
@@ -177,12 +195,16 @@ class Acting:
             return False
         return len(path) == 1 or (path[1] in self._redacted and path[2:3] != ["parameter"])
 
-    def _key(self, function: Function) -> Key | None:
-        return self._keys.get(function.key) if function.key is not None else None
+    def _key(self, function: Function, keys: Mapping[str, Key] | None = None) -> Key | None:
+        return (self._keys if keys is None else keys).get(function.key) if function.key is not None else None
 
     def _key_of(self, call: ToolCall) -> str:
         """The same for the same call of a function."""
         return f"{self._means.call_id}:{call.id}"
+
+
+def _servers(functions: Collection[Function]) -> Sequence[Function]:
+    return [function for function in functions if function.implementation == "mcp"]
 
 
 def _without(secrets: Sequence[str], answer: HttpAnswer) -> HttpAnswer:

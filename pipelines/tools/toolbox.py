@@ -68,7 +68,7 @@ class Toolbox:
 
     def become(self, functions: Sequence[Function], keys: Sequence[Key]) -> None:
         """These functions from here on. What those of before returned is still known, and their calls still count. An
-        MCP server that :meth:`prepare` did not ask has none."""
+        MCP server has none that neither :meth:`prepare` nor :meth:`ready_for` has asked."""
         self._declared, self._keys = functions, keys
         self._acting.become(functions, keys)
         self._functions: dict[str, Function] = {}
@@ -96,6 +96,11 @@ class Toolbox:
         if any(function.implementation == "mcp" for function in self._declared):
             await self._acting.ask_servers(self._declared)
             self.become(self._declared, self._keys)
+
+    async def ready_for(self, functions: Sequence[Function], keys: Sequence[Key]) -> None:
+        """The same of the MCP servers that :meth:`become` would bring, beside whatever goes on. Raises
+        :class:`~pipelines.messages.NotReachable` for one that is new and does not answer: all is as before then."""
+        await self._acting.ask_more_servers(functions, keys)
 
     def is_instant(self, name: str) -> bool:
         """Whether it does all it does in :meth:`call`, without a wait."""

@@ -145,6 +145,16 @@ async def test_what_needs_jambonz_is_refused_in_words(service: Service) -> None:
         assert not call.transfers.pending
 
 
+async def test_a_server_of_tools_that_cannot_be_reached_changes_nothing(service: Service) -> None:
+    away = {"name": "crm", "implementation": "mcp", "url": "https://localhost/mcp", "tools": ["*"]}
+    async with speaking(service) as call_id:
+        status, answer = await ask(service, "PATCH", f"/calls/{call_id}", {"functions": [away], "prompt": "Another."})
+        assert (status, answer["code"]) == (409, "NOT_REACHABLE")
+        assert answer["error"].startswith("The MCP server crm cannot be used: ")
+        [pipeline] = service.factory.pipelines
+        assert pipeline._becoming is None
+
+
 async def test_a_secret_of_a_key_is_nowhere(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     body = {
         "functions": [{"name": "a", "implementation": "rest", "url": "https://a.example.com", "key": "k"}],
