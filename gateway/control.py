@@ -161,6 +161,7 @@ class RestControl(_ByCommands):
         self._api = api
         self._path = f"/Accounts/{quote(account_sid, safe='')}/Calls/{quote(call_sid, safe='')}"
         self._redirect_url = redirect_url
+        self._siprec_server: str | None = None
 
     async def _send(self, command: Command) -> None:
         what, body = command["command"], command["data"]
@@ -168,7 +169,9 @@ class RestControl(_ByCommands):
             self.redirected = body
             body = {"call_hook": {"url": self._redirect_url, "method": "POST"}}
         elif what == "record":
-            body = {"record": body}
+            # It is asked for with every action, and not only with the first.
+            self._siprec_server = body.get("siprecServerURL", self._siprec_server)
+            body = {"record": {**body, "siprecServerURL": self._siprec_server}}
         try:
             await self._api.request("PUT", self._path, body)
         except (Refused, Unavailable) as error:

@@ -174,13 +174,15 @@ class Switchboard:
         return RestControl(self._api, hook.account_sid, hook.call_sid, f"{base_url}/jambonz/redirect/{call.id}")
 
     def on_redirect(self, call_id: str, body: bytes, signature: str | None) -> Reply:
-        """Jambonz comes for the verbs of a redirect that we asked for. Without any, the call goes on as it was."""
+        """Jambonz comes for the verbs of a redirect that we asked for. A failure leaves a call as it was, and an answer
+        without verbs would not: it ends the verb that runs."""
         hook = self._reader.read("redirect", ActionHook, body, signature)
         if isinstance(hook, Reply):
             return hook
         call = self.live.of_id(call_id)
         control = call.control if call is not None else None
-        return Reply(200, control.redirected if isinstance(control, RestControl) else None)
+        verbs = control.redirected if isinstance(control, RestControl) else None
+        return Reply(404) if verbs is None else Reply(200, verbs)
 
     def on_status(self, body: bytes, signature: str | None) -> Reply:
         hook = self._reader.read("status", StatusHook, body, signature)

@@ -27,7 +27,7 @@ def redirect(verbs: Sequence[Verb], *, queue: bool = False) -> Command:
 
 
 def hang_up() -> Command:
-    """End the call, answered or not."""
+    """End a call that was answered. One that was not rings on: the API server objects, and a socket is told nothing."""
     return _command("call:status", {"call_status": "completed"})
 
 

@@ -98,8 +98,8 @@ def understood(status: int, body: bytes, what: str) -> Any:
         try:
             return json.loads(body) if body.strip() else None
         except ValueError:
-            # 204 by Express's sendStatus may bring its phrase.
-            if status == 204:
+            # Express's sendStatus has the status's phrase for a body: "Accepted".
+            if status in (202, 204):
                 return None
             raise Unavailable(f"{what} was answered with something that is not JSON", retry=False) from None
     message = _message(body)
@@ -122,9 +122,12 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
 
 
 def _message(body: bytes) -> str:
+    """JSON of the API server's, or the words of a feature server behind it; not the page of a proxy."""
+    text = body.decode(errors="replace").strip()
     try:
-        given = json.loads(body)
-        text = given.get("msg") or given.get("message") or given.get("error")
-    except (ValueError, AttributeError):
-        text = None
-    return str(text)[:300] if text else ""
+        given = json.loads(text)
+    except ValueError:
+        return "" if text.startswith("<") else text[:300]
+    if not isinstance(given, Mapping):
+        return ""
+    return str(given.get("msg") or given.get("message") or given.get("error") or "")[:300]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from jambonz.simulator.application import REJECTED
@@ -259,17 +259,28 @@ class CallSession:
             self.note(f"an action hook failed, and the next verb runs: {error}")
 
     async def redirect(self, call_hook: Any) -> None:
-        """Live call control (REST: ``PUT /Calls/{sid}`` with ``call_hook``): other verbs instead of all that is left.
+        """Live call control: other verbs instead of all that is left, from a hook.
 
-        The verb that runs is killed, and its own action hook, should it have one, still fires. A call by a socket that
-        is redirected to a webhook has webhooks from then on, and its socket is closed.
+        The verb that runs is killed, and its own action hook, should it have one, still fires. It is also killed by an
+        answer that is no array: then the next verb runs. A hook that fails changes nothing. A call by a socket that is
+        redirected to a webhook has webhooks from then on, and its socket is closed.
         """
-        if self.socket is not None and str(call_hook).startswith(("http://", "https://")):
+        url = call_hook.get("url", "") if isinstance(call_hook, Mapping) else str(call_hook)
+        if self.socket is not None and url.startswith(("http://", "https://")):
             self.socket.close()
             self.requestor, self.socket = self.socket.http, None
-        answer = await self.post("session:redirect", call_hook, self.info.hook_payload())
-        if isinstance(answer, list) and answer and not self.gone.is_set():
-            self.replace(parse_verbs(answer))
+        try:
+            answer = await self.post("session:redirect", call_hook, self.info.hook_payload())
+            verbs = parse_verbs(answer) if isinstance(answer, list) else None
+        except (HookFailed, Refused) as error:
+            self.note(f"a redirect failed, and changes nothing: {error}")
+            return
+        if self.gone.is_set():
+            return
+        if verbs is not None:
+            self.replace(verbs)
+        else:
+            self.killed.set()
 
     def replace(self, verbs: list[Verb]) -> None:
         self._verbs = deque(verbs)
@@ -298,9 +309,12 @@ class CallSession:
         self.end(by, 200, "")
 
     def end_by_status(self, status: str) -> None:
-        """Live call control."""
-        if status == "completed" and self.answered and not self.gone.is_set():
+        """By a command: ``completed`` is for a call that was answered, ``no-answer`` for one that was not. The other
+        does nothing."""
+        if status == "completed" and self.answered:
             self.complete("jambonz")
+        elif status == "no-answer" and not self.answered:
+            self.decline(503, SIP_REASONS[503])
 
     def decline(self, sip_status: int, reason: str) -> None:
         self.info.set_status("failed", sip_status, reason)

@@ -1,7 +1,8 @@
-"""What an application commands over its socket, besides acknowledging."""
+"""What an application commands: over its socket, besides acknowledging, or by the REST API's live call control."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from jambonz.simulator.specs import Refused, parse_verbs
@@ -18,8 +19,54 @@ _ACCEPTED = frozenset(
     | {"media:path", "llm:tool-output", "llm:update", "tts:tokens", "tts:flush", "tts:clear"}
 )
 
+_BY_REST = {
+    "call_status": "call:status",
+    "call_hook": "redirect",
+    "listen_status": "listen:status",
+    "transcribe_status": "transcribe:status",
+    "mute_status": "mute:status",
+    "conf_hold_status": "conf:hold-status",
+    "conf_mute_status": "conf:mute-status",
+    "sip_request": "sip:request",
+    "dtmf": "dtmf",
+    "record": "record",
+    "conferenceParticipantAction": "conf:participant-action",
+    "dub": "dub",
+    "boostAudioSignal": "boostAudioSignal",
+    "media_path": "media:path",
+    "whisper": "whisper",
+}
+"""Options of the REST API, and which command is the same."""
 
-def run_command(call: CallSession, command: str, data: Any, *, queue: bool, call_sid: str | None) -> None:
+_BARE = frozenset({"record", "conferenceParticipantAction", "dub", "boostAudioSignal", "media_path"})
+"""The data of their commands are the option's value, and not the option."""
+
+
+class Incompatible(Exception):
+    """The call is not there, or in another state: a 422 in these words."""
+
+
+def update(call: CallSession, body: Mapping[str, Any]) -> None:
+    """A body that the API server has let through, as the commands that it stands for. Raises :class:`Incompatible`.
+    What else cannot be done is noted: by then the answer was 202."""
+    wanted = body.get("call_status")
+    if wanted is not None and call.answered is not (wanted == "completed"):
+        raise Incompatible(
+            f"current call state is incompatible with requested action for call_sid {call.info.call_sid}"
+        )
+    for name, value in body.items():
+        if name not in _BY_REST:
+            call.note(f"the option {name} is not simulated: it does nothing")
+            continue
+        try:
+            run_command(call, _BY_REST[name], value if name in _BARE else {name: value})
+        except ValueError as error:
+            call.note(f"a command by the REST API does nothing: {error}")
+
+
+def run_command(
+    call: CallSession, command: str, data: Any, *, queue: bool = False, call_sid: str | None = None
+) -> None:
     """Do it, or raise ValueError in words."""
     if call_sid is not None and call_sid != call.info.call_sid:
         raise ValueError(f"there is no leg {call_sid}")
@@ -27,8 +74,10 @@ def run_command(call: CallSession, command: str, data: Any, *, queue: bool, call
     match command:
         case "redirect" if isinstance(data, list):
             _redirect(call, data, queue=queue)
+        case "redirect" if isinstance(data, dict) and data.get("call_hook"):
+            call.spawn(call.redirect(data["call_hook"]))
         case "redirect":
-            raise ValueError("the simulator redirects to arrays of verbs, and to nothing else")
+            raise ValueError("the simulator redirects to arrays of verbs and to call hooks, and to nothing else")
         case "call:status":
             _end(call, data)
         case "config":
@@ -66,14 +115,8 @@ def _end(call: CallSession, data: Any) -> None:
     status = data.get("call_status") if isinstance(data, dict) else None
     if status not in _ENDINGS:
         raise ValueError(f"call:status: invalid call_status: {status}")
-    if call.gone.is_set():
-        return
-    if call.info.direction == "outbound":
+    if not call.gone.is_set():
         call.end_by_status(status)
-    elif call.answered:
-        call.complete("jambonz")
-    else:
-        call.decline(480 if status == "no-answer" else 603, "ended by the application")
 
 
 def _configure(call: CallSession, data: Any) -> None:
@@ -105,4 +148,4 @@ def _press(call: CallSession, data: Any) -> None:
     digit = pressed.get("digit") if isinstance(pressed, dict) else None
     if not isinstance(digit, str) or digit not in _KEYS or len(digit) != 1:
         raise ValueError(f"dtmf: invalid digit: {digit}")
-    call.note(f"dtmf: {digit}")
+    call.note(f"dtmf: {digit}" if call.answered else "dtmf does nothing before there is an answer")

@@ -23,6 +23,7 @@ from typing import Any
 from jambonz.simulator.call import CallSession
 from jambonz.simulator.call_info import CallInfo
 from jambonz.simulator.caller import Caller
+from jambonz.simulator.commanding import Incompatible, update
 from jambonz.simulator.outcomes import Outcomes
 from jambonz.simulator.outgoing import Callee, OutgoingCall, Wanted, info_of
 from jambonz.simulator.pacing import Pacer
@@ -157,13 +158,10 @@ class SimulatedJambonz:
         await asyncio.gather(*self._ringing)
         return [call.report for call in self.created]
 
-    async def update_call(self, call_sid: str, *, call_hook: Any = None, call_status: str | None = None) -> None:
-        """Live call control, as by REST: ``call_hook`` redirects, ``call_status`` of ``completed`` hangs up, and
-        ``no-answer`` ends the ringing."""
+    def update_call(self, call_sid: str, body: Mapping[str, Any]) -> None:
+        """What the API server gives on of ``PUT /Accounts/{sid}/Calls/{sid}``: live call control. Raises
+        :class:`~jambonz.simulator.commanding.Incompatible`."""
         call = self.calls.get(call_sid)
-        if call is None:
-            raise KeyError(f"there is no call {call_sid}")
-        if call_hook is not None:
-            await call.redirect(call_hook)
-        elif call_status is not None:
-            call.end_by_status(call_status)
+        if call is None or call.gone.is_set():
+            raise Incompatible(f"call session is gone for call_sid {call_sid}")
+        update(call, body)

@@ -120,7 +120,6 @@ class OutgoingCall(CallSession):
             self._fail(487)
 
     def end_by_status(self, status: str) -> None:
-        """``no-answer`` is for a call that rings, ``completed`` for one that was answered: the other does nothing."""
         if status == "no-answer":
             self.cancel()
         else:

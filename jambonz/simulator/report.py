@@ -158,7 +158,7 @@ class CallReport:
     refers: list[tuple[str, ReferOutcome]] = field(default_factory=list)
     """Whom the far end was asked to ring, and what became of it."""
     commands: list[tuple[float, str, Any]] = field(default_factory=list)
-    """What the application commanded over its socket: when, what, and its data."""
+    """What the application commanded: when, what, and its data, as its socket has them also where it came by REST."""
     application_closes: list[int] = field(default_factory=list)
     """The codes with which that socket was closed, by either."""
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from jambonz.simulator.rest_calls import check_create_call, feature_server_takes
+from jambonz.simulator.commanding import Incompatible
+from jambonz.simulator.rest_calls import check_create_call, check_update_call, feature_server_takes
 from jambonz.simulator.rest_rows import (
     HOOKS,
     ApiError,
@@ -26,11 +27,6 @@ from jambonz.simulator.rest_rows import (
 )
 
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-_LIVE_OPTIONS = frozenset(
-    {"call_hook", "call_status", "listen_status", "transcribe_status", "mute_status", "conf_hold_status"}
-    | {"conf_mute_status", "sip_request", "record", "tag", "dtmf", "conferenceParticipantAction", "dub"}
-    | {"boostAudioSignal", "media_path", "whisper"}
-)
 
 
 class Response(NamedTuple):
@@ -48,7 +44,7 @@ class ApiServer:
 
     ``phone_numbers``, ``applications``, ``carriers`` and ``gateways`` are the tables, by sid; ``calls`` the sids that
     live call control knows, and ``updates`` what it was told. ``feature_servers`` of 0 lets no call be created;
-    ``on_create`` is the feature server, which is given the body and the call's sid; ``on_update`` is told of updates.
+    ``on_create`` and ``on_update`` are the feature server, which is given the body and the call's sid.
     ``forgetful``: a PUT of an application takes away the hooks that it leaves out, as servers before 0.9 do.
     """
 
@@ -286,18 +282,18 @@ class ApiServer:
         return _json(201, {"sid": sid, "callId": str(uuid.uuid4())})
 
     def _update_call(self, call_sid: str, data: Row) -> Response:
+        """The feature server does all but SIP requests after it has answered; its 422 is given on as it is."""
+        check_update_call(data)
         if call_sid not in self.calls:
-            return Response(404)
-        options = set(data) & _LIVE_OPTIONS
-        if not options:
-            raise ApiError(400, "no valid options supplied to updateCall")
-        if len(options - {"whisper"}) > 1:
-            raise ApiError(400, "multiple options are not allowed in updateCall")
-        if data.get("call_status") not in (None, "completed", "no-answer"):
-            raise ApiError(400, "invalid call_status")
+            return Response(404, "text/plain", b"Not Found")
         self.updates.append((call_sid, data))
-        self.on_update(call_sid, data)
-        return _json(200, {"status": 200, "reason": "OK"}) if "sip_request" in options else Response(202)
+        try:
+            self.on_update(call_sid, data)
+        except Incompatible as error:
+            return Response(422, "text/html; charset=utf-8", str(error).encode())
+        if data.get("sip_request"):
+            return _json(200, {"status": 200, "reason": "OK"})
+        return Response(202, "text/plain; charset=utf-8", b"Accepted")
 
 
 def _json(status: int, value: Any) -> Response:

@@ -1,5 +1,5 @@
-"""What the simulated REST API takes for a call that is to be placed: the checks of api-server, and those of the feature
-server behind it."""
+"""What the simulated REST API takes for calls that are to be placed, or under way: the checks of api-server, and
+those of the feature server behind it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ _KNOWN = frozenset(_TYPES) - {"answerOnBridge"} | {
 """A feature server makes a verb of the body, and refuses properties that its validator does not know: also one that its
 own schema takes."""
 
+_LIVE_OPTIONS = frozenset(
+    {"call_hook", "child_call_hook", "call_status", "listen_status", "transcribe_status", "conf_hold_status"}
+    | {"conf_mute_status", "mute_status", "sip_request", "record", "tag", "dtmf", "conferenceParticipantAction"}
+    | {"dub", "boostAudioSignal", "media_path"}
+)
+_VALUES = {
+    "call_status": ("completed", "no-answer"),
+    "listen_status": ("pause", "silence", "resume"),
+    "mute_status": ("mute", "unmute"),
+    "conf_hold_status": ("hold", "unhold"),
+    "conf_mute_status": ("mute", "unmute"),
+    "media_path": ("no-media", "partial-media", "full-media"),
+}
+
 
 def check_create_call(data: Row, applications: Mapping[str, Row]) -> Row:
     """The body as it is given on to the feature server. Raises :class:`ApiError`."""
@@ -80,3 +94,27 @@ def feature_server_takes(body: Row) -> bool:
         if name in _TYPES and value is not None
     )
     return fine and isinstance(body["from"], str) and len(body["from"]) <= _LONGEST_FROM
+
+
+def check_update_call(data: Row) -> None:
+    """Live call control: one option, beside which there may be a whisper. Raises :class:`ApiError`."""
+    options = {name for name in _LIVE_OPTIONS if data.get(name)}
+    if not options and not data.get("whisper"):
+        raise ApiError(400, "no valid options supplied to updateCall")
+    if len(options) > 1 and options != {"call_hook", "child_call_hook"}:
+        raise ApiError(400, "multiple options are not allowed in updateCall")
+    for name, values in _VALUES.items():
+        if data.get(name) and data[name] not in values:
+            raise ApiError(400, f"invalid {name}")
+    request, record = data.get("sip_request"), data.get("record")
+    if request and not all(request.get(name) for name in ("method", "content_type", "content")):
+        raise ApiError(400, "sip_request requires method, content_type and content properties")
+    if record and not record.get("action"):
+        raise ApiError(400, "record requires action property")
+    if data.get("dtmf") and not data["dtmf"].get("digit"):
+        raise ApiError(400, "invalid dtmf")
+    if record and not record.get("siprecServerURL") and record.get("type") != "cloud":
+        # Whatever the action, though it says otherwise.
+        raise ApiError(400, "record requires siprecServerURL property when starting recording")
+    if data.get("tag") and not isinstance(data["tag"], dict):
+        raise ApiError(400, "invalid tag data")

@@ -398,6 +398,7 @@ class Office:
             memory=session.tool_memory,
             recorder=recorder,
             answers=session.answers,
+            press=session.keypad.press if session.keypad.is_there else None,
         )
 
     def parts_for(self, listener: ListenerForCall) -> CascadeParts:

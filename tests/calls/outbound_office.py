@@ -31,9 +31,9 @@ class Exchange:
         self.faults: Callable[[str, str], Fault | None] = lambda _method, _path: None
         self.asked: list[tuple[str, str]] = []
         self.seconds = 0.01
-        self._office = office
+        self.office = office
         self.server.on_create = self._create
-        self.server.on_update = self._update
+        self.server.on_update = office.jambonz.update_call
         hook = {"url": APPLICATION} if office.application else {"url": f"{BASE}/jambonz/call"}
         status = hook if office.application else {"url": f"{BASE}/jambonz/status"}
         self._handle("POST", "/Applications", self.application(call_hook=hook, call_status_hook=status))
@@ -61,13 +61,7 @@ class Exchange:
         return self.server.handle(method, f"/v1{path}", key, b"" if body is None else json.dumps(body).encode())
 
     def _create(self, body: dict[str, Any], sid: str) -> None:
-        self._office.jambonz.create_call(body, call_sid=sid, account_sid=self.server.account_sid)
-
-    def _update(self, sid: str, data: dict[str, Any]) -> None:
-        hook, status = data.get("call_hook"), data.get("call_status")
-        if sid in self._office.jambonz.calls:
-            updating = self._office.jambonz.update_call(sid, call_hook=hook and hook["url"], call_status=status)
-            self._tasks = [*getattr(self, "_tasks", []), asyncio.ensure_future(updating)]
+        self.office.jambonz.create_call(body, call_sid=sid, account_sid=self.server.account_sid)
 
 
 class Lines(Exchange):
@@ -75,7 +69,7 @@ class Lines(Exchange):
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
         sid = path.rsplit("/", 1)[-1]
-        known = self._office.jambonz.calls.get(sid)
+        known = self.office.jambonz.calls.get(sid)
         if known is not None:
             assert path == f"/Accounts/{known.info.account_sid}/Calls/{sid}", "the call's own account"
             self.server.calls.add(sid)

@@ -12,7 +12,6 @@ import pytest
 from gateway.control import RECONNECT_SECONDS, ControlFailed, SocketControl
 from gateway.session import CallSession
 from jambonz import verbs
-from jambonz.commands import dtmf, record, whisper
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
 from jambonz.simulator.report import CallReport, Note, VerbStarted
 from jambonz.simulator.transport import SocketRefused
@@ -131,54 +130,6 @@ def _refuse(*_: Any) -> None:
 
 
 # Commands
-
-
-def test_commands_in_mid_call() -> None:
-    start = record("startCallRecording", recording_id="r", siprec_server="sip:rec@example.com")
-
-    async def command(office: Office, call: CallSession, control: SocketControl) -> None:
-        await control.whisper([verbs.say("you are being recorded")])
-        before = asyncio.get_running_loop().time()
-        await control.dtmf("1w2", milliseconds=100)
-        assert asyncio.get_running_loop().time() - before == pytest.approx(0.9)
-        await control.record("startCallRecording", recording_id="r", siprec_server="sip:rec@example.com")
-
-    def check(office: Office, report: CallReport) -> None:
-        assert [(command, data) for _, command, data in report.commands] == [
-            ("whisper", whisper([verbs.say("you are being recorded")])["data"]),
-            ("dtmf", dtmf("1", milliseconds=100)["data"]),
-            ("dtmf", dtmf("2", milliseconds=100)["data"]),
-            ("record", start["data"]),
-        ]
-        assert notes(report) == ["whisper: you are being recorded (say)", "dtmf: 1", "dtmf: 2"]
-        assert office.said("error") == []
-        assert heard_words(report.heard) == WORDS
-
-    in_call(command, check)
-
-
-def test_a_redirect_replaces_what_is_left_and_our_hook_does_not_replace_it() -> None:
-    async def redirect(office: Office, call: CallSession, control: SocketControl) -> None:
-        await control.redirect([verbs.say("One moment."), verbs.hangup()])
-
-    def check(office: Office, report: CallReport) -> None:
-        assert started(report) == ["listen", "say", "hangup"]
-        assert report.ended_by == "jambonz"
-        assert len(report.hooks_of("verb:hook")) == 1
-
-    in_call(redirect, check, Wait(30))
-
-
-def test_hanging_up_is_at_once() -> None:
-    async def hang_up(office: Office, call: CallSession, control: SocketControl) -> None:
-        await control.hang_up()
-
-    def check(office: Office, report: CallReport) -> None:
-        assert report.ended_by == "jambonz"
-        assert report.ended == pytest.approx(1.0, abs=0.1)
-        assert report.application_closes == [1000]
-
-    in_call(hang_up, check, Wait(30))
 
 
 def test_verbs_can_be_watched() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from jambonz.simulator.caller import HangUp, Speak, Step, Wait
 from pipelines.parts import Message, ToolCall
 from tests.calls.office import Office
+from tests.calls.outbound_office import Lines
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
 from tests.simulators.codeword import speak
@@ -35,6 +35,7 @@ AGENT: dict[str, Any] = {
 """The call has no metadata ``pin``."""
 
 
+@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize("kind", ["cascade", "realtime"])
 @pytest.mark.parametrize(
     ("function", "said", "pressed"),
@@ -54,9 +55,8 @@ AGENT: dict[str, Any] = {
     ],
 )
 def test_keys_are_pressed_that_the_definition_allows(
-    kind: str, function: str, said: Mapping[str, Any], pressed: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, function: str, said: Mapping[str, Any], pressed: str
 ) -> None:
-    monkeypatch.setattr(Office, "application", True)  # the simulated Jambonz tells of commands there
     calls = [ToolCall("c1", function, said)]
 
     def script(messages: Sequence[Message]) -> Sequence[Answer]:
@@ -69,8 +69,7 @@ def test_keys_are_pressed_that_the_definition_allows(
             if kind == "cascade"
             else RealtimeOffice(AGENT, MemoryModel(lambda heard, history: next(answers)))
         )
-        others = here.means_of
-        monkeypatch.setattr(here, "means_of", lambda session: replace(others(session), press=session.keypad.press))
+        Lines(here)
         async with here:
             steps: list[Step] = [Speak(speak("do it now")), Wait(7), HangUp()]
             report = await here.call(*steps)

@@ -6,26 +6,27 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from gateway.keypad import NO_CONTROL
-from gateway.messages import DtmfMessage, SayMessage, TextMessage, perform
+from gateway.messages import CallCommand, DtmfMessage, SayMessage, TextMessage, perform
 from gateway.session import CallSession
-from jambonz.rest import Unavailable
 from jambonz.simulator.caller import AwaitAgentSilence, Dtmf, HangUp, Wait
 from jambonz.simulator.report import CallReport
+from jambonz.simulator.transport import SocketRefused
 from pipelines.agent import AgentDefinition
 from pipelines.messages import NotNow, NotPossible
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.audit import digest_of
 from pipelines.tools.results import STILL_RUNNING
 from tests.calls.office import Office
+from tests.calls.outbound_office import Lines
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.test_messages import Meanwhile, at, in_call, injected
-from tests.calls.test_rest_control import Api
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words
 from tests.simulators.realtime_memory import MemoryModel, Reply
@@ -40,7 +41,7 @@ def echo(messages: Sequence[Message]) -> Sequence[Answer]:
 
 
 def pressed(report: CallReport) -> list[tuple[float, str]]:
-    """When, and which."""
+    """When, and which: told alike, whichever way Jambonz was commanded."""
     return [(time, data["dtmf"]["digit"]) for time, command, data in report.commands if command == "dtmf"]
 
 
@@ -51,7 +52,10 @@ def silent_at(report: CallReport, times: list[float]) -> bool:
 
 
 def run(here: Office, meanwhile: Meanwhile, *steps: Any) -> CallReport:
+    """Jambonz can be commanded by its REST API where the call does not come by its socket."""
+
     async def main() -> CallReport:
+        Lines(here)
         async with here:
             report = await in_call(here, meanwhile, *steps)
             assert here.switchboard.calls == ()
@@ -60,61 +64,21 @@ def run(here: Office, meanwhile: Meanwhile, *steps: Any) -> CallReport:
     return run_virtual(main())
 
 
-@pytest.fixture
-def by_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only there the simulated Jambonz tells when a command came."""
-    monkeypatch.setattr(Office, "application", True)
-
-
-def test_keys_and_pauses(by_socket: None) -> None:
+@pytest.mark.usefixtures("by_both")
+def test_keys_and_pauses() -> None:
     here = Office({"options": OPTIONS}, ReplyModel(echo))
     report = run(here, at(2, DtmfMessage(digits="1w2p#")), Wait(7), HangUp())
     times = [time for time, _ in pressed(report)]
     assert [digit for _, digit in pressed(report)] == ["1", "2", "#"]
-    assert times[1] - times[0] == pytest.approx(0.35 + 0.5, abs=0.01)
-    assert times[2] - times[1] == pytest.approx(0.35 + 2.0, abs=0.01)
+    assert times[1] - times[0] == pytest.approx(0.35 + 0.5, abs=0.015)
+    assert times[2] - times[1] == pytest.approx(0.35 + 2.0, abs=0.015)
     assert injected(here) == [{"dtmf": "1w2p#"}]
     assert here.status("keys") == [{"digits": "1w2p#", "outcome": "pressed"}]
 
 
-def test_keys_by_the_rest_api() -> None:
-    async def main() -> None:
-        here = Office({"options": OPTIONS}, ReplyModel(echo))
-        here.api = api = Api(here)
-        async with here:
-            await in_call(here, at(2, DtmfMessage(digits="A*")), Wait(5), HangUp())
-            assert api.updates == [{"dtmf": {"digit": one, "duration": 250}} for one in "A*"]
-            assert here.status("keys") == [{"digits": "A*", "outcome": "pressed"}]
-
-    run_virtual(main())
-
-
-def test_what_jambonz_does_not_do_is_in_the_log() -> None:
-    async def main() -> None:
-        here = Office({"options": OPTIONS}, ReplyModel(echo))
-        here.api = api = Api(here)
-        api.failure = Unavailable("it is away")
-        async with here:
-            await in_call(here, at(2, DtmfMessage(digits="1")), Wait(5), HangUp())
-            assert here.status("keys") == [{"digits": "1", "outcome": "failed"}]
-            assert here.said("error") == ["dtmf could not be given: it is away"]
-
-    run_virtual(main())
-
-
-def test_without_a_way_to_command_jambonz() -> None:
-    async def meanwhile(call: CallSession) -> None:
-        await asyncio.sleep(2)
-        with pytest.raises(NotPossible, match=NO_CONTROL):
-            await perform(call, DtmfMessage(digits="1"))
-
-    here = Office({"options": OPTIONS}, ReplyModel(echo))
-    run(here, meanwhile, Wait(4), HangUp())
-    assert injected(here) == []
-
-
+@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize("kind", ["cascade", "realtime"])
-def test_nobody_talks_over_keys(kind: str, by_socket: None) -> None:
+def test_nobody_talks_over_keys(kind: str) -> None:
     """They wait for what is said, and what is to be said waits for them: in whole, and without a hole."""
 
     async def meanwhile(call: CallSession) -> None:
@@ -138,32 +102,29 @@ def test_nobody_talks_over_keys(kind: str, by_socket: None) -> None:
     assert here.status("underrun") == []
 
 
-def test_an_agent_that_does_not_fall_silent_is_waited_for_with_a_bound(by_socket: None) -> None:
+@pytest.mark.usefixtures("by_both")
+def test_an_agent_that_does_not_fall_silent_is_waited_for_with_a_bound() -> None:
     here = Office({"options": {**OPTIONS, "greeting": " ".join([LONG] * 12)}}, ReplyModel(echo))
     report = run(here, at(1, DtmfMessage(digits="1")), Wait(26), HangUp())
     assert pressed(report) == []
     assert here.status("keys") == [{"digits": "1", "outcome": "failed"}]
 
 
-def test_a_call_that_ends_meanwhile(by_socket: None) -> None:
+@pytest.mark.usefixtures("by_both")
+def test_a_call_that_ends_meanwhile() -> None:
     here = Office({"options": OPTIONS}, ReplyModel(echo))
     report = run(here, at(2, DtmfMessage(digits="1p2p3p4")), Wait(4), HangUp())
     assert [digit for _, digit in pressed(report)] == ["1"]
 
 
-def test_an_idle_caller_is_not_asked_for_while_keys_are_pressed(by_socket: None) -> None:
+@pytest.mark.usefixtures("by_both")
+def test_an_idle_caller_is_not_asked_for_while_keys_are_pressed() -> None:
     options = {**OPTIONS, "idle": {"timeout": 3, "prompts": ["Anybody there?"]}}
     here = Office({"options": options}, ReplyModel(echo))
     report = run(here, at(2, DtmfMessage(digits="1pp2")), Wait(8), HangUp())
     assert len(pressed(report)) == 2
     first = next((span.start for span in report.ear.utterances()[1:]), 99.0)
     assert first > pressed(report)[-1][0] + 3
-
-
-@pytest.mark.parametrize("digits", ["", "w", "12x", "1" * 65, "0" + "p" * 30, "a"])
-def test_keys_that_there_are_not(digits: str) -> None:
-    with pytest.raises(ValidationError):
-        DtmfMessage(digits=digits)
 
 
 # The function
@@ -187,16 +148,7 @@ def presses(digits: str | None) -> Any:
     return script
 
 
-class WithKeys(Office):
-    """Its functions press keys as those of the service do."""
-
-    def pipeline(self, listener: Any, session: CallSession, spawn: Any) -> Any:
-        from dataclasses import replace
-
-        self.means = replace(self.means, press=session.keypad.press)
-        return super().pipeline(listener, session, spawn)
-
-
+@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize(
     ("parameter", "said", "expected"),
     [
@@ -208,10 +160,10 @@ class WithKeys(Office):
     ],
 )
 def test_the_model_presses_what_the_definition_lets_it(
-    parameter: dict[str, Any], said: str | None, expected: list[str], by_socket: None
+    parameter: dict[str, Any], said: str | None, expected: list[str]
 ) -> None:
     options = {**OPTIONS, "fillers": {"phrases": ["One moment."], "delay": 0.5}}
-    here = WithKeys({"options": options, "functions": [keys(**parameter)]}, ReplyModel(presses(said)))
+    here = Office({"options": options, "functions": [keys(**parameter)]}, ReplyModel(presses(said)))
     report = run(here, at(1.5, TextMessage(text="go")), Wait(9), HangUp())
     assert [digit for _, digit in pressed(report)] == expected
     heard = heard_words(report.heard)
@@ -226,7 +178,8 @@ def test_the_model_presses_what_the_definition_lets_it(
         assert heard[8] == "ok"
 
 
-def test_a_realtime_model_presses_keys(by_socket: None) -> None:
+@pytest.mark.usefixtures("by_both")
+def test_a_realtime_model_presses_keys() -> None:
     """Its words are heard before, and what it says of it comes after."""
 
     def reply(heard: str, history: Sequence[tuple[str, str]]) -> Reply:
@@ -234,11 +187,8 @@ def test_a_realtime_model_presses_keys(by_socket: None) -> None:
             return "I press it now for you.", (ToolCall("c1", "press", {"digits": "1w2#"}),)
         return f"told {heard}", ()
 
-    class RealtimeWithKeys(WithKeys, RealtimeOffice):
-        """Both."""
-
     model = MemoryModel(reply)
-    here = RealtimeWithKeys({"options": OPTIONS, "functions": [keys()]}, model)
+    here = RealtimeOffice({"options": OPTIONS, "functions": [keys()]}, model)
     report = run(here, at(1.5, TextMessage(text="go")), Wait(9), HangUp())
     times = [time for time, _ in pressed(report)]
     assert [digit for _, digit in pressed(report)] == ["1", "2", "#"]
@@ -248,7 +198,8 @@ def test_a_realtime_model_presses_keys(by_socket: None) -> None:
     assert model.mistakes == []
 
 
-def test_keys_of_a_function_are_pressed_to_the_end(by_socket: None) -> None:
+@pytest.mark.usefixtures("by_both")
+def test_keys_of_a_function_are_pressed_to_the_end() -> None:
     """Whoever is interrupted: half a number is worse than none."""
 
     async def meanwhile(call: CallSession) -> None:
@@ -262,7 +213,7 @@ def test_keys_of_a_function_are_pressed_to_the_end(by_socket: None) -> None:
             return [ToolCall("c1", "press", {"digits": "1p2p3"})]
         return [f"heard {messages[-1].content}"]
 
-    here = WithKeys({"options": OPTIONS, "functions": [keys()]}, ReplyModel(script))
+    here = Office({"options": OPTIONS, "functions": [keys()]}, ReplyModel(script))
     report = run(here, meanwhile, Wait(12), HangUp())
     assert [digit for _, digit in pressed(report)] == ["1", "2", "3"]
     assert silent_at(report, [time for time, _ in pressed(report)])
@@ -271,15 +222,11 @@ def test_keys_of_a_function_are_pressed_to_the_end(by_socket: None) -> None:
     assert "[The tool press has returned: OK]" in told
 
 
+@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize("kind", ["cascade", "realtime"])
 @pytest.mark.parametrize(("said", "is_pressed"), [("4917", True), ("49170", False)])
-def test_with_the_mask_no_log_has_the_keys_of_a_function(
-    kind: str, said: str, is_pressed: bool, by_socket: None
-) -> None:
+def test_with_the_mask_no_log_has_the_keys_of_a_function(kind: str, said: str, is_pressed: bool) -> None:
     """Nor what is wrong with them, nor a digest that they could be found by."""
-
-    class RealtimeWithKeys(WithKeys, RealtimeOffice):
-        """Both."""
 
     def reply(heard: str, history: object) -> Reply:
         return ("", (ToolCall("c1", "press", {"digits": said}),)) if heard == "go" else ("Done.", ())
@@ -288,7 +235,7 @@ def test_with_the_mask_no_log_has_the_keys_of_a_function(
         return ["Done."] if messages[-1].role == "tool" else [ToolCall("c1", "press", {"digits": said})]
 
     agent = {"options": {**OPTIONS, "dtmf": {"mask": True}}, "functions": [keys(maxLength=4)]}
-    here = WithKeys(agent, ReplyModel(script)) if kind == "cascade" else RealtimeWithKeys(agent, MemoryModel(reply))
+    here = Office(agent, ReplyModel(script)) if kind == "cascade" else RealtimeOffice(agent, MemoryModel(reply))
     report = run(here, at(1.5, TextMessage(text="go")), Wait(7), HangUp())
     assert [digit for _, digit in pressed(report)] == (list(said) if is_pressed else [])
     stars = {"digits": "*" * len(said)}
@@ -302,6 +249,7 @@ def test_with_the_mask_no_log_has_the_keys_of_a_function(
     assert said not in json.dumps(here.log())
 
 
+@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize("kind", ["cascade", "realtime"])
 def test_with_the_mask_no_log_has_what_the_caller_keyed_in(kind: str) -> None:
     """The model knows it, says it again, and gives it to a function: so it is with the number of a card."""
@@ -338,11 +286,72 @@ def test_with_the_mask_no_log_has_what_the_caller_keyed_in(kind: str) -> None:
     assert card not in json.dumps(office.log())
 
 
-def test_where_keys_cannot_be_pressed_the_model_is_not_offered_it() -> None:
+# Where Jambonz cannot be commanded
+
+
+def goes_away(here: Office, lines: Lines) -> None:
+    """Its REST API, or the call's socket, for longer than a command waits for it."""
+
+    def refuse(*_: Any) -> None:
+        raise SocketRefused("nobody is there")
+
+    lines.faults = lambda _method, _path: "unreachable"
+    if here.applications:
+        here.transport._accept = refuse
+        here.applications[0].close(1011)
+
+
+@pytest.mark.usefixtures("by_both")
+@pytest.mark.parametrize("command", [DtmfMessage(digits="12"), TextMessage(text="go")])
+def test_what_jambonz_does_not_do_is_told(command: CallCommand) -> None:
+    """In the log to whoever sent the message, and to the model that called the function."""
+    here = Office({"options": OPTIONS, "functions": [keys()]}, ReplyModel(presses("12")))
+    lines = Lines(here)
+
+    async def meanwhile(call: CallSession) -> None:
+        await asyncio.sleep(2)
+        goes_away(here, lines)
+        await perform(call, command)
+
+    async def main() -> None:
+        async with here:
+            report = await in_call(here, meanwhile, Wait(15), HangUp())
+            [failure] = here.said("error")
+            assert failure.startswith("dtmf could not be given: ")
+            assert here.status("keys") == [{"digits": "12", "outcome": "failed"}]
+            assert pressed(report) == []
+            if isinstance(command, TextMessage):
+                assert failure in here.said("agent")[-1]
+
+    run_virtual(main())
+
+
+def test_without_the_rest_api_calls_by_webhooks_have_no_keys(by_both: str) -> None:
+    """Whoever sends the message is told so, and the model is not offered the function."""
+    there = by_both == "application"
     here = Office({"options": OPTIONS, "functions": [keys()]}, ReplyModel(echo))
-    run(here, at(1), Wait(2), HangUp())
-    assert here.pipelines[0]._toolbox.specs == []
-    assert here.pipelines[0]._toolbox.unavailable == ["press"]
+
+    async def meanwhile(call: CallSession) -> None:
+        await asyncio.sleep(2)
+        with nullcontext() if there else pytest.raises(NotPossible, match=NO_CONTROL):
+            await perform(call, DtmfMessage(digits="1"))
+
+    async def main() -> None:
+        async with here:
+            report = await in_call(here, meanwhile, Wait(4), HangUp())
+            assert len(pressed(report)) == len(injected(here)) == int(there)
+            assert here.pipelines[0]._toolbox.unavailable == ([] if there else ["press"])
+
+    run_virtual(main())
+
+
+# What can be written
+
+
+@pytest.mark.parametrize("digits", ["", "w", "12x", "1" * 65, "0" + "p" * 30, "a"])
+def test_keys_that_there_are_not(digits: str) -> None:
+    with pytest.raises(ValidationError):
+        DtmfMessage(digits=digits)
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ async def a_redirect_elsewhere_stands(*, application: bool = False) -> None:
         calling = asyncio.create_task(office.call(Wait(4), HangUp(), application=application))
         await asyncio.sleep(2)
         [sid] = office.jambonz.calls
-        await office.jambonz.update_call(sid, call_hook=f"{BASE}/elsewhere")
+        office.jambonz.update_call(sid, {"call_hook": f"{BASE}/elsewhere"})
         report = await calling
         assert "say" in [event.verb for event in report.events if isinstance(event, VerbStarted)]
 

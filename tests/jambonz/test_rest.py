@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiohttp import web
 from jambonz import rest
 from jambonz.rest import Refused, RestApi, Unavailable
 from jambonz.simulator.rest_api import ApiServer
+from tests.jambonz.simulator.service import Service
 from tests.simulators.jambonz_wire import jambonz_on_loopback
 
 
@@ -40,6 +42,21 @@ async def test_what_is_refused_says_why() -> None:
         with pytest.raises(Refused, match="number is missing") as refused:
             await ask(RestApi(url, "key"), method="POST", body={"number": "4 4"})
         assert refused.value.status == 400
+
+
+async def test_a_command_is_accepted_in_a_word_and_refused_in_a_sentence() -> None:
+    """Neither is JSON: Express's phrase for the status, and what the feature server says."""
+    server = ApiServer(api_key="key")
+    server.calls.add(sid := str(uuid.uuid4()))
+    call, command = f"/Accounts/{server.account_sid}/Calls/{sid}", {"dtmf": {"digit": "1"}}
+    async with jambonz_on_loopback(server) as url:
+        assert await ask(RestApi(url, "key"), call, "PUT", command) is None
+        server.on_update = Service([]).jambonz().update_call
+        with pytest.raises(Refused, match=rf"^call session is gone for call_sid {sid}$") as refused:
+            await ask(RestApi(url, "key"), call, "PUT", command)
+        assert refused.value.status == 422
+        with pytest.raises(Refused, match=r"^Not Found$"):
+            await ask(RestApi(url, "key"), call.replace(sid, str(uuid.uuid4())), "PUT", command)
 
 
 def answering(status: int, text: str = "", **headers: str) -> Callable[[web.Request], Any]:

@@ -323,17 +323,27 @@ def test_a_redirect_ends_the_verb_that_runs() -> None:
     assert started(report) == ["pause", "say", "hangup"]
 
 
-@pytest.mark.parametrize("answered", [True, False])
-def test_call_status_ends_a_call(answered: bool) -> None:
-    app = Application([SAY, {"verb": "pause", "length": 30}] if answered else [{"verb": "pause", "length": 30}])
+@pytest.mark.parametrize(
+    ("answered", "status", "ended"),
+    [
+        (True, "completed", ("jambonz", 200, 2)),
+        (True, "no-answer", ("jambonz", 200, 30.5)),
+        (False, "completed", ("refused", 603, 30)),
+        (False, "no-answer", ("refused", 503, 2)),
+    ],
+)
+def test_call_status_ends_a_call_that_is_in_the_right_state(
+    answered: bool, status: str, ended: tuple[str, int, float]
+) -> None:
+    app = Application([*([SAY] if answered else []), {"verb": "pause", "length": 30}, HANGUP][: 3 if answered else 1])
 
     async def command() -> None:
         await asyncio.sleep(2)
-        app.command("call:status", {"call_status": "completed"})
+        app.command("call:status", {"call_status": status})
 
     report = app.call(then=command)
-    assert (report.ended_by, report.sip_status) == (("jambonz", 200) if answered else ("refused", 603))
-    assert report.ended == pytest.approx(2, abs=0.1)
+    assert (report.ended_by, report.sip_status) == ended[:2]
+    assert report.ended == pytest.approx(ended[2], abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +357,7 @@ def test_call_status_ends_a_call(answered: bool) -> None:
         ({"type": "command", "command": "redirect"}, "data property not supplied"),
         ({"type": "command", "command": "fly", "data": {"a": 1}}, "invalid command: fly"),
         ({"type": "command", "command": "redirect", "data": [{"verb": "nope"}]}, "invalid instruction: nope"),
-        ({"type": "command", "command": "redirect", "data": {"call_hook": "/x"}}, "arrays of verbs"),
+        ({"type": "command", "command": "redirect", "data": {"x": "/x"}}, "arrays of verbs"),
         ({"type": "command", "command": "whisper", "data": {"whisper": [HANGUP]}}, "say and play only"),
         ({"type": "command", "command": "whisper", "data": {"whisper": {"verb": "say", "x": 1}}}, "unknown property x"),
         ({"type": "command", "command": "dtmf", "data": {"dtmf": {"digit": "12"}}}, "invalid digit: 12"),

@@ -11,6 +11,7 @@ import pytest
 
 from jambonz.signature import verify
 from jambonz.simulator.caller import Caller, Dtmf, HangUp, LosePackets, Phone, Speak, Step, Wait
+from jambonz.simulator.commanding import Incompatible
 from jambonz.simulator.ear import Ear
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.outcomes import DialOutcome, Outcomes, ReferOutcome
@@ -560,11 +561,10 @@ def redirected(next_reply: Any) -> tuple[Service, CallReport]:
 
     def accept(leg: Leg) -> None:
         def start(leg: Leg) -> None:
-            redirects.append(asyncio.ensure_future(jambonz.update_call(leg.texts[0]["callSid"], call_hook="/transfer")))
+            jambonz.update_call(leg.texts[0]["callSid"], {"call_hook": "/transfer"})
 
         leg.on_start = start
 
-    redirects: list[asyncio.Future[None]] = []
     service.on_leg = accept
     return service, call(service, jambonz=jambonz)
 
@@ -590,10 +590,10 @@ def test_a_call_can_be_completed_from_outside() -> None:
         placing = asyncio.create_task(jambonz.place_call(to="1", from_="2", caller=Caller([Wait(50)])))
         await asyncio.sleep(2)
         [sid] = jambonz.calls
-        await jambonz.update_call(sid, call_status="completed")
+        jambonz.update_call(sid, {"call_status": "completed"})
         report = await placing
-        with pytest.raises(KeyError):
-            await jambonz.update_call(sid, call_status="completed")
+        with pytest.raises(Incompatible, match="call session is gone"):
+            jambonz.update_call(sid, {"call_status": "completed"})
         return report
 
     report = run_virtual(run())

@@ -10,6 +10,7 @@ import pytest
 
 from jambonz.simulator.amd import Heard
 from jambonz.simulator.caller import HangUp, Wait
+from jambonz.simulator.commanding import Incompatible
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.outgoing import Callee
 from jambonz.simulator.report import CallReport, Note
@@ -95,7 +96,11 @@ def test_nobody_rings_for_longer_than_the_timeout(callee: Callee) -> None:
 def test_only_no_answer_ends_the_ringing(status: str, ended: float, by: str) -> None:
     async def meanwhile(jambonz: SimulatedJambonz) -> None:
         await asyncio.sleep(1.0)
-        await jambonz.update_call("sid", call_status=status)
+        if status == "no-answer":
+            jambonz.update_call("sid", {"call_status": status})
+        else:
+            with pytest.raises(Incompatible, match="current call state is incompatible"):
+                jambonz.update_call("sid", {"call_status": status})
 
     report = placed(Service([{"verb": "pause", "length": 60}]), Callee((Wait(3.0), HangUp())), meanwhile=meanwhile)
     assert report.ended == pytest.approx(ended, abs=0.05)
@@ -105,7 +110,8 @@ def test_only_no_answer_ends_the_ringing(status: str, ended: float, by: str) -> 
 def test_no_answer_leaves_a_call_that_was_answered() -> None:
     async def meanwhile(jambonz: SimulatedJambonz) -> None:
         await asyncio.sleep(3.0)
-        await jambonz.update_call("sid", call_status="no-answer")
+        with pytest.raises(Incompatible):
+            jambonz.update_call("sid", {"call_status": "no-answer"})
 
     report = placed(Service([{"verb": "pause", "length": 60}]), Callee((Wait(3.0), HangUp())), meanwhile=meanwhile)
     assert report.ended_by == "caller"

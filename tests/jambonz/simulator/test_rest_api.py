@@ -113,11 +113,21 @@ def test_calls_are_created_and_controlled(server: ApiServer) -> None:
     sid = request(server, "POST", calls, data).json["sid"]
     assert request(server, "PUT", f"{calls}/{sid}", {"call_hook": {"url": "https://a"}}).status == 202
     assert server.updates == [(sid, {"call_hook": {"url": "https://a"}})]
-    for bad, message in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({}, "no valid options supplied to updateCall"),
         ({"call_status": "completed", "mute_status": "mute"}, "multiple options are not allowed in updateCall"),
         ({"call_status": "busy"}, "invalid call_status"),
-    ):
+        ({"listen_status": "stop"}, "invalid listen_status"),
+        ({"dtmf": {"duration": 100}}, "invalid dtmf"),
+        ({"tag": "a"}, "invalid tag data"),
+        ({"sip_request": {"method": "INFO"}}, "sip_request requires method, content_type and content properties"),
+        ({"record": {"recordingID": "r"}}, "record requires action property"),
+        (
+            {"record": {"action": "stopCallRecording"}},
+            "record requires siprecServerURL property when starting recording",
+        ),
+    ]
+    for bad, message in wrong:
         answer = request(server, "PUT", f"{calls}/{sid}", bad)
         assert (answer.status, answer.json) == (400, {"msg": message})
     assert request(server, "PUT", f"{calls}/{uuid.uuid4()}", {"call_status": "completed"}).status == 404

@@ -71,7 +71,7 @@ def test_a_redirect_satisfies_its_schema() -> None:
         placing = asyncio.create_task(jambonz.place_call(to="1", from_="2", caller=Caller([])))
         await asyncio.sleep(1)
         [sid] = jambonz.calls
-        await jambonz.update_call(sid, call_hook="/elsewhere")
+        jambonz.update_call(sid, {"call_hook": "/elsewhere"})
         await placing
 
     run_virtual(run())
