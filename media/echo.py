@@ -63,7 +63,7 @@ class EchoGate:
         "_outbound",
         "_peaks",
         "_returns",
-        "_until",
+        "until",
     )
 
     def __init__(self, format: AudioFormat) -> None:
@@ -71,7 +71,8 @@ class EchoGate:
         self._coupling = _UNKNOWN
         self._coming: deque[tuple[float, float]] = deque()  # (at, energy): not yet at the ear
         self._peaks: deque[tuple[float, float]] = deque()  # those within reach that no later one outdoes
-        self._until = 0.0
+        self.until = 0.0
+        """From here on everything passes, and nothing is to be learnt, unless more is played."""
         self._inbound: deque[float] = deque(maxlen=_MEMORY_FRAMES)
         self._outbound: deque[float] = deque(maxlen=_MEMORY_FRAMES + REACH_FRAMES)
         self._returns: deque[float] = deque(maxlen=_MEMORY_FRAMES)  # of each, what part of the loudest that it may echo
@@ -86,7 +87,7 @@ class EchoGate:
         """A frame of the agent, in the order of playing. ``at`` is when it leaves for the ear, now or soon."""
         if energy > self._full_scale * _AUDIBLE:
             self._coming.append((at, energy))
-            self._until = at + REACH
+            self.until = at + REACH
 
     def silenced(self, at: float) -> None:
         """What was to leave from ``at`` on never does."""
@@ -96,7 +97,7 @@ class EchoGate:
 
     def passes(self, energy: float, now: float) -> bool:
         """Whether an inbound frame that ends ``now`` may be the caller. It wants each frame, since it learns."""
-        if now >= self._until:
+        if now >= self.until:
             return True
         coming, peaks = self._coming, self._peaks
         while coming and coming[0][0] <= now:

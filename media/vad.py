@@ -25,7 +25,7 @@ _FAINTEST_DBOV = -55.0
 _MARGIN_DB = 6.0
 _FLOOR_DBOV = (-75.0, -45.0)
 """Where the noise floor may begin: louder sound in the first frame may be speech."""
-_FLOOR_FALL = 0.25
+_FLOOR_STAYS = 0.75
 _FLOOR_RISE_DB_PER_SECOND = 3.0
 
 _ENTER, _LEAVE = 0.5, 0.35
@@ -43,11 +43,12 @@ as much each, and that speech goes on is no news. So speech that passes into ano
 into silence, as soon as ever."""
 
 _GLANCE = 4 * WINDOW_SAMPLES
-_LONGEST_UNSEEN = 32 * WINDOW_SAMPLES
-"""The same where a model tells turns, and nobody waits for the end of what is said: speech is what webrtcvad takes for
-it, and short gaps in that, since Silero said that there is some. It is asked again after each second of it, and after
-an eighth of a second without."""
+_UNSEEN_FRAMES = 50
 _GAP_FRAMES = 3
+"""Where a model tells turns, nobody waits for the end of what is said. There speech that Silero has heard goes on as
+long as the gate opens, with short gaps. Silero hears an eighth of a second of it after each second, and is done with it
+as soon as it would sleep: that takes a third of the windows, and webrtcvad knows nothing in it that the gate does not.
+"""
 
 
 def _ratio(db: float) -> float:
@@ -74,13 +75,14 @@ class EnergyGate:
         """The level of the noise, as far as it is known."""
         return 10 * float(np.log10(max(self._floor, self._lowest) / self._full_scale))
 
-    def opens(self, energy: float) -> bool:
-        """``energy`` is the sum of the squares of the frame's samples (full scale is 32768)."""
+    def opens(self, energy: float, frames: int = 1) -> bool:
+        """``energy`` is the sum of the squares of a frame's samples (full scale is 32768): its own, or the mean of some
+        that follow each other."""
         floor = self._floor
         if energy < floor:
-            floor += _FLOOR_FALL * (energy - floor)
+            floor += (1.0 - _FLOOR_STAYS**frames) * (energy - floor)
         elif floor:
-            floor *= _RISE
+            floor *= _RISE**frames
             if energy < floor:
                 floor = energy
         else:
@@ -135,6 +137,7 @@ class VoiceActivity:
         "_silero",
         "_speaking",
         "_still",
+        "_unseen",
         "_webrtc",
         "closely",
         "echo",
@@ -156,14 +159,15 @@ class VoiceActivity:
         self._silero = SileroStream(silero) if silero is not None else None
         self._resampler = Resampler(format.rate, RATE) if format.rate != RATE else None
         self._recent: deque[bytes] = deque(maxlen=_PRE_ROLL_FRAMES)
-        self._samples: Floats = np.zeros(_LONGEST_UNSEEN + 2 * WINDOW_SAMPLES, np.float32)
+        self._samples: Floats = np.zeros(_LONGEST_WAIT + 2 * WINDOW_SAMPLES, np.float32)
         self._fill = 0
         self._raw: list[bytes] = []  # the latest of them, at another rate
         self._age = 0
         self._quiet = 0
         self._awake = False
         self._speaking = False
-        self._still = 0  # frames since something stirred
+        self._still = 0  # frames since the gate opened, and ...
+        self._unseen = 0  # ... since Silero was asked, as long as speech is only glanced at
 
     @property
     def awake(self) -> bool:
@@ -177,13 +181,17 @@ class VoiceActivity:
             raise ValueError(
                 f"voice activity takes frames of {self._frame_bytes} bytes, not {len(frame)}; frame them first"
             )
+        if not self.closely:
+            return self._glance((frame,), now)[0]
         samples = np.frombuffer(frame, np.int16).astype(np.float32)
         return self._hear(frame, float(samples.dot(samples)), now)
 
-    def hear_all(self, frames: Sequence[bytes], now: float = 0.0) -> list[bool]:
+    def hear_all(self, frames: Sequence[bytes], now: float = 0.0) -> Sequence[bool]:
         """The same for some frames, the last of which ends ``now``."""
+        if not self.closely:
+            return self._glance(frames, now)
         if len(frames) == 1:
-            return [self.hear(frames[0], now)]
+            return (self.hear(frames[0], now),)
         at = now - len(frames) * FRAME_SECONDS
         voices = []
         for frame, energy in zip(frames, energies(b"".join(frames), self.format.frame_samples), strict=True):
@@ -216,16 +224,47 @@ class VoiceActivity:
             self._begin(self._silero, frame)
             self._quiet = 0
             self._awake = True
-        if not self._awake:
-            pass
-        elif self.closely or not self._speaking:
-            if stirring != self._speaking or (stirring and self._fill >= _LONGEST_WAIT):
-                self._judge(self._silero, _LATEST)
-        elif self._fill >= (_LONGEST_UNSEEN if stirring else _GLANCE):
-            self._judge(self._silero, _GLANCE)
+        if self._awake and (stirring != self._speaking or (stirring and self._fill >= _LONGEST_WAIT)):
+            self._judge(self._silero)
         self._recent.append(frame)
-        self._still = 0 if stirring else self._still + 1
-        return self._speaking and (self.closely or self._still <= _GAP_FRAMES)
+        return self._speaking
+
+    # Where a model tells turns
+
+    def _glance(self, frames: Sequence[bytes], now: float) -> Sequence[bool]:
+        """As :meth:`hear_all`, of all frames alike, and by their mean where no echo can be among them."""
+        count, echo = len(frames), self.echo
+        at = now - count * FRAME_SECONDS
+        if echo is None or at >= echo.until:
+            samples = np.frombuffer(b"".join(frames), np.int16).astype(np.float32)
+            passes = True
+            loud = self._gate.opens(float(samples.dot(samples)) / count, count)
+        else:
+            passes, total = False, 0.0
+            for energy in energies(b"".join(frames), self.format.frame_samples):
+                at += FRAME_SECONDS
+                total += energy
+                passes |= echo.passes(energy, at)
+            loud = self._gate.opens(total / count, count) and passes
+        if self._speaking and self._silero is not None:
+            return (self._goes_on(self._silero, frames, loud) and passes,) * count
+        if not loud and not self._awake:
+            self._recent.extend(frames)
+            return (False,) * count
+        return [self._is_speech(frame, loud, passes) and passes for frame in frames]
+
+    def _goes_on(self, silero: SileroStream, frames: Sequence[bytes], loud: bool) -> bool:
+        """Whether what was speech still is."""
+        self._recent.extend(frames)
+        self._unseen += len(frames)
+        if not loud:
+            self._still += len(frames)
+            self._awake = self._speaking = self._still < _SLEEP_FRAMES
+            return self._still <= _GAP_FRAMES
+        self._still = 0
+        if self._unseen >= _UNSEEN_FRAMES:
+            self._look_again(silero)
+        return self._speaking
 
     def reset(self) -> None:
         """Begin anew, as for another stream."""
@@ -253,8 +292,8 @@ class VoiceActivity:
             self._raw.append(frame)
         self._fill = end
 
-    def _judge(self, silero: SileroStream, latest: int) -> None:
-        """Have Silero hear the ``latest`` samples of all that waits."""
+    def _judge(self, silero: SileroStream) -> None:
+        """Have Silero hear what waits, or the later half of it."""
         whole = self._fill - self._fill % WINDOW_SAMPLES
         if not whole:
             return
@@ -263,15 +302,29 @@ class VoiceActivity:
             raw = np.frombuffer(self._resampler.process(b"".join(self._raw)), np.int16)
             samples[self._fill - len(raw) : self._fill] = raw
             self._raw.clear()
-        skipped = max(0, whole - latest)
-        if skipped:
-            silero.skip(samples[:skipped])
-        for index, probability in enumerate(silero.process(samples[skipped:whole])):
+        skipped = max(0, whole - _LATEST)
+        self._ask(silero, samples[:skipped], samples[skipped:whole])
+        self._fill -= whole
+        samples[: self._fill] = samples[whole : whole + self._fill]
+
+    def _look_again(self, silero: SileroStream) -> None:
+        """Have Silero hear the latest of what goes on."""
+        sound = b"".join(self._recent)
+        if self._resampler is not None:
+            self._resampler.reset()
+            self._raw.clear()
+            sound = self._resampler.process(sound)
+        samples = np.frombuffer(sound, np.int16).astype(np.float32)
+        self._fill = 0
+        self._ask(silero, samples[:-_GLANCE], samples[-_GLANCE:])
+
+    def _ask(self, silero: SileroStream, skipped: Floats, heard: Floats) -> None:
+        if len(skipped):
+            silero.skip(skipped)
+        for index, probability in enumerate(silero.process(heard)):
             if self._speaking:
                 self._speaking = probability >= _LEAVE
             elif probability >= _ENTER:
-                start = skipped + index * WINDOW_SAMPLES
-                self._speaking = not _is_tonal(samples[start : start + WINDOW_SAMPLES])
-        self._age += whole // WINDOW_SAMPLES
-        self._fill -= whole
-        samples[: self._fill] = samples[whole : whole + self._fill]
+                self._speaking = not _is_tonal(heard[index * WINDOW_SAMPLES : (index + 1) * WINDOW_SAMPLES])
+        self._age += len(heard) // WINDOW_SAMPLES
+        self._still = self._unseen = 0

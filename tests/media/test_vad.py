@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from media.audio import MULAW_8K, PCM_8K, PCM_16K, PCM_24K, AudioFormat
+from media.echo import EchoGate
 from media.resample import Resampler
 from media.silero import WINDOW_SAMPLES, Floats, SileroModel, SileroStream, load_model
 from media.vad import EnergyGate, VoiceActivity
@@ -320,6 +321,23 @@ def test_frames_that_are_heard_together_are_judged_as_one_by_one(
     assert any(voices)
 
 
+def glancing(monkeypatch: pytest.MonkeyPatch, silero: SileroModel, *probabilities: float) -> VoiceActivity:
+    vad = VoiceActivity(PCM_8K, silero)
+    vad.closely = False
+    answering(monkeypatch, *probabilities)
+    return vad
+
+
+LOUD = frames(over_the_line(tones((250, 500, 750), 4, -20)))
+PAIR = [bytes(320)] * 2
+
+
+def glanced(vad: VoiceActivity, *sound: bytes, together: int = 2) -> str:
+    """As :func:`judged`, of some frames at once."""
+    heard = (vad.hear_all(sound[at : at + together]) for at in range(0, len(sound), together))
+    return "".join("-S"[voice] for voices in heard for voice in voices)
+
+
 def test_who_does_not_listen_closely_asks_silero_less_often_and_hears_the_same_speech(
     speech: list[Utterance], silero: SileroModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,4 +358,62 @@ def test_who_does_not_listen_closely_asks_silero_less_often_and_hears_the_same_s
             edges[closely] = (voices.index(True), len(voices) - voices[::-1].index(True))
         assert edges[False][0] == edges[True][0]
         assert 0 <= edges[False][1] - (50 + utterance.last) <= 6
-    assert windows[False] < 0.8 * windows[True]
+    assert windows[False] < 0.4 * windows[True]
+
+
+@pytest.mark.parametrize("format", [PCM_8K, PCM_16K], ids=str)
+@pytest.mark.parametrize("level", [0, -16])
+def test_speech_of_which_some_frames_are_glanced_at_together_is_heard(
+    speech: list[Utterance], silero: SileroModel, format: AudioFormat, level: float
+) -> None:
+    for utterance in speech[:4]:
+        pcm = on_a_line(utterance, level)
+        if format is PCM_16K:
+            pcm = Resampler(8000, 16000).process(pcm)
+        vad = VoiceActivity(format, silero)
+        vad.closely = False
+        voices = glanced(vad, *frames(pcm, format.frame_bytes), together=3)
+        begun, over = 50 + utterance.first, 50 + utterance.last
+        assert begun - 2 <= voices.index("S") <= begun + 8
+        assert over - 5 <= voices.rindex("S") <= over + 5
+        assert voices[begun : over + 1].count("S") > 0.6 * (over - begun)
+
+
+@pytest.mark.parametrize("sound", ["loud line noise", "dial tone", "DTMF"])
+def test_a_glance_takes_nothing_else_for_speech(silero: SileroModel, sound: str) -> None:
+    vad = VoiceActivity(PCM_8K, silero)
+    vad.closely = False
+    assert "S" not in glanced(vad, *frames(over_the_line(NOT_SPEECH[sound]))[:200])
+
+
+def test_what_is_glanced_at_goes_on_as_long_as_it_is_loud_and_silero_agrees_each_second(
+    monkeypatch: pytest.MonkeyPatch, silero: SileroModel
+) -> None:
+    vad = glancing(monkeypatch, silero, *[0.1] * 5, 0.9, *[0.9] * 4, 0.9, 0.3, 0.1, 0.1)
+    assert glanced(vad, *QUIET[:8], *LOUD[:2]) == "---------S"
+    assert glanced(vad, *LOUD[2:100]) == "S" * 98, "for a second, and one more"
+    assert glanced(vad, *LOUD[100:110]) == "-" * 10, "which was not speech"
+
+
+def test_a_short_gap_in_what_is_glanced_at_is_none_and_a_long_one_ends_it(
+    monkeypatch: pytest.MonkeyPatch, silero: SileroModel
+) -> None:
+    vad = glancing(monkeypatch, silero, *[0.1] * 5, 0.9)
+    assert glanced(vad, *QUIET[:8], *LOUD[:4]) == "---------SSS"
+    assert glanced(vad, *PAIR, *LOUD[:2]) == "SSSS"
+    assert glanced(vad, *PAIR * 3, *LOUD[:2]) == "SS----SS"
+    assert glanced(vad, *PAIR * 8) == "SS" + "-" * 14
+    assert not vad.awake
+    assert glanced(vad, *LOUD[:4]) == "----", "Silero is asked anew"
+
+
+def test_the_agents_echo_is_glanced_at_as_closely(monkeypatch: pytest.MonkeyPatch, silero: SileroModel) -> None:
+    echo = EchoGate(PCM_8K)
+    vad = VoiceActivity(PCM_8K, silero, echo)
+    vad.closely = False
+    answering(monkeypatch, *[0.9] * 100)
+    loudness = float(np.square(np.frombuffer(LOUD[0], np.int16).astype(np.float32)).sum())
+    for number in range(100):
+        echo.played(100 * loudness, number * 0.02)
+    assert not any(any(vad.hear_all(LOUD[at : at + 2], 0.04 + at * 0.02)) for at in range(0, 100, 2))
+    assert any(any(vad.hear_all(LOUD[at : at + 2], 3.0 + at * 0.02)) for at in range(0, 20, 2)), "the caller's own"
