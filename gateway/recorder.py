@@ -128,6 +128,11 @@ class Recorder:
                 self._work.set()
             written = clock()
 
+    async def stored(self, call_id: str) -> None:
+        """Returns when what began and ended of the call so far is stored."""
+        while call_id in self._starts or call_id in self._ends:  # noqa: ASYNC110 - seldom waited for
+            await asyncio.sleep(BATCH_SECONDS / 3)
+
     async def settled(self) -> None:
         """Returns when all that was recorded so far is stored."""
         await self._idle.wait()

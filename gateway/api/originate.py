@@ -43,6 +43,9 @@ _KEYS = uuid.UUID("6f0d7c52-6a0b-4d0e-9a49-1f5f0e1c7b3a")
 
 _POOL = "jambonz"
 
+STORED_SECONDS = 5.0
+"""How long a request that came before waits until it is known what became of it."""
+
 
 class OriginateRequest(Strict):
     """``calledId`` is who is rung, in E.164, or as at the caller's home. ``callerId`` rings: a number of the owner's,
@@ -105,13 +108,25 @@ async def originate(request: web.Request) -> web.Response:
         organisationId=owner.organisation_id,
     )
     if key is not None:
-        known = await store.calls.get(owner, view["callId"])
+        known = await _known(request, owner, view["callId"])
         if known is not None:
             return _again(known, caller, view)
     options = replace(listener.options, metadata={**listener.options.metadata, **body.metadata})
     placed = await _place(request, replace(listener, options=options), caller, view)
     _check_same(placed, caller, view)  # another request with this key may have been there an instant before
     return _answer(view)
+
+
+async def _known(request: web.Request, owner: Owner, call_id: str) -> Call | None:
+    """The call, if the request came before. One that began a moment ago, and may be over already, is still to be
+    written."""
+    recorder = request.config_dict[SWITCHBOARD].placing.around.recorder
+    try:
+        async with asyncio.timeout(STORED_SECONDS):
+            await recorder.stored(call_id)
+    except TimeoutError:
+        raise ApiError(503, "UNAVAILABLE", f"What became of the call {call_id} cannot be told just now") from None
+    return await store_of(request).calls.get(owner, call_id)
 
 
 async def _place(request: web.Request, listener: ListenerForCall, caller: _Caller, view: OriginatedView) -> NewCall:

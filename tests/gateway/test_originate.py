@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
+from gateway import recorder
 from gateway.api import examples
 from gateway.cli import trunkline
 from jambonz.provisioning.wanted import Application
@@ -232,6 +233,19 @@ async def test_a_limit_is_429_and_jambonz_that_is_away_503(shared: Desk) -> None
     assert (await shared.ring(again="away"))[0] == 409
     assert (await shared.ring())[0] == 200, "no place was kept"
     await shared.service.quiet()
+
+
+async def test_a_call_that_is_over_before_it_was_stored_is_not_placed_again(
+    shared: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "BATCH_SECONDS", 0.6)
+    shared.service.jambonz.callees[f"+{CALLED}"] = Callee(sip_status=486, ring_seconds=0)
+    status, first = await shared.ring(again="busy")
+    assert status == 200
+    await shared.service.quiet()
+    assert await shared.service.store.calls.get(DEFAULT_OWNER, first["data"]["callId"]) is None
+    assert await shared.ring(again="busy") == (200, first)
+    assert len(shared.server.created_calls) == 1
 
 
 async def test_without_jambonz_there_is_nobody_to_ring(tmp_path: Path) -> None:
