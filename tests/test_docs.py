@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import click
 import pytest
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
 import gateway.metrics  # noqa: F401  (registers what it names)
 from gateway.api import OPERATIONS
-from gateway.cli import _COMMANDS
+from gateway.cli import _COMMANDS, trunkline
 from gateway.routes import jambonz_routes, service_routes
 from gateway.settings import Settings, variables
 from pipelines.agent import AgentDefinition, AgentOptions
@@ -189,6 +191,24 @@ def test_paths_that_are_shown_are_served() -> None:
             assert any(re.fullmatch(pattern, path.rstrip("/")) for pattern in patterns) or path.endswith("/"), (
                 f"{page}: {path}"
             )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_are_shown_can_be_given(page: str) -> None:
+    """With these flags and arguments; none is run."""
+    for block in re.findall(r"^```sh\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if re.match(r"(\.venv/bin/)?trunkline ", line):
+                words = shlex.split(line, comments=True)[1:]
+                _parse(trunkline, words[: words.index("<")] if "<" in words else words)
+
+
+def _parse(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:
+    context = command.make_context(command.name, list(words), parent=parent)
+    if isinstance(command, click.Group):
+        _, named, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert named is not None, words
+        _parse(named, rest, context)
 
 
 def test_every_command_is_told() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from yarl import URL
 
-from gateway.cli.rest import Service, pages, read_json, service_flags
+from gateway.cli.rest import Service, json_of, pages, read_json, service_flags
 
 _COLUMNS = [("ID", "id"), ("NAME", "name"), ("MODEL", "modelName"), ("CHANGED", "updatedAt")]
 
@@ -70,15 +70,23 @@ def delete(service: Service, agent_id: str) -> None:
 @click.argument("agent_id")
 @click.option("--number", help='The number to listen on; "*" is any free one. Without it: browser sessions.')
 @click.option("--limit", "agent_limit", type=click.IntRange(min=0), help="Calls at once.")
+@click.option("--metadata", metavar="JSON", help="What functions can read in its calls.")
 @click.option("--ttl", type=click.IntRange(min=1), help="Seconds until it goes, unless its lease is renewed.")
 @click.option("--tied", is_flag=True, help="Open progress sockets renew its lease.")
 @service_flags
 def listen(
-    service: Service, agent_id: str, number: str | None, agent_limit: int | None, ttl: int | None, tied: bool
+    service: Service,
+    agent_id: str,
+    number: str | None,
+    agent_limit: int | None,
+    metadata: str | None,
+    ttl: int | None,
+    tied: bool,
 ) -> None:
     """Activate an agent on a number."""
     body: dict[str, Any] = {} if number is None else {"number": number}
-    options = {"agentLimit": agent_limit, "ttl": ttl, "tied": tied or None}
+    given = json_of(metadata, "--metadata") if metadata is not None else None
+    options = {"agentLimit": agent_limit, "metadata": given, "ttl": ttl, "tied": tied or None}
     body["options"] = {name: value for name, value in options.items() if value is not None}
     made = service.run(lambda api: api.post(f"/api/agents/{agent_id}/listen", body))
     service.done(f"{made['id']} listens on {made['number'] or 'browser sessions'}", made)

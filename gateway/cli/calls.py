@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gateway.cli.client import Client
-from gateway.cli.rest import Service, pages, print_json, service_flags
+from gateway.cli.rest import Service, json_of, pages, print_json, service_flags
 
 _COLUMNS = [
     ("ID", "id"), ("STARTED", "startedAt"), ("FROM", "callerId"), ("TO", "calledId"), ("MODEL", "modelName"),
@@ -49,11 +49,7 @@ def list_calls(service: Service, agent_id: str | None, last_index: int, limit: i
 @service_flags
 def originate(service: Service, listener_id: str, called: str, caller: str, metadata: str, once: str | None) -> None:
     """Ring somebody, for a listener's agent; prints the call's id."""
-    try:
-        given = json.loads(metadata)
-    except ValueError as error:
-        raise click.BadParameter(f"it is not JSON: {error}", param_hint="--metadata") from None
-    body = {"calledId": called, "callerId": caller, "metadata": given}
+    body = {"calledId": called, "callerId": caller, "metadata": json_of(metadata, "--metadata")}
     headers = {"Idempotency-Key": once} if once is not None else {}
     path = f"/api/listener/{listener_id}/originate"
     answer = service.run(lambda api: api.post(path, body, headers=headers))

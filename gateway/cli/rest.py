@@ -131,6 +131,14 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def json_of(text: str, flag: str) -> Any:
+    """What stands behind a flag. Ends with a sentence where it is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"it is not JSON: {error}", param_hint=flag) from None
+
+
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[str]:
     """Lines: a heading and a line for each row."""
     cells = [[heading for heading, _ in columns], *([text(field(row, name)) for _, name in columns] for row in rows)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from jambonz.simulator.call import CallSession as Simulated
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
 from jambonz.simulator.outgoing import Callee
 from jambonz.simulator.report import CallReport, VerbStarted
-from pipelines.agent.consultant import BEGIN
+from pipelines.agent.consultant import BEGIN, LONGEST_SECONDS
 from pipelines.parts import Message, ToolCall
 from pipelines.phrasebook import phrases
 from pipelines.tools.means import ToolFault
@@ -396,6 +397,32 @@ def test_what_the_agent_of_the_consultation_is_told() -> None:
             assert record.caller_id is not None
             assert record.caller_id.removeprefix("+") == NUMBER
             assert office.store.started[parent_of(office)].caller_id == CALLER
+
+    run_virtual(main())
+
+
+def test_what_the_call_of_a_consultation_does_not_have_of_that_of_the_caller() -> None:
+    """Whoever is rung is not recorded, and no webhook told of him; he cannot be acted for by the caller's functions."""
+
+    async def main() -> None:
+        office, _ = office_of("cascade", CONSULT, STATUS, greeting="Hello there.", maxDuration=900)
+        listener = office.store.listeners[NUMBER]
+        options = replace(
+            listener.options,
+            recording={"enabled": True},
+            metadata={"callHook": {"url": "https://hooks.example.com/", "hashKey": "k"}, "desk": "one"},
+        )
+        office.store.listeners = {NUMBER: replace(listener, options=options)}
+        async with office:
+            desk = callee(AwaitAgentSilence(), Speak(speak(NO)), Wait(30))
+            await consult(office, desk, *asks(Wait(14), HangUp()))
+            [other] = [session for session in office.sessions if session.record.row.parent_id is not None]
+            own = other.listener
+            assert (own.options.recording, own.options.metadata) == (None, {"desk": "one"})
+            assert not own.agent.options.recording.enabled
+            assert (own.agent.options.call_hook, own.agent.options.opening) == (None, None)
+            assert [function.name for function in own.agent.functions] == ["accept_transfer", "reject_transfer"]
+            assert own.agent.options.max_seconds == LONGEST_SECONDS
 
     run_virtual(main())
 

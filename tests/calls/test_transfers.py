@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gateway import metrics
-from gateway.bridged import MODEL_NAME
+from gateway.bridged import LONGEST_SECONDS, MODEL_NAME
 from gateway.messages import HangUpMessage, TransferMessage, perform
-from gateway.putting_through import ORIGIN_HEADER
+from gateway.putting_through import LEAST_NEWS, ORIGIN_HEADER
 from gateway.transfers import MOST_TRANSFERS
 from jambonz.provisioning.wanted import CARRIER_PREFIX
 from jambonz.simulator import feature_server
@@ -26,6 +26,7 @@ from jambonz.simulator.report import CallReport, VerbStarted
 from pipelines.messages import NotNow
 from pipelines.phrasebook import phrases
 from pipelines.tools.means import ToolFault
+from pipelines.tools.results import REDACTED_FAILURE
 from pipelines.tools.transfer import TransferRequest
 from store.numbers import Line
 from tests.calls.office import BASE, NUMBER, Office
@@ -120,6 +121,7 @@ def test_what_is_dialled() -> None:
             assert dial["headers"] == {ORIGIN_HEADER: f"+{CALLER}"}
             assert dial["dialMusic"] == f"{BASE}/jambonz/ringback.wav"
             assert dial["timeout"] == 45
+            assert dial["timeLimit"] == LONGEST_SECONDS, "a line that was forgotten"
 
     run_virtual(main())
 
@@ -173,6 +175,44 @@ def _gap(report: CallReport) -> float:
     onset = report.ear.sound_onset_after(ended + 0.05)
     assert onset is not None
     return onset - ended
+
+
+def test_of_a_redacted_transfer_the_model_is_told_no_more_than_that_it_failed() -> None:
+    async def main() -> None:
+        agent = agent_of({**transfer_function(), "redact": True})
+        async with office_of("cascade", agent, dials=[FAILURES["declined"]]) as office:
+            await office.call(*asks(AwaitAgentSilence(min_gap=1.5), AwaitAgentSilence(), HangUp()))
+            assert states(office) == ["dialling", "declined"]
+            told = {m.content for messages in office.model.told for m in messages if m.role == "tool"}
+            assert told == {REDACTED_FAILURE}
+
+    run_virtual(main())
+
+
+def test_where_jambonz_tells_nothing_more_the_call_does_not_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hooks are lost from the ringing on: whoever was asked to ring may have answered."""
+
+    async def main() -> None:
+        office = office_of("cascade", agent_of(transfer={"ringSeconds": 20}), dials=[DialOutcome(talk_seconds=300)])
+        async with office:
+            calling = asyncio.create_task(office.call(*asks(Wait(200))))
+            await asyncio.sleep(1)
+            [call] = office.switchboard.calls
+            await asyncio.wait_for(call.handing.asked.wait(), 15)
+            for name in ("on_news", "on_call_over"):
+                monkeypatch.setattr(call.handing, name, lambda *_, **__: None)
+            asked = asyncio.get_running_loop().time()
+            await asyncio.wait_for(call.over.wait(), 120)
+            assert asyncio.get_running_loop().time() - asked == pytest.approx(LEAST_NEWS, abs=1.0)
+            await asyncio.sleep(1)
+            await office.recorder.settled()
+            assert ending_of(office, parent_of(office)) == ("ended normally", "transferred")
+            assert not office.switchboard.calls
+            assert not office.store.places.taken
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
+
+    run_virtual(main())
 
 
 @pytest.mark.parametrize("kind", KINDS)

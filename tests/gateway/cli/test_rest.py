@@ -73,6 +73,12 @@ async def test_a_number_is_added_listened_on_and_free_again(api: Api) -> None:
     [shown] = await as_json(api, "listeners", "list")
     assert shown["expiresAt"] is not None
     await run(api, "listeners", "delete", leased)
+    told = await as_json(api, "agents", "listen", agent["id"], "--metadata", '{"house": "london"}')
+    [listener_now] = (await as_json(api, "agents", "show", agent["id"]))["listeners"]
+    assert listener_now["id"] == told["id"]
+    assert listener_now["metadata"] == {"house": "london"}
+    assert "it is not JSON" in (await invoke(api, "agents", "listen", agent["id"], "--metadata", "{house}")).output
+    await run(api, "listeners", "delete", told["id"])
     assert "Nobody listens" in await run(api, "listeners", "list")
     await run(api, "numbers", "delete", "442080996945")
     assert await as_json(api, "numbers", "list") == []
