@@ -11,22 +11,19 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import structlog
 from pydantic import ValidationError
 
 from gateway import metrics
-from gateway.outside import Refused
+from gateway.outside import Poster, attempt
 from pipelines.agent.options import CallHook
 from store.calls import NewCall
 from store.events import CallEvent
 from store.listeners import ListenerForCall
 
 log = structlog.get_logger(__name__)
-
-POST_SECONDS = 5.0
-"""The reference's."""
 
 PAUSES = (1.0, 5.0, 20.0, 60.0)
 """Seconds before each further attempt."""
@@ -37,15 +34,8 @@ MOST_WAITING = 2000
 CLOSE_SECONDS = 3.0
 """When the service stops: for one last attempt."""
 
-AGAIN = frozenset({408, 425, 429})
-"""Statuses below 500 that may be others a moment later."""
-
 Event = Literal["start", "end"]
 Note = Callable[[str, Any], None]
-
-
-class Poster(Protocol):
-    async def post(self, url: str, body: Mapping[str, Any], *, seconds: float) -> int: ...
 
 
 def hook_of(listener: ListenerForCall) -> CallHook | None:
@@ -112,29 +102,15 @@ class CallHooks:
                     except TimeoutError:
                         pass
                 attempts += 1
-                status, error, again = await self._attempt(hook, body)
-                if not again or last:
+                made = await attempt(self._poster, hook.url, body)
+                status, error = made.status, made.error
+                if not made.again or last:
                     break
         except asyncio.CancelledError:
             error = "the service stopped"
             raise
         finally:
             self._tell(body, note, attempts=attempts, status=status, error=error)
-
-    async def _attempt(self, hook: CallHook, body: Mapping[str, Any]) -> tuple[int | None, str | None, bool]:
-        """The status, what was wrong, and whether it is worth another attempt."""
-        try:
-            async with asyncio.timeout(POST_SECONDS):
-                status = await self._poster.post(hook.url, body, seconds=POST_SECONDS)
-        except Refused as error:
-            return None, str(error), False
-        except TimeoutError:
-            return None, f"no answer within {POST_SECONDS:g} s", True
-        except (OSError, ValueError) as error:
-            return None, str(error), True
-        if 200 <= status < 300:
-            return status, None, False
-        return status, f"answered with {status}", status >= 500 or status in AGAIN
 
     def _tell(
         self, body: Mapping[str, Any], note: Note, *, attempts: int, status: int | None = None, error: str | None = None

@@ -7,19 +7,15 @@ out; a call whose URL takes nothing any more is given up, and its log says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import structlog
 
 from gateway import metrics
-from gateway.call_hooks import AGAIN, Poster
-from gateway.outside import Refused
+from gateway.call_hooks import Note
+from gateway.outside import Poster, attempt
 from gateway.progress import Event
 
 log = structlog.get_logger(__name__)
-
-POST_SECONDS = 5.0
 
 PAUSE_SECONDS = 1.0
 """Before the second attempt."""
@@ -32,8 +28,6 @@ MOST_FAILURES = 3
 
 CLOSE_SECONDS = 3.0
 """When the service stops: for what still waits."""
-
-Note = Callable[[str, Any], None]
 
 
 class Callbacks:
@@ -98,23 +92,8 @@ class Callback:
 
     async def _deliver(self, event: Event) -> str | None:
         """What was wrong; None if it was taken."""
-        error, again = await self._attempt(event)
-        if error is not None and again:
+        made = await attempt(self._poster, self._url, event)
+        if made.again:
             await asyncio.sleep(PAUSE_SECONDS)
-            error, _ = await self._attempt(event)
-        return error
-
-    async def _attempt(self, event: Event) -> tuple[str | None, bool]:
-        """What was wrong, and whether it is worth another attempt."""
-        try:
-            async with asyncio.timeout(POST_SECONDS):
-                status = await self._poster.post(self._url, event, seconds=POST_SECONDS)
-        except Refused as error:
-            return str(error), False
-        except TimeoutError:
-            return f"no answer within {POST_SECONDS:g} s", True
-        except (OSError, ValueError) as error:
-            return str(error), True
-        if 200 <= status < 300:
-            return None, False
-        return f"answered with {status}", status >= 500 or status in AGAIN
+            made = await attempt(self._poster, self._url, event)
+        return made.error

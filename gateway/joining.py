@@ -80,10 +80,10 @@ class Joining:
         """Run a function of a call, whichever process has it; None where the token is none of a call under way."""
         about = {"call": call_id, "token": token, "name": name, "id": invocation, "arguments": arguments}
         answer = await self._use(about)
-        if answer is None and self._store.wakeups is not None:
+        if answer is None:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                process = await self._store.calls.process_of(call_id)
-            if process is not None and process != self._store.node:
+                process = await self._store.calls.other_process(call_id)
+            if process is not None:
                 try:
                     answer = await self._asking.ask(process, "function", about, seconds=TOOL_SECONDS)
                 except Unanswered:

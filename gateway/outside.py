@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -17,6 +18,42 @@ from pipelines.tools.addresses import Guard
 
 CONNECTIONS = 100
 CONNECTIONS_OF_A_HOST = 10
+
+
+POST_SECONDS = 5.0
+"""The longest that whoever is posted to may take: the reference's."""
+
+AGAIN = frozenset({408, 425, 429})
+"""Statuses below 500 that may be others a moment later."""
+
+
+class Poster(Protocol):
+    async def post(self, url: str, body: Mapping[str, Any], *, seconds: float) -> int:
+        """The status of the answer. Raises :class:`Refused`, TimeoutError, OSError and ValueError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """To post something. ``error`` says what was wrong; None if it was taken. ``again``: it is worth another one."""
+
+    status: int | None = None
+    error: str | None = None
+    again: bool = False
+
+
+async def attempt(poster: Poster, url: str, body: Mapping[str, Any]) -> Attempt:
+    try:
+        status = await poster.post(url, body, seconds=POST_SECONDS)
+    except Refused as error:
+        return Attempt(error=str(error))
+    except TimeoutError:
+        return Attempt(error=f"no answer within {POST_SECONDS:g} s", again=True)
+    except (OSError, ValueError) as error:
+        return Attempt(error=str(error), again=True)
+    if 200 <= status < 300:
+        return Attempt(status)
+    return Attempt(status, f"answered with {status}", status >= 500 or status in AGAIN)
 
 
 class Refused(Exception):

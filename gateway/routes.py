@@ -142,8 +142,7 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
     except TooMany as error:
         return _error(429, "TOO_MANY_REQUESTS", str(error))
     listener_id = request.match_info["listener_id"]
-    known = await request.app[STORE].listeners.list(identity.owner)
-    listener = next((one for one in known if one.id == listener_id), None)
+    listener = await request.app[STORE].listeners.get(identity.owner, listener_id)
     if listener is None:
         return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
     try:

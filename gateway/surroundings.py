@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.call_hooks import CallHooks
-from gateway.callbacks import Callback, Callbacks, Note
+from gateway.call_hooks import CallHooks, Note
+from gateway.callbacks import Callback, Callbacks
 from gateway.clients import Clients
 from gateway.progress import Progress
 from gateway.recorder import Recorder

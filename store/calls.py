@@ -172,10 +172,14 @@ class Calls:
             row = (await connection.execute(_select(owner).where(calls.c.id == call_id))).one_or_none()
         return Call(*row) if row else None
 
-    async def process_of(self, call_id: str, owner: Owner | None = None) -> str | None:
-        """Whose the call is, while it is under way. Without ``owner``, of any: for who proves otherwise that it is
-        theirs."""
-        query = sa.select(calls.c.node).where(calls.c.id == call_id, calls.c.ended_at.is_(None))
+    async def other_process(self, call_id: str, owner: Owner | None = None) -> str | None:
+        """Which other process has the call, while it is under way. Without ``owner``, of any: for who proves otherwise
+        that it is theirs."""
+        if self._database.file is not None:
+            return None  # there is one process
+        query = sa.select(calls.c.node).where(
+            calls.c.id == call_id, calls.c.ended_at.is_(None), calls.c.node != self._node
+        )
         if owner is not None:
             query = query.where(calls.c.organisation_id == owner.organisation_id)
         async with self._database.read() as connection:

@@ -157,21 +157,13 @@ class Listeners:
         if agent_id is not None:
             query = query.where(listeners.c.agent_id == agent_id)
         async with self._database.read() as connection:
-            return [
-                Listener(
-                    r.id,
-                    r.agent_id,
-                    r.name,
-                    r.type,
-                    r.number,
-                    _options(r),
-                    r.created_at,
-                    r.expires_at,
-                    r.registration_id,
-                    r.registration_name,
-                )
-                for r in await connection.execute(query)
-            ]
+            return [_listener(row) for row in await connection.execute(query)]
+
+    async def get(self, owner: Owner, listener_id: str) -> Listener | None:
+        """Likewise."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_of(owner, listener_id))).one_or_none()
+        return _listener(row) if row is not None else None
 
     async def delete(self, owner: Owner, listener_id: str, *, agent_id: str | None = None) -> bool:
         """Its number is free again."""
@@ -189,10 +181,11 @@ class Listeners:
         found = await self._asked.get(number)
         return found() if found is not None else None
 
-    async def room(self, listener_id: str) -> Room | None:
-        """Not scoped: whoever asks shows that it is his by the owner, or by the key."""
+    async def room(self, listener_id: str, owner: Owner | None = None) -> Room | None:
+        """Without ``owner``, of any: for who shows by the key that it is theirs."""
+        query = _SELECT.where(listeners.c.id == listener_id) if owner is None else _of(owner, listener_id)
         async with self._database.read() as connection:
-            row = (await connection.execute(_SELECT.where(listeners.c.id == listener_id))).one_or_none()
+            row = (await connection.execute(query)).one_or_none()
         if row is None:
             return None
         key = self._vault.open(row.key, f"listener {listener_id}")
@@ -246,6 +239,25 @@ _SELECT = (
     .outerjoin(phone_numbers, phone_numbers.c.listener_id == listeners.c.id)
     .outerjoin(phone_registrations, phone_registrations.c.listener_id == listeners.c.id)
 )
+
+
+def _of(owner: Owner, listener_id: str) -> sa.Select[Any]:
+    return _SELECT.where(listeners.c.id == listener_id, listeners.c.organisation_id == owner.organisation_id)
+
+
+def _listener(row: sa.Row[Any]) -> Listener:
+    return Listener(
+        row.id,
+        row.agent_id,
+        row.name,
+        row.type,
+        row.number,
+        _options(row),
+        row.created_at,
+        row.expires_at,
+        row.registration_id,
+        row.registration_name,
+    )
 
 
 def _options(row: sa.Row[Any], secrets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> ListenerOptions:

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure
+from gateway.places import NoPlace
 from pipelines.agent import Problem, sentence
 from store.errors import UNREACHABLE, InUse, NotFound, NotSupported, StoreError
 
@@ -75,6 +76,9 @@ def as_error(error: Exception, method: str, path: str) -> ApiError:
             return ApiError(403, "FORBIDDEN", str(error))
         case TooMany():
             return ApiError(429, "TOO_MANY_REQUESTS", str(error))
+        case NoPlace():
+            details = {"limit": error.limit, "current": error.current}
+            return ApiError(429, "AGENT_CONCURRENCY_LIMIT_EXCEEDED", str(error), details, scope=error.scope)
         case StoreError():
             return _refusal(error)
         case _:

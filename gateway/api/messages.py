@@ -160,9 +160,8 @@ def _over(call_id: str) -> ApiError:
 
 async def _pass_on(request: web.Request, owner: Owner, call_id: str, name: str, body: dict[str, Any]) -> Taken:
     """The call is another's. What is passed on goes through the database in the clear, and has to be small."""
-    store = request.config_dict[STORE]
-    process = await store.calls.process_of(call_id, owner) if store.wakeups is not None else None
-    if process is None or process == store.node:
+    process = await request.config_dict[STORE].calls.other_process(call_id, owner)
+    if process is None:
         raise _over(call_id)  # it has just ended, or its process is gone
     if body.get("keys"):
         raise ApiError(409, "ELSEWHERE", f"The call {call_id} is another service's, and keys are not passed on to that")

@@ -117,17 +117,23 @@ def jambonz_changed(request: web.Request) -> None:
     request.config_dict[PROVISIONER].wake()
 
 
-async def read_json(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object; an empty body is an empty one. Raises :class:`ApiError` 400 or 413."""
+async def read_raw(request: web.Request) -> bytes:
+    """The request's body. Raises :class:`ApiError` 400 or 413."""
     raw = bytearray()
     try:
         async for chunk in request.content.iter_any():
             raw += chunk
             if len(raw) > MAX_BODY:
                 raise ApiError(413, "TOO_LARGE", f"The body is larger than {MAX_BODY} bytes")
-    except web.RequestPayloadError:
+    except (web.RequestPayloadError, ConnectionError):
         raise ApiError(400, "BAD_BODY", "The body did not come as its headers say, or not to its end") from None
-    return parse_json(bytes(raw)) if raw.strip() else {}
+    return bytes(raw)
+
+
+async def read_json(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object; an empty body is an empty one. Raises :class:`ApiError` 400 or 413."""
+    raw = await read_raw(request)
+    return parse_json(raw) if raw.strip() else {}
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:

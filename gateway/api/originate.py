@@ -17,7 +17,6 @@ from gateway.api.shapes import Metadata
 from gateway.dialler import CannotDial
 from gateway.keys import SWITCHBOARD
 from gateway.permits import NotPermitted, permitted
-from gateway.places import NoPlace
 from jambonz.hooks import normalize_number
 from jambonz.provisioning.wanted import CARRIER_PREFIX
 from jambonz.verbs import VerbError
@@ -135,9 +134,6 @@ async def _place(request: web.Request, listener: ListenerForCall, caller: _Calle
         call = await request.config_dict[SWITCHBOARD].placing.originate(
             listener, view["calledId"], from_=caller.from_, trunk=caller.trunk, call_id=view["callId"]
         )
-    except NoPlace as refused:
-        reached = {"limit": refused.limit, "current": refused.current}
-        raise ApiError(429, "AGENT_CONCURRENCY_LIMIT_EXCEEDED", str(refused), reached, scope=refused.scope) from None
     except VerbError as error:
         raise ApiError(400, "NOT_PLACED", f"Jambonz would not take this call: {error}") from None
     except CannotDial as error:
@@ -154,8 +150,8 @@ async def _place(request: web.Request, listener: ListenerForCall, caller: _Calle
 
 
 async def _listener(store: Store, owner: Owner, listener_id: str) -> ListenerForCall:
-    room = await store.listeners.room(listener_id)
-    if room is None or room.listener.owner.organisation_id != owner.organisation_id:
+    room = await store.listeners.room(listener_id, owner)
+    if room is None:
         raise not_found("listener", listener_id)
     return room.listener
 
@@ -174,6 +170,8 @@ async def _caller(store: Store, owner: Owner, caller_id: str) -> _Caller:
         raise ApiError(400, "UNKNOWN_CALLER", f"callerId: there is no number {caller_id} of yours to ring from")
     _check(number.outbound, number.handler, f"The number {number.number}")
     trunk = await store.trunks.get(owner, number.trunk_id) if number.trunk_id is not None else None
+    if trunk is not None:  # which may have been changed since it allowed that to the number
+        _check(trunk.outbound, number.handler, f"The trunk of {number.number}, {trunk.name},")
     return _Caller(f"+{number.number}", number.number, trunk.name if trunk is not None else None)
 
 

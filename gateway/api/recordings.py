@@ -134,10 +134,10 @@ def _all(request: web.Request) -> Recordings:
 
 async def _command(request: web.Request, command: Command) -> RecordingState | None:
     """What became of the recording of a call under way, whichever process has it; None if there is none."""
-    owner, call_id, store = owner_of(request), request.match_info["callId"], store_of(request)
+    owner, call_id = owner_of(request), request.match_info["callId"]
     here = _all(request).command(owner.organisation_id, call_id, command)
-    process = await store.calls.process_of(call_id, owner) if here is None and store.wakeups is not None else None
-    if process is None or process == store.node:
+    process = await store_of(request).calls.other_process(call_id, owner) if here is None else None
+    if process is None:
         return here
     about = {"organisation": owner.organisation_id, "call": call_id, "command": command}
     try:

@@ -18,7 +18,6 @@ from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, read_body, store_of
 from gateway.api.shapes import Metadata
 from gateway.keys import IDENTITY, JOINING, SETTINGS, SWITCHBOARD
-from gateway.places import NoPlace
 from pipelines.agent import Strict
 from pipelines.parts import ProviderError
 from store.listeners import ListenerForCall, Room
@@ -114,9 +113,6 @@ async def _join(request: web.Request) -> web.Response:
             remote = await request.config_dict[JOINING].join(listener, base)
             return web.json_response(JoinView(callId=remote.id, ultravox=Ultravox(joinUrl=remote.join_url)))
         call = await request.config_dict[SWITCHBOARD].join(listener)
-    except NoPlace as refused:
-        details = {"limit": refused.limit, "current": refused.current}
-        raise ApiError(429, "AGENT_CONCURRENCY_LIMIT_EXCEEDED", str(refused), details, scope=refused.scope) from None
     except ProviderError as error:
         raise ApiError(503, "UNAVAILABLE", f"The call cannot be made at Ultravox: {error}") from None
     socket = AudioSocket(url=f"ws{base.removeprefix('http')}/audio/{call.token}", sampleRate=call.format.rate)
@@ -137,8 +133,8 @@ def _of_call(listener: ListenerForCall, sent: Mapping[str, Any], *, by_page: boo
 async def _room(request: web.Request) -> Room:
     """One without a number and a registration, of whoever asks."""
     listener_id = request.match_info["listenerId"]
-    room = await store_of(request).listeners.room(listener_id)
-    if room is None or room.listener.owner.organisation_id != owner_of(request).organisation_id:
+    room = await store_of(request).listeners.room(listener_id, owner_of(request))
+    if room is None:
         raise not_found("listener", listener_id)
     if room.telephone:
         sentence = "This listener answers telephone calls; make one without a number or a registration for browsers"

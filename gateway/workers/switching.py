@@ -17,6 +17,8 @@ from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
 from gateway import metrics
+from gateway.api.errors import ApiError
+from gateway.api.operations import read_raw
 from gateway.api.originate import IDEMPOTENCY_HEADER
 from gateway.bodies import error, hook_body
 from gateway.workers.crew import INSIDE, Crew
@@ -141,11 +143,9 @@ async def _of_client(crew: Crew, slot: int | None, request: web.Request) -> web.
     if slot is None or slot == crew.slot:
         return None
     try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge as refused:
-        return error(refused.status, "TOO_LARGE", "The body is larger than requests may be.")
-    except (web.RequestPayloadError, ConnectionError):
-        return error(400, "BAD_BODY", "The body did not come as its headers say, or not to its end.")
+        body = await read_raw(request)
+    except ApiError as refused:
+        return refused.response()
     answer = await _passed_on(crew, slot, request, body, COMMAND_SECONDS)
     return answer or error(503, "UNAVAILABLE", "The process that this was for is gone; try again.")
 

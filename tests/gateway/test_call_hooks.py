@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway import call_hooks
-from gateway.call_hooks import PAUSES, POST_SECONDS, CallHooks, hook_of
-from gateway.outside import Refused
+from gateway.call_hooks import PAUSES, CallHooks, hook_of
+from gateway.outside import POST_SECONDS, Refused
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak
 from pipelines.agent import AgentDefinition
 from store import DEFAULT_OWNER, ListenerForCall, ListenerOptions
@@ -37,7 +37,8 @@ class Receiver:
             case Exception() as error:
                 raise error
             case float(hang):
-                await asyncio.sleep(hang)
+                async with asyncio.timeout(seconds):
+                    await asyncio.sleep(hang)
                 return 200
             case int(status):
                 return status

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from gateway import callbacks, metrics
-from gateway.callbacks import MOST_FAILURES, MOST_WAITING, PAUSE_SECONDS, POST_SECONDS, Callbacks
-from gateway.outside import Refused
+from gateway.callbacks import MOST_FAILURES, MOST_WAITING, PAUSE_SECONDS, Callbacks
+from gateway.outside import POST_SECONDS, Refused
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak
 from tests.calls.office import Office
 from tests.clock import run_virtual
@@ -73,7 +73,7 @@ def test_no_more_than_so_many_wait() -> None:
 
 def test_a_call_whose_url_hangs_ends_as_others_do_and_the_service_too() -> None:
     async def main() -> None:
-        ours = Callbacks(Receiver(*[callbacks.POST_SECONDS + 1.0] * 100))
+        ours = Callbacks(Receiver(*[POST_SECONDS + 1.0] * 100))
         callback = ours.of_call(URL, lambda *_: None)
         callback.tell(event(0))
         callback.end()

@@ -213,6 +213,10 @@ async def test_a_trunk_and_a_registration_say_what_it_goes_out_by(shared: Desk) 
     by_trunk, by_account = shared.server.created_calls
     assert (by_trunk["from"], by_trunk["to"]["trunk"]) == ("+442079460555", "Carrier")
     assert (by_account["from"], by_account["to"]["trunk"]) == ("1001", f"Trunkline registration {desk_phone}")
+    await store.trunks.update(DEFAULT_OWNER, trunk.id, {"outbound": False})
+    status, answer = await shared.ring(callerId="+442079460555")
+    assert (status, answer["code"]) == (400, "NOT_OUTBOUND"), "the number was allowed it before"
+    assert len(shared.server.created_calls) == 2
     await shared.service.quiet()
 
 

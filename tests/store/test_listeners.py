@@ -73,6 +73,9 @@ async def test_only_own_agents_listen_and_only_own_listeners_go(tmp_path: Path) 
             await store.listeners.create(other, agent.id, number=None, options=ListenerOptions())
         listener, _ = await store.listeners.create(DEFAULT_OWNER, agent.id, number=None, options=ListenerOptions())
         assert await store.listeners.list(other) == []
+        assert await store.listeners.get(other, listener.id) is None
+        assert await store.listeners.room(listener.id, other) is None
+        assert await store.listeners.get(DEFAULT_OWNER, listener.id) == (await store.listeners.list(DEFAULT_OWNER))[0]
         assert not await store.listeners.delete(other, listener.id)
         assert not await store.listeners.delete(DEFAULT_OWNER, listener.id, agent_id="another agent")
         assert await store.listeners.delete(DEFAULT_OWNER, listener.id, agent_id=agent.id)
