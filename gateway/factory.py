@@ -52,7 +52,7 @@ class ProviderFactory:
         self._registry = registry
         self._realtime = realtime or RealtimeModels({})
         self._http = http or GuardedHttp(Guard())
-        self._python = PythonFunctions(registered)
+        self._python = python_functions()
         self._mcp = McpServers(self._http)
         self._silero = silero
         self._breakers = Breakers(_on_opened)
@@ -191,6 +191,21 @@ def ultravox_webhook(settings: Settings) -> Webhook | None:
     if settings.public_url is None or settings.ultravox_webhook_secret is None:
         return None
     return Webhook(f"{settings.public_url}/api/hooks/ultravox", settings.ultravox_webhook_secret.get_secret_value())
+
+
+class _Strays:
+    """The names are of those who run the service: there are not many."""
+
+    def stray(self, function: str, change: int) -> None:
+        metrics.functions_stray.labels(function).inc(change)
+
+    def refused(self, function: str) -> None:
+        metrics.functions_refused.labels(function).inc()
+
+
+def python_functions() -> PythonFunctions:
+    """Those that are registered in this process."""
+    return PythonFunctions(registered, _Strays())
 
 
 def guarded_http(settings: Settings) -> GuardedHttp:

@@ -8,17 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.asking import Answer, Asking, Unanswered
-from gateway.factory import guarded_http, provider_environment, ultravox_webhook
+from gateway.factory import guarded_http, provider_environment, python_functions, ultravox_webhook
 from gateway.realtime import RealtimeModels
 from gateway.remote import RemoteCall
 from gateway.settings import Settings
 from gateway.surroundings import Surroundings
 from gateway.switchboard import Switchboard
-from pipelines.functions import registered
 from pipelines.tools import ToolResult
 from pipelines.tools.mcp import McpServers
 from pipelines.tools.means import Means
-from pipelines.tools.python import PythonFunctions
 from store import Store
 from store.listeners import ListenerForCall
 
@@ -40,7 +38,7 @@ class Joining:
         self._models = RealtimeModels(provider_environment(settings), ultravox_webhook(settings))
         self._http = guarded_http(settings)
         self._mcp = McpServers(self._http)
-        self._python = PythonFunctions(registered)
+        self._python = python_functions()
         self._means = Means(http=self._http, mcp=self._mcp, python=self._python)
         self._asking = asking
         self._calls: dict[str, RemoteCall] = {}

@@ -50,6 +50,15 @@ guesses = Counter("trunkline_guesses", "Answers prepared before the turn was cer
 underruns = Counter("trunkline_underruns", "Gaps in the middle of a phrase at the caller's ear.", ["cause"])
 underrun_seconds = Counter("trunkline_underrun_seconds", "How long they lasted together.")
 provider_errors = Counter("trunkline_provider_errors", "Failures of providers.", ["part", "provider", "kind"])
+functions_stray = Gauge(
+    "trunkline_functions_stray",
+    "Runs of functions in Python that go on past their time.",
+    ["function"],
+    multiprocess_mode="livesum",
+)
+functions_refused = Counter(
+    "trunkline_functions_refused", "Functions in Python not run: too many runs of them go on.", ["function"]
+)
 circuits_opened = Counter(
     "trunkline_circuits_opened",
     "Providers not asked for a while: they failed again and again.",

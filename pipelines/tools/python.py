@@ -1,34 +1,51 @@
 """Runs functions that are written in Python: on the event loop those that are ``async``, the others in threads, of
-which there are only so many. Whatever they do, who waits for them waits no longer than their time.
+which each function has only so many. Whatever they do, who waits for them waits no longer than their time, and no
+function waits for another.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
-import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import structlog
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from pipelines.functions import FunctionError, Functions, PythonFunction, RunContext
 from pipelines.tools.means import ToolFault
+from pipelines.tools.strays import Strays, StrayWatch
+from pipelines.tools.threads import Start, Threads, start_thread
 
 THREADS = 16
-"""Functions that are not ``async`` and run at the same time; more wait for their turn, within their own time."""
+"""Runs of one function that is not ``async``, at the same time; more wait for their turn, within their own time."""
+
+STUBBORN_SECONDS = 1.0
+"""What an ``async`` function may take to end once it was cancelled, before it counts as one that goes on."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Of one function."""
+
+    threads: Threads
+    strays: Strays
 
 
 class PythonFunctions:
     """Those of a process, run for its calls."""
 
-    def __init__(self, functions: Functions) -> None:
+    def __init__(self, functions: Functions, watch: StrayWatch | None = None, *, start: Start = start_thread) -> None:
         self._functions = functions
-        self._places = asyncio.Semaphore(THREADS)
+        self._watch = watch
+        self._start = start
+        self._standing: dict[str, _Standing] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
     def get(self, name: str) -> PythonFunction | None:
@@ -42,7 +59,20 @@ class PythonFunctions:
             raise ToolFault(f"{run.function} cannot take that: {error}") from None
         if function.context is not None:
             arguments[function.context] = run
-        task = asyncio.create_task(self._call(function, arguments), name=f"function {function.name}")
+        standing = self._standing_of(function.name)
+        if standing.strays.are_too_many:
+            standing.strays.refuse()
+            many = standing.strays.count
+            raise ToolFault(f"{run.function} is not run now: {many} earlier runs of it have not returned yet")
+        waits = asyncio.Event()  # for its turn
+        until = asyncio.get_running_loop().time() + seconds
+        if function.is_async:
+            work = function.run(**arguments)
+        else:
+            waits.set()
+            call = functools.partial(function.run, **arguments)
+            work = standing.threads.run(call, until=until, began=waits.clear)
+        task: asyncio.Task[Any] = asyncio.create_task(work, name=f"function {function.name}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
@@ -51,10 +81,21 @@ class PythonFunctions:
             if not task.done():
                 task.cancel()  # one that does not stop is not waited for
                 task.add_done_callback(_forget)
+                if function.is_async:
+                    asyncio.get_running_loop().call_later(STUBBORN_SECONDS, _count, task, standing.strays)
+        if waits.is_set():
+            task.add_done_callback(_forget)
+            raise ToolFault(f"{run.function} was not run: {THREADS} others of it took all of its {seconds:g} s")
         if not task.done():
             run.log.warning("a function took too long", function=function.name, seconds=seconds)
             raise ToolFault(f"{run.function} did not return within {seconds:g} s; it may have been done or not")
         return self._outcome(task, function, run)
+
+    def _standing_of(self, name: str) -> _Standing:
+        if name not in self._standing:
+            strays = Strays(name, self._watch, log)
+            self._standing[name] = _Standing(Threads(THREADS, strays, self._start), strays)
+        return self._standing[name]
 
     async def close(self) -> None:
         """What still runs is stopped, as far as it can be."""
@@ -62,12 +103,6 @@ class PythonFunctions:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=1.0)
-
-    async def _call(self, function: PythonFunction, arguments: Mapping[str, Any]) -> Any:
-        if function.is_async:
-            return await function.run(**arguments)
-        await self._places.acquire()
-        return await _in_thread(functools.partial(function.run, **arguments), self._places.release)
 
     def _outcome(self, task: asyncio.Task[Any], function: PythonFunction, run: RunContext) -> Any:
         failed = ToolFault(f"{run.function} failed")
@@ -87,32 +122,11 @@ class PythonFunctions:
             raise failed from None
 
 
-def _in_thread(work: Callable[[], Any], done: Callable[[], None]) -> asyncio.Future[Any]:
-    """A thread of its own, which nothing waits for when the process ends. ``done`` is called on the event loop."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def finish(value: Any, error: BaseException | None) -> None:
-        done()
-        if future.done():
-            return  # nobody waits any more
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        value, error = None, None
-        try:
-            value = context.run(work)
-        except BaseException as caught:  # noqa: BLE001 - a thread has nobody else to tell
-            error = RuntimeError("it stopped") if isinstance(caught, StopIteration) else caught
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(finish, value, error)
-
-    threading.Thread(target=run, name="function", daemon=True).start()
-    return future
+def _count(task: asyncio.Task[Any], strays: Strays) -> None:
+    """An ``async`` function that will not be cancelled."""
+    if not task.done():
+        strays.add("")
+        task.add_done_callback(lambda _: strays.remove())
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -11,8 +11,22 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
 
-LABELS = {"operation", "by", "reason", "part", "outcome", "cause", "provider", "kind", "what", "unit", "hook"}
-"""What calls are told apart by: closed lists all, and the names of providers."""
+LABELS = {
+    "operation",
+    "by",
+    "reason",
+    "part",
+    "outcome",
+    "cause",
+    "provider",
+    "kind",
+    "what",
+    "unit",
+    "hook",
+    "function",
+}
+"""What calls are told apart by: closed lists all, and the names of providers and of functions of those who run the
+service."""
 
 ROOT = Path(__file__).parent.parent.parent
 
