@@ -9,7 +9,6 @@ We send audio in binary frames, and the texts at the end of this module. Pure: n
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from jambonz.drift import RateWatch
 from jambonz.verbs import METADATA_PREFIX
 from media.audio import PCM_8K, AudioFormat, Encoding
 from media.framer import Framer
+from pipelines.json_text import json_object
 
 SUBPROTOCOLS = ("audio.jambonz.org", "audio.drachtio.org")
 """What Jambonz deployments offer, and what the media module does that was built without saying."""
@@ -159,11 +159,8 @@ class ListenProtocol:
             raise ListenRefused(Refusal.TEXT_FLOOD)
         if len(text) > MAX_TEXT:
             raise ListenRefused(Refusal.TEXT_SIZE)
-        try:
-            message = json.loads(text)
-        except (ValueError, RecursionError):
-            message = None
-        if not (isinstance(message, dict) and self._understood(message)):
+        message = json_object(text)
+        if message is None or not self._understood(message):
             self.ignored += 1
             if not self._ignored.allow(now):
                 raise ListenRefused(Refusal.NOT_UNDERSTOOD)

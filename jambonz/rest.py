@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+
 REQUEST_SECONDS = 10.0
 """For an answer, to its last byte."""
 
@@ -97,7 +98,7 @@ def understood(status: int, body: bytes, what: str) -> Any:
     if 200 <= status < 300:
         try:
             return json.loads(body) if body.strip() else None
-        except ValueError:
+        except (ValueError, RecursionError):
             # Express's sendStatus has the status's phrase for a body: "Accepted".
             if status in (202, 204):
                 return None
@@ -126,7 +127,7 @@ def _message(body: bytes) -> str:
     text = body.decode(errors="replace").strip()
     try:
         given = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "" if text.startswith("<") else text[:300]
     if not isinstance(given, Mapping):
         return ""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from pipelines.json_text import json_object
 from pipelines.parts import ToolCall
 from pipelines.realtime.model import (
     AudioCame,
@@ -145,12 +146,9 @@ class UltravoxProtocol:
             return self._sound(bytes(message)), ()
         if len(message) > _LARGEST_MESSAGE:
             return (NotUnderstood(f"a message of {len(message)} characters"),), ()
-        try:
-            data = json.loads(message)
-        except (ValueError, RecursionError):
-            return (NotUnderstood("text that is not JSON"),), ()
-        if not isinstance(data, dict):
-            return (NotUnderstood("JSON that is not an object"),), ()
+        data = json_object(message)
+        if data is None:
+            return (NotUnderstood("text that is no JSON object"),), ()
         match data.get("type"):
             case "transcript":
                 return self._transcript(data), ()

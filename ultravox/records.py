@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.events import AgentSaid, EndReason, PipelineEvent, ToolCalled, ToolReturned, UserSaid
+from pipelines.json_text import json_object
 from ultravox.webhook import seconds_of
 
 _REASONS: Mapping[str, EndReason] = {
@@ -57,15 +57,7 @@ class Minutes:
             case "MESSAGE_ROLE_AGENT" if text.strip():
                 yield AgentSaid(text.strip(), 0, False, 0.0)
             case "MESSAGE_ROLE_TOOL_CALL" if isinstance(name, str):
-                self._arguments[invocation] = arguments = _arguments(text)
+                self._arguments[invocation] = arguments = json_object(text) or {}
                 yield ToolCalled(name, arguments)
             case "MESSAGE_ROLE_TOOL_RESULT" if isinstance(name, str):
                 yield ToolReturned(name, self._arguments.pop(invocation, {}), text)
-
-
-def _arguments(text: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

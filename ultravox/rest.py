@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import aiohttp
 
+from pipelines.json_text import json_object
 from pipelines.parts import ProviderError, ProviderFault
 
 BASE_URL = "https://api.ultravox.ai"
@@ -138,11 +139,8 @@ class UltravoxRest:
             raise self._refusal(response.status, bytes(answer))
         if expected == 204:
             return {}
-        try:
-            call = json.loads(answer)
-        except (ValueError, RecursionError):
-            call = None
-        if not isinstance(call, dict):
+        call = json_object(answer)
+        if call is None:
             raise self._fault("protocol", f"its answer to {method} {path} is not a JSON object")
         return call
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
+from pipelines.json_text import json_object
 from pipelines.parts import Message, ModelEvent, ProviderFault, TextDelta, ToolCall, ToolSpec, Usage
 from pipelines.providers.conversation import Kept, instructions, turns
 from pipelines.providers.http_stream import FIRST_TOKEN_SECONDS, NEXT_TOKEN_SECONDS, AnswerError, VendorConnection
@@ -242,12 +242,9 @@ class MessageAnswer:
 
 
 def _call(call: Mapping[str, Any]) -> ToolCall:
-    try:
-        arguments = json.loads(call["json"]) if call["json"] else call["input"] or {}
-    except ValueError:
-        arguments = None
+    arguments = json_object(call["json"]) if call["json"] else call["input"] or {}
     if not isinstance(arguments, dict):
-        message = f"the arguments of the tool {call['name']!r} are not a JSON object: {call['json']!r}"
+        message = f"the arguments of the tool {call['name']!r} are not a JSON object: {call['json'][:80]!r}"
         raise AnswerError("protocol", message)
     return ToolCall(call["id"] or f"call_{uuid.uuid4().hex[:12]}", call["name"], arguments)
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.json_text import json_object
 from pipelines.parts import Message, ModelEvent, ToolCall, ToolSpec, Usage
 from pipelines.providers.http_stream import AnswerError
 
@@ -107,11 +108,8 @@ def tool(spec: ToolSpec) -> dict[str, Any]:
 
 def called(call_id: str, name: str, arguments: str) -> ToolCall:
     """A call whose ``arguments`` are JSON; one without an id gets one. Raises :class:`AnswerError`."""
-    try:
-        parsed = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
-        parsed = None
-    if not isinstance(parsed, dict):
+    parsed = json_object(arguments or "{}")
+    if parsed is None:
         raise AnswerError("protocol", f"the arguments of the tool {name!r} are not a JSON object: {arguments[:80]!r}")
     return ToolCall(call_id or f"call_{uuid.uuid4().hex[:12]}", name, parsed)
 

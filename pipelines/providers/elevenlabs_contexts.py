@@ -20,7 +20,7 @@ from media.audio import MULAW_8K
 from pipelines.parts import SpeechAudio, SpeechEvent
 from pipelines.providers.elevenlabs_wire import bare, fault_of, kind_of
 from pipelines.providers.speaking import Broken, Finished, Said, SpeakingEvent
-from pipelines.providers.wire import Failed, Malformed
+from pipelines.providers.wire import Failed, Malformed, parse
 from pipelines.providers.word_times import WordTimes
 
 MOST_CONTEXTS = 5
@@ -98,7 +98,7 @@ class ContextProtocol:
         return phrase in self._contexts
 
     def receive(self, message: str | bytes) -> Sequence[SpeakingEvent]:
-        data = _object(message)
+        data = parse(message, kind=None)
         # Both spellings of each name are in use.
         name = data.get("contextId") or data.get("context_id")
         context = self._contexts.get(name) if isinstance(name, str) else None
@@ -130,18 +130,6 @@ class ContextProtocol:
         if name is None:
             return (why,)
         return (Broken(name, why),) if self._contexts.pop(name).wanted else ()
-
-
-def _object(message: str | bytes) -> dict[str, Any]:
-    if isinstance(message, bytes):
-        raise Malformed("binary data")
-    try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
-        raise Malformed("what is no JSON") from None
-    if not isinstance(data, dict):
-        raise Malformed("what is no object")
-    return data
 
 
 def _sound(data: Mapping[str, Any]) -> bytes:

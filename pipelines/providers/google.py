@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from pipelines.json_text import json_object
 from pipelines.parts import Message, ModelEvent, ProviderFault, TextDelta, ToolCall, ToolSpec, Usage
 from pipelines.providers.compatible import OTHER_PARTS
 from pipelines.providers.conversation import Kept, instructions, turns
@@ -216,11 +216,8 @@ def _named(call_id: str | None) -> dict[str, str]:
 
 def _response(message: Message) -> dict[str, Any]:
     """Gemini takes an object, and nothing else."""
-    try:
-        result = json.loads(message.content)
-    except ValueError:
-        result = None
-    return {"response": result if isinstance(result, dict) else {"result": message.content}}
+    result = json_object(message.content)
+    return {"response": {"result": message.content} if result is None else result}
 
 
 def _declaration(tool: ToolSpec) -> dict[str, Any]:

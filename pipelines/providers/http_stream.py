@@ -6,13 +6,13 @@ What the events mean is the vendor's :class:`Answer`, which is pure.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Any, Protocol
 
 import aiohttp
 
+from pipelines.json_text import json_object
 from pipelines.parts import ModelEvent, ProviderError, ProviderFault
 from pipelines.providers.http_account import RETRIED, HttpAccount, RefusedError, VendorRules
 from pipelines.providers.sse import ServerSentEvent, SseReader
@@ -156,10 +156,7 @@ class VendorConnection(HttpAccount):
 
 
 def _json(event: ServerSentEvent) -> dict[str, Any]:
-    try:
-        data = json.loads(event.data)
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
+    data = json_object(event.data)
+    if data is None:
         raise AnswerError("protocol", f"the answer has an event that is no JSON object: {event.data!r}")
     return data

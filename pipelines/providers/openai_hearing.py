@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from media.audio import MULAW_8K
+from pipelines.json_text import json_object
 from pipelines.providers.compatible import transcription_units
 from pipelines.providers.segment import Segment
 from pipelines.providers.speech_gate import SpeechGate
 from pipelines.providers.wire import Consumed, Failed, HearingEvent, Renew, Strange
 from pipelines.realtime.model import ModelFault
 from pipelines.realtime.openai_session import SETUP_ID
-from pipelines.realtime.openai_wire import IGNORED, fault, mapping, number, parse, text
+from pipelines.realtime.openai_wire import IGNORED, fault, mapping, number, text
 
 COMMIT_MS = 100
 """The vendor refuses to commit less."""
@@ -169,7 +170,7 @@ class TranscriptionProtocol:
     # From the vendor
 
     def receive(self, message: str | bytes, now: float) -> Sequence[HearingEvent]:
-        event = parse(message)
+        event = json_object(message)
         if event is None:
             return (Strange("what is no JSON object"),)
         kind = text(event.get("type"))

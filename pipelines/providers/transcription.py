@@ -4,16 +4,15 @@ hears finished stretches of sound, as WAV, and a request that is superseded by l
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import aiohttp
 
 from media.audio import PCM_8K, Clip
 from media.wav import wav_bytes
+from pipelines.json_text import json_object
 from pipelines.parts import ProviderError, SttStream, TranscriptListener
 from pipelines.providers.compatible import transcription_units
 from pipelines.providers.http_account import RETRIED, HttpAccount
@@ -93,18 +92,10 @@ class TranscriptionServer:
             raise self._account.explain(error) from error
         finally:
             response.close()  # has no effect on a connection that was read to the end of its answer
-        answer = _object(raw)
+        answer = json_object(raw) or {}
         if not isinstance(answer.get("text"), str):
             raise self._account.fault("protocol", "it answered with something that has no text of a transcript")
         return _Heard(answer["text"], transcription_units(answer.get("usage"), PCM_8K.seconds(pcm)))
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _prompt(hints: Sequence[str]) -> str:

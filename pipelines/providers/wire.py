@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
+from pipelines.json_text import json_object
 from pipelines.parts import ProviderError, ProviderFault, Transcript
 
 _MOST_DESCRIPTION = 200
@@ -118,15 +118,14 @@ class Malformed(Exception):
     """A message is not what the wire promises."""
 
 
-def parse(message: str | bytes, kind: str = "type") -> dict[str, Any]:
-    """A JSON object whose ``kind`` is text."""
+def parse(message: str | bytes, kind: str | None = "type") -> dict[str, Any]:
+    """A JSON object, whose ``kind`` is text."""
     if isinstance(message, bytes):
         raise Malformed("binary data")
-    try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
-        raise Malformed("what is no JSON") from None
-    if not isinstance(data, dict) or not isinstance(data.get(kind), str):
+    data = json_object(message)
+    if data is None:
+        raise Malformed("what is no JSON object")
+    if kind is not None and not isinstance(data.get(kind), str):
         raise Malformed(f"a message without a {kind}")
     return data
 

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Final
 
 from media.audio import PCM_16K, PCM_24K
+from pipelines.json_text import json_object
 from pipelines.parts import ProviderError, ProviderFault, ToolCall
 from pipelines.realtime.fast_sound import FastSound
 from pipelines.realtime.gemini_setup import contents, setup_message, talks_as_content, vendor_options
@@ -201,12 +202,9 @@ class GeminiLiveProtocol:
             events: Events = []
             self._sound(sound, events)
             return events, ()
-        try:
-            content = json.loads(message)
-        except (ValueError, RecursionError):
-            return (NotUnderstood("a message that is no JSON"),), ()
-        if not isinstance(content, dict):
-            return (NotUnderstood("a message that is no object"),), ()
+        content = json_object(message)
+        if content is None:
+            return (NotUnderstood("a message that is no JSON object"),), ()
         try:
             return self._object(content)
         except RecursionError:

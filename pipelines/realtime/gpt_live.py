@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from media.audio import MULAW_8K, PCM_16K, AudioFormat
+from pipelines.json_text import json_object
 from pipelines.parts import ProviderError, ProviderFault, ToolCall
 from pipelines.realtime.fast_sound import FastSound
 from pipelines.realtime.gpt_live_backend import Backend, as_object, one_line
@@ -171,12 +172,9 @@ class GptLiveProtocol:
         sound = _SOUND.find(message)
         if sound is not None:
             return self._sound(sound), ()
-        try:
-            event = json.loads(message)
-        except (ValueError, RecursionError):
-            return (NotUnderstood("a message that is no JSON"),), ()
-        if not isinstance(event, dict):
-            return (NotUnderstood("a message that is no object"),), ()
+        event = json_object(message)
+        if event is None:
+            return (NotUnderstood("a message that is no JSON object"),), ()
         try:
             return self._event(event)
         except RecursionError:

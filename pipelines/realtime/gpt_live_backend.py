@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.json_text import json_object
 from pipelines.parts import ToolCall
 from pipelines.realtime.model import (
     ModelFault,
@@ -95,11 +96,9 @@ def _add_call(nested: _Nested, item: dict[str, Any]) -> None:
     call_id, name = item.get("call_id"), item.get("name")
     if not isinstance(call_id, str) or not isinstance(name, str):
         return
-    try:
-        arguments = json.loads(item.get("arguments") or "{}")
-    except (ValueError, TypeError, RecursionError):
-        arguments = None
-    if isinstance(arguments, dict):
+    written = item.get("arguments") or "{}"
+    arguments = json_object(written) if isinstance(written, str) else None
+    if arguments is not None:
         nested.calls.append(ToolCall(call_id, name, arguments))
     else:
         nested.broken.append(call_id)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from pipelines.json_text import json_object
 from pipelines.parts import ToolCall
 from pipelines.realtime.model import (
     AudioCame,
@@ -49,7 +50,6 @@ from pipelines.realtime.openai_wire import (
     limits_left,
     mapping,
     number,
-    parse,
     read_sound,
     response_units,
     text,
@@ -187,7 +187,7 @@ class OpenAIRealtimeProtocol:
         sound = read_sound(message)
         if sound is not None:
             return self._sound(sound.response, sound.item, sound.data), ()
-        event = parse(message)
+        event = json_object(message)
         if event is None:
             return [NotUnderstood("not a JSON object")], ()
         kind = text(event.get("type"))
@@ -348,7 +348,7 @@ def _sent(request: Request | None) -> list[Outgoing]:
 def _call(id: str, item: Mapping[str, Any]) -> tuple[ToolCall, list[ModelFault]]:
     """A call of a tool. Arguments that are no JSON object are none, so that the model is told what is missing."""
     name = text(item.get("name"))
-    arguments = parse(text(item.get("arguments")) or "{}")
+    arguments = json_object(text(item.get("arguments")) or "{}")
     if arguments is not None:
         return ToolCall(text(id), name, arguments), []
     message = f"the arguments of the tool {name!r} are not a JSON object"

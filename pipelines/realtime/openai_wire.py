@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -83,15 +82,6 @@ def read_sound(message: str) -> Sound | None:
 def _member(head: str, key: str) -> str:
     start = head.find(key) + len(key)
     return head[start : head.find('"', start)] if start >= len(key) else ""
-
-
-def parse(message: str | bytes) -> dict[str, Any] | None:
-    """A message as a JSON object; None if it is none."""
-    try:
-        event = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def text(value: object) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.json_text import json_object
 from pipelines.providers.sse import SseReader
 from pipelines.tools.request import USER_AGENT, HttpRequest
 from pipelines.tools.results import parsed
@@ -146,7 +147,7 @@ class AnswerReader:
 
     def push(self, data: bytes) -> bool:
         for event in self._events.push(data):
-            message = _object(event.data)
+            message = json_object(event.data)
             if message is not None and message.get("id") == self._id and ("result" in message or "error" in message):
                 self.answer = message
         return self.answer is not None
@@ -169,7 +170,7 @@ def result_of(message: Mapping[str, Any] | None, id: int) -> Mapping[str, Any]:
 
 def message_of(text: str | None) -> Mapping[str, Any] | None:
     """JSON-RPC, if it is."""
-    return None if text is None else _object(text)
+    return None if text is None else json_object(text)
 
 
 def tools_of(result: Mapping[str, Any]) -> tuple[Sequence[McpTool], str | None]:
@@ -213,11 +214,3 @@ def _words(part: Mapping[str, Any]) -> str:
     if isinstance(resource, Mapping) and isinstance(resource.get("text"), str):
         return str(resource["text"])
     return f"({str(part.get('type'))[:32]}: it cannot be read)"
-
-
-def _object(text: str) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

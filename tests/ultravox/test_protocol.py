@@ -205,8 +205,7 @@ TABLE: list[tuple[str, list[Any], list[RealtimeEvent]]] = [
     ("of no interest", [{"type": t} for t in ("pong", "debug", "tool_used", "user_started_speaking")], []),
     ("unknown", [{"type": "new_kind"}], [NotUnderstood("a message of type new_kind")]),
     ("no type", [{}], [NotUnderstood("a message of type None")]),
-    ("not JSON", ["{", "[" * 100_000], [NotUnderstood("text that is not JSON")] * 2),
-    ("not an object", ["[]", "7"], [NotUnderstood("JSON that is not an object")] * 2),
+    ("no JSON object", ["{", "[" * 100_000, "[]", "7"], [NotUnderstood("text that is no JSON object")] * 4),
     ("far too long", ['"' + 5_000_000 * "x" + '"'], [NotUnderstood("a message of 5000002 characters")]),
     (
         "an unknown state",

@@ -144,7 +144,7 @@ async def test_blocks_of_thought_and_of_things_to_come_are_passed_over(
     assert await answer(connection) == [TextDelta("Yes."), USAGE]
 
 
-@pytest.mark.parametrize("arguments", ['{"day": "Tu', "[1]", "Tuesday"])
+@pytest.mark.parametrize("arguments", ['{"day": "Tu', "[1]", "Tuesday", '{"day":' * 4000])
 async def test_arguments_that_are_no_object_are_an_error(
     server: MessagesServer, connection: AnthropicConnection, arguments: str
 ) -> None:

@@ -101,6 +101,16 @@ async def test_a_whole_conversation_is_sent_in_the_vendors_shape(
     assert [tool.get("parameters", {}).get("required") for tool in tools["functionDeclarations"]] == [["day"], None]
 
 
+async def test_what_a_tool_returned_may_be_deeper_than_json_can_be(
+    server: GeminiServer, connection: GoogleConnection
+) -> None:
+    deep = "[" * 4000
+    steps = [*ASKED, Message("assistant", "", (ToolCall("a", "book"),)), Message("tool", deep, (), "a", "book")]
+    assert USAGE in await collect(GoogleModel(connection, "gemini"), steps, TOOL)
+    *_, caller = server.requests[0]["contents"]
+    assert _gist(caller["parts"][0]) == {"result": deep}
+
+
 def _gist(part: dict[str, Any]) -> Any:
     if "text" in part:
         return part["text"]
