@@ -68,6 +68,7 @@ class Judge:
         self._onset: float | None = None  # of what is being said
         self._last_voice = now
         self._text = ""
+        self._tone = False  # the words promise one
         self._beeped = self._silent = False
         self._replies = 0
 
@@ -90,7 +91,7 @@ class Judge:
         """All of what is being said, as far as it is known."""
         if not text.strip():
             return
-        self._text = text
+        self._take(text)
         self._onset = self._onset if self._onset is not None else now
         self._classify(text, "its words", now)
 
@@ -106,7 +107,7 @@ class Judge:
         """Jambonz's own detection: ``kind`` is an event of its, ``text`` the greeting or the hint."""
         match kind:
             case "amd_machine_stopped_speaking":
-                if self._is_machine and (self._beeped or not promises_tone(self._text)):
+                if self._is_machine and (self._beeped or not self._tone):
                     self.ready = True
             case "amd_tone_detected":
                 self.beep(now)
@@ -141,7 +142,7 @@ class Judge:
             case "machine":
                 # Words that are late may correct what the length has told.
                 late = self.hears and not self.text
-                waits = NO_TONE_SECONDS if late or promises_tone(self._text) else OVER_SECONDS
+                waits = NO_TONE_SECONDS if late or self._tone else OVER_SECONDS
                 self.ready = self._beeped or quiet >= waits
             case "screener":
                 self.ready = quiet >= TURN_SECONDS
@@ -177,7 +178,8 @@ class Judge:
         """By what only machines say, which also corrects what was thought before; else by its length."""
         if self.finding is not None and not (self._is_machine and not self.ready):
             return False
-        self._text = self._text or text
+        if not self._text:
+            self._take(text)
         match kind_of(text):
             case "unavailable":
                 self._find("nobody", because, text)
@@ -202,7 +204,11 @@ class Judge:
     def _begin_anew(self, now: float) -> None:
         self.stretch += 1
         self._since = self._last_voice = now
-        self._onset, self._text = None, ""
+        self._onset = None
+        self._take("")
+
+    def _take(self, text: str) -> None:
+        self._text, self._tone = text, promises_tone(text)
 
     def _find(self, who: Who, because: str, text: str = "") -> None:
         self.finding = Finding(who, because, text or self._text)

@@ -57,7 +57,7 @@ class GuardedHttp:
         leaves = self._guard.may_leave(tenant, url.scheme, url.host or "", url.port or 0)
         try:
             async with asyncio.timeout(seconds), _Turn(self._under_way, tenant):
-                return await self._ask(request, url, seconds, until, leaves=leaves)
+                return await self._ask(request, url, until, leaves=leaves)
         except TimeoutError:
             raise ToolFault(f"the service did not answer within {seconds:g} s") from None
         except BadBody as error:
@@ -77,7 +77,6 @@ class GuardedHttp:
         self,
         request: HttpRequest,
         url: URL,
-        seconds: float,
         until: Callable[[bytes], bool] | None,
         *,
         leaves: bool,
@@ -89,7 +88,7 @@ class GuardedHttp:
             headers={**request.headers, "Accept-Encoding": "gzip, deflate"},
             data=body,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS),
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS),
         ) as response:
             reason = re.sub(r"[^\x20-\x7e]", "", response.reason or "")[:100]
             if 300 <= response.status < 400:  # its body is of no interest

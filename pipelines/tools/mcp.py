@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from pipelines.tools import mcp_wire as wire
 from pipelines.tools.http import GuardedHttp
@@ -113,23 +113,24 @@ class McpServers:
 
     async def _refresh(self, server: McpServer, known: _Known) -> Sequence[McpTool]:
         clock = asyncio.get_running_loop().time
-        began = clock()
+        began, slow = clock(), ToolFault(f"the server did not list its tools within {LIST_SECONDS:g} s")
         try:
-            async with asyncio.timeout(LIST_SECONDS), known.lock:
+            async with asyncio.timeout(LIST_SECONDS) as limit, known.lock:
                 if known.tools is not None and known.listed_at >= began:
                     return known.tools  # others have asked meanwhile
                 if known.fault is not None and clock() - known.failed_at < FAILED_SECONDS:
                     raise ToolFault(known.fault)
                 try:
                     known.tools = await self._list(server, known)
-                except (ToolFault, TimeoutError, asyncio.CancelledError) as error:
-                    known.fault = str(error) or f"the server did not list its tools within {LIST_SECONDS:g} s"
-                    known.failed_at = clock()
+                except (ToolFault, asyncio.CancelledError) as error:
+                    if isinstance(error, ToolFault) or limit.expired():  # else it is the caller who is gone
+                        known.fault = str(error) or str(slow)
+                        known.failed_at = clock()
                     raise
                 known.listed_at, known.fault = clock(), None
                 return known.tools
         except TimeoutError:
-            raise ToolFault(f"the server did not list its tools within {LIST_SECONDS:g} s") from None
+            raise slow from None
 
     async def _list(self, server: McpServer, known: _Known) -> Sequence[McpTool]:
         tools: list[McpTool] = []
@@ -149,16 +150,16 @@ class McpServers:
         self, server: McpServer, known: _Known, method: str, params: Mapping[str, Any], seconds: float
     ) -> Mapping[str, Any]:
         """In the session that there is, or in a new one: servers forget them. Raises :class:`McpFault`."""
-        for again in (True, False):
-            session = known.session
-            if session.version is None:
-                session = known.session = await self._begin(server, seconds)
+        if known.session.version is None:
+            known.session = await self._begin(server, seconds)
+        session = known.session
+        answer, result = await self._post(server, session, method, params, seconds)
+        if answer.status == 404 and session.id is not None:
+            session = known.session = await self._begin(server, seconds)
             answer, result = await self._post(server, session, method, params, seconds)
-            if answer.status == 404 and session.id is not None and again:
-                known.session = McpSession()
-                continue
-            return result if result is not None else _refused(answer)
-        raise AssertionError("unreachable")  # the second time it returns, or raises
+        if result is None:
+            _refuse(answer)
+        return result
 
     async def _begin(self, server: McpServer, seconds: float) -> McpSession:
         """Raises :class:`McpFault`."""
@@ -170,8 +171,7 @@ class McpServers:
                 raise
             return modern
         if result is None:
-            _refused(answer)
-            raise AssertionError("unreachable")
+            _refuse(answer)
         session = wire.agreed(result, answer.headers.get(_SESSION_HEADER))
         notice = wire.request(server.url, server.headers, session, "notifications/initialized")
         _ = await self._http.ask(notice, seconds=seconds, tenant=server.tenant)
@@ -193,7 +193,7 @@ class McpServers:
         return answer, wire.result_of(message, id)
 
 
-def _refused(answer: HttpAnswer) -> Mapping[str, Any]:
+def _refuse(answer: HttpAnswer) -> NoReturn:
     if answer.status in (401, 403):
         raise McpFault(f"refused the key (status {answer.status})")
     if 300 <= answer.status < 400:

@@ -37,16 +37,19 @@ class Parameters:
         self._name = function.name
         self._parameters = function.parameters
         of_others = described or {}
-        self._described: dict[str, Mapping[str, Any]] = {
-            name: schema for name, schema in of_others.get("properties", {}).items() if name not in self._parameters
-        }
+        self._described = [name for name in of_others.get("properties", ()) if name not in self._parameters]
         self._required = {
             name for name, p in function.parameters.items() if p.required or name in function.input_schema.required
         }
         self._required |= {name for name in of_others.get("required", ()) if name in self._described}
-        generated: dict[str, Mapping[str, Any]] = {
-            **{name: schema_of(p) for name, p in function.parameters.items() if p.source == "generated"},
-            **self._described,
+        self._schemas: dict[str, Mapping[str, Any]] = {
+            **{name: schema_of(p) for name, p in self._parameters.items()},
+            **{name: of_others["properties"][name] for name in self._described},
+        }
+        generated = {
+            name: schema
+            for name, schema in self._schemas.items()
+            if name in self._described or self._parameters[name].source == "generated"
         }
         self.schema: Mapping[str, Any] = {
             "type": "object",
@@ -61,7 +64,7 @@ class Parameters:
         """The value of each parameter that has one. Raises :class:`BadArguments`."""
         self._check_size(arguments)
         values = {name: self._value(name, p, arguments, metadata) for name, p in self._parameters.items()}
-        values |= {name: self._as_described(name, schema, arguments) for name, schema in self._described.items()}
+        values |= {name: self._from_model(name, None, arguments) for name in self._described}
         return {name: value for name, value in values.items() if value is not _ABSENT}
 
     def _value(self, name: str, parameter: Parameter, arguments: Mapping[str, Any], metadata: Mapping[str, Any]) -> Any:
@@ -71,7 +74,7 @@ class Parameters:
             case "metadata":
                 return self._from_metadata(name, parameter, metadata)
             case "generated":
-                return self._from_model(name, parameter, arguments)
+                return self._from_model(name, parameter.default, arguments)
 
     def _from_metadata(self, name: str, parameter: Parameter, metadata: Mapping[str, Any]) -> Any:
         found = look_up(metadata, str(parameter.origin), None)
@@ -81,51 +84,34 @@ class Parameters:
             raise self._bad(f"needs the call's metadata {parameter.origin!r}, which it does not have")
         if "type" in parameter.model_fields_set:
             found = coerced(found, parameter.type)
-        if self._complaint(name, parameter, found) is not None:  # the value is not the model's to know
+        if self._complaint(name, found) is not None:  # the value is not the model's to know
             raise self._bad(f"cannot use the call's metadata {parameter.origin!r}: it is not what {name!r} has to be")
         return found
 
-    def _from_model(self, name: str, parameter: Parameter, arguments: Mapping[str, Any]) -> Any:
+    def _from_model(self, name: str, default: Any, arguments: Mapping[str, Any]) -> Any:
         value = arguments.get(name, _ABSENT)
-        if value is None and parameter.type != "object":
+        if value is None and not (name in self._required and self._validator(name).is_valid(None)):
             value = _ABSENT  # models write null for what they leave out
         if value is _ABSENT:
-            if parameter.default is not None:
-                return parameter.default
+            if default is not None:
+                return default
             if name in self._required:
                 raise self._bad(f"needs the parameter {name!r}")
             return _ABSENT
-        value = coerced(value, parameter.type)
-        complaint = self._complaint(name, parameter, value)
+        value = coerced(value, self._schemas[name].get("type"))
+        complaint = self._complaint(name, value)
         if complaint is not None:
             raise self._bad(f"cannot take that: the parameter {name!r} is wrong: {complaint}")
         return value
 
-    def _as_described(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
-        value = arguments.get(name, _ABSENT)
-        if value is None and name not in self._required:
-            value = _ABSENT  # models write null for what they leave out
-        if value is _ABSENT:
-            if name in self._required:
-                raise self._bad(f"needs the parameter {name!r}")
-            return _ABSENT
-        if isinstance(schema.get("type"), str):
-            value = coerced(value, schema["type"])
-        validator = self._validators.setdefault(name, validator_of(schema))
-        error = best_match(validator.iter_errors(value))
-        if error is not None:
-            raise self._bad(f"cannot take that: the parameter {name!r} is wrong: {_sentence(error)}")
-        return value
-
-    def _complaint(self, name: str, parameter: Parameter, value: Any) -> str | None:
-        validator = self._validators.get(name)
-        if validator is None:
-            schema = schema_of(parameter)
-            if parameter.source != "generated" and "type" not in parameter.model_fields_set:
-                schema.pop("type")
-            validator = self._validators[name] = validator_of(schema)
-        error = best_match(validator.iter_errors(value))
+    def _complaint(self, name: str, value: Any) -> str | None:
+        error = best_match(self._validator(name).iter_errors(value))
         return None if error is None else _sentence(error)
+
+    def _validator(self, name: str) -> Draft202012Validator:
+        if name not in self._validators:
+            self._validators[name] = validator_of(self._schemas[name])
+        return self._validators[name]
 
     def _check_size(self, arguments: Mapping[str, Any]) -> None:
         try:
@@ -140,11 +126,14 @@ class Parameters:
 
 
 def schema_of(parameter: Parameter) -> dict[str, Any]:
-    """Of a parameter's value, as JSON Schema."""
+    """Of a parameter's value, as JSON Schema: of any type where it is not the model's, and says none."""
     fields = {
         "type", "description", "enum", "items", "properties", "format", "pattern", "minimum", "maximum", "max_length",
     }  # fmt: skip
-    return parameter.model_dump(mode="json", by_alias=True, include=fields, exclude_none=True)
+    schema = parameter.model_dump(mode="json", by_alias=True, include=fields, exclude_none=True)
+    if parameter.source != "generated" and "type" not in parameter.model_fields_set:
+        del schema["type"]
+    return schema
 
 
 def validator_of(schema: Mapping[str, Any]) -> Draft202012Validator:
@@ -152,8 +141,9 @@ def validator_of(schema: Mapping[str, Any]) -> Draft202012Validator:
     return Draft202012Validator(schema, registry=Registry())
 
 
-def coerced(value: Any, type: str) -> Any:
-    """``value`` as ``type``, where it means the same; else as it is. Models write "3" for 3, and the other way."""
+def coerced(value: Any, type: Any) -> Any:
+    """``value`` as ``type`` of JSON Schema, where it means the same; else as it is, and so where there is no such type,
+    or more than one. Models write "3" for 3, and the other way."""
     match type, value:
         case "string", bool() | int() | float():
             return text_of(value)

@@ -415,6 +415,21 @@ def test_a_server_that_does_not_answer_costs_two_seconds_once() -> None:
     run_virtual(main())
 
 
+def test_a_caller_who_hangs_up_meanwhile_says_nothing_of_the_server() -> None:
+    async def main() -> None:
+        http, server = Slow(), McpServer("https://example.com/mcp", "acme")
+        servers = McpServers(http)
+        http.seconds = 0.5
+        gone = asyncio.create_task(servers.tools(server))
+        await asyncio.sleep(0.7)
+        gone.cancel()
+        await asyncio.wait([gone])
+        assert [tool.name for tool in await servers.tools(server)] == ["a1"]
+        await servers.close()
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("how", [{}, {"json_response": True}], ids=["stream", "json"])
 async def test_the_sdk_takes_requests_without_a_handshake(how: dict[str, Any]) -> None:
     async with serving(**how) as url:
