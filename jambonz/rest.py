@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import aiohttp
 
-
 REQUEST_SECONDS = 10.0
 """For an answer, to its last byte."""
 

@@ -258,6 +258,8 @@ class Cascade:
     def hand_over(self) -> Conversation:
         if self._waiting_turn is not None:
             self.history.user(self._waiting_turn.text)
+        for words in self._inbox.take_learned():
+            self.history.user(words)
         entries = self.history.entries
         owed = self._owed or bool(entries and entries[-1].role == "user")
         return Conversation(entries, owed, self._waiting.since, self._inbox.all)

@@ -9,9 +9,9 @@ from functools import partial
 from math import inf
 from typing import Any, Protocol
 
-from pipelines.events import EndReason, PipelineHost, ToolCalled, ToolReturned
+from pipelines.events import EndReason, PipelineHost
 from pipelines.history import Step
-from pipelines.parts import Message, ProviderFault, ToolCall
+from pipelines.parts import ProviderFault, ToolCall
 from pipelines.realtime.answers import Answer
 from pipelines.realtime.attention import Attention
 from pipelines.realtime.ending import Ending
@@ -33,7 +33,7 @@ MOST_ROUNDS = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Errand:
-    """Functions that take their time. ``answer`` is what the model was saying, if anything."""
+    """One round of functions. ``answer`` is what the model was saying, if anything."""
 
     asked: ToolsAsked
     answer: Answer | None
@@ -118,32 +118,16 @@ class Errands:
                 return
         else:
             answer = next(iter(speaking.under_way), None)  # it goes on speaking, or is silent, whatever it asks for
-        if all(self._toolbox.is_instant(call.name) for call in asked.calls):
-            self._do(asked, answer, now)
+        step = Step(calls=list(asked.calls))
+        tell, spawn = self._host.on_event, self._spawn
+        round = Round(step, self._toolbox, tell=tell, spawn=spawn, on_late=self._listener.learn)
+        errand = Errand(asked, answer, step, round, now)
+        if all(self._toolbox.is_instant(call.name) for call in asked.calls) and not self._is_undecided():
+            self._on_returned(errand, ends=round.run_at_once())
         else:
-            step = Step(calls=list(asked.calls))
-            tell, spawn = self._host.on_event, self._spawn
-            round = Round(step, self._toolbox, tell=tell, spawn=spawn, on_late=self._listener.learn)
-            errand = Errand(asked, answer, step, round, now)
             self.under_way.append(errand)
             _ = self._spawn(self._run(errand))
         self._await_results(answer, now)
-
-    def _do(self, asked: ToolsAsked, answer: Answer | None, now: float) -> None:
-        """Functions that do all they do at once."""
-        step, outputs = Step(), []
-        for call in asked.calls:
-            self._host.on_event(ToolCalled(call.name, self._toolbox.shown(call).arguments))
-            result = self._toolbox.call(call)
-            step.calls.append(call)
-            step.results.append(Message("tool", result.text, tool_call_id=call.id, name=call.name))
-            self._host.on_event(ToolReturned(call.name, self._toolbox.shown(call).arguments, result.text))
-            outputs.append(ToolOutput(asked.response, call, result.text))
-            if result.ends is not None:
-                self._listener.hang_up(answer, now, result.ends)
-        self._enter(step, answer)
-        if not self._ending.begun:
-            self._tell(outputs)
 
     def _refuse(self, asked: ToolsAsked, now: float) -> None:
         """It does nothing but call functions: it is told to speak, and given up where it does not."""

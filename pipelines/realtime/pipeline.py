@@ -267,6 +267,8 @@ class Realtime:
             self._speaking.say(hello or phrases(self._language).interrupted, None, now)
 
     def hand_over(self) -> Conversation:
+        for words in self._inbox.take_learned():
+            self.history.user(words)
         entries = self.history.entries
         owed = self._attention.is_owed or bool(entries and entries[-1].role == "user")
         waiting = [*(Tell(text, "later") for text in self._notes.texts), *self._inbox.all]

@@ -53,16 +53,22 @@ class Round:
                 await decided()
                 if self.left or self._ends is not None:
                     break
-                self._tell(ToolCalled(call.name, self._toolbox.shown(call).arguments))
                 if self._toolbox.is_instant(call.name):
-                    result = self._toolbox.call(call)
-                    self._returned(at, result.text)
-                    self._ends = result.ends
+                    self._do(at, call)
                 else:
+                    self._tell(ToolCalled(call.name, self._toolbox.shown(call).arguments))
                     self._running[at] = self._spawn(self._run(at, call))
             await self._wait()
         finally:
             self.leave()
+        return self._ends
+
+    def run_at_once(self) -> EndReason | None:
+        """The same of functions that are all instant, where nothing is undecided."""
+        for at, call in enumerate(self._step.calls):
+            if self._ends is None:
+                self._do(at, call)
+        self.left = True
         return self._ends
 
     def leave(self, *, keep: bool = False) -> None:
@@ -83,8 +89,15 @@ class Round:
         return [text if text is not None else NOT_DONE for text in self._results]
 
     async def _wait(self) -> None:
-        while self._running:
-            await asyncio.wait(list(self._running.values()), return_when=asyncio.FIRST_COMPLETED)
+        """One that was stopped before it began is done, and has not taken itself out."""
+        while running := [task for task in self._running.values() if not task.done()]:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+
+    def _do(self, at: int, call: ToolCall) -> None:
+        self._tell(ToolCalled(call.name, self._toolbox.shown(call).arguments))
+        result = self._toolbox.call(call)
+        self._returned(at, result.text)
+        self._ends = result.ends
 
     async def _run(self, at: int, call: ToolCall) -> None:
         try:

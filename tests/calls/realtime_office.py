@@ -34,6 +34,7 @@ class RealtimeOffice(Office):
         self.realtime = model
         self._opener = model.open if isinstance(model, MemoryModel) else opener
         self.own_voice = CodewordVoice()
+        self.realtimes: list[Realtime] = []
 
     def pipeline(  # type: ignore[override]  # another pipeline
         self,
@@ -41,7 +42,7 @@ class RealtimeOffice(Office):
         session: CallSession,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> Realtime:
-        return Realtime(
+        pipeline = Realtime(
             listener.agent,
             self.realtime,
             self.own_voice,
@@ -51,6 +52,8 @@ class RealtimeOffice(Office):
             opener=self._opener,
             means=self.means_of(session),
         )
+        self.realtimes.append(pipeline)
+        return pipeline
 
 
 def silences(report: CallReport, since: float, until: float = inf) -> list[float]:

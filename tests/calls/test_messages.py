@@ -645,3 +645,17 @@ def test_two_agents_converse_by_text() -> None:
             assert [text for text in here.said("user", reports[1]) if text not in left] == []
 
     run_virtual(main())
+
+
+def test_what_the_agent_has_learned_and_not_told_is_for_whoever_goes_on() -> None:
+    async def meanwhile(call: CallSession) -> None:
+        await asyncio.sleep(1.5)
+        here[0].pipelines[0].learn("[She is busy.]")
+
+    def check(opened: Office, report: CallReport) -> None:
+        so_far = opened.pipelines[0].hand_over()
+        assert so_far.owed
+        assert so_far.entries[-1].content == "[She is busy.]"
+
+    here = [office(greeting=LONG)]
+    run(lambda: here[0], meanwhile, check, Wait(2), HangUp())

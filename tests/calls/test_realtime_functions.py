@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Speak, Step, Wait
+from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, Cough, HangUp, Speak, Step, Wait
 from pipelines.parts import ToolCall
 from pipelines.realtime.errands import MOST_ROUNDS
+from pipelines.realtime.model import ToolsAsked
 from pipelines.realtime.pipeline import MAX_FAILURES
-from pipelines.tools.results import STILL_RUNNING, TOO_MANY_ROUNDS
+from pipelines.tools.results import NOT_DONE, STILL_RUNNING, TOO_MANY_ROUNDS
 from tests.calls.realtime_office import RealtimeOffice
 from tests.clock import run_virtual
-from tests.simulators.codeword import heard_words, speak
+from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel, Reply
 from tests.simulators.services import Services, function
 
@@ -183,5 +184,39 @@ def test_a_model_that_does_nothing_but_call_functions(speaks_after: int | None) 
             else:
                 assert here.ending() == "caller"
                 assert heard_words(report.heard)[-1] == "alright"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("says", "stays"), [(Speak(speak("stop it now please")), True), (Cough(60), False)])
+def test_nothing_is_done_while_it_is_undecided_whether_the_caller_interrupts(says: Step, stays: bool) -> None:
+    """Not even what is done at once: it may be a goodbye that he objects to."""
+
+    async def main() -> None:
+        bye = {"name": "bye", "implementation": "builtin", "platform": "hangup"}
+        goodbye = "thank you for calling us today and goodbye " * 3
+        replies = {"look": (goodbye, ())}
+        async with RealtimeOffice(
+            {"functions": [bye], "options": {"greeting": "Hello.", "idle": {"timeout": None}}},
+            MemoryModel(lambda heard, _: replies.get(heard, (f"alright {heard}", ())), speed=1.2),
+        ) as here:
+
+            async def hang_up() -> None:
+                """As soon as the caller is heard over the goodbye."""
+                while not here.realtimes or here.realtimes[0]._interruption.paused_at is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                [answer] = here.realtimes[0]._speaking.under_way
+                asked = ToolsAsked(answer.response or "", (ToolCall("c0", "bye"),))
+                here.realtimes[0].on_model_event(asked)
+                assert not here.said("function_calls")
+
+            hanging_up = asyncio.create_task(hang_up())
+            report = await here.call(*ASK, AwaitAgentSpeech(), Wait(0.4), says, Wait(9), HangUp())
+            await hanging_up
+            heard = heard_words(report.heard)
+            assert (heard[-1] == "please") is stays
+            assert (plain_words(goodbye) == heard[-len(plain_words(goodbye)) :]) is not stays
+            assert [text for text in told(here) if text.startswith("results")] == [f"results: {NOT_DONE}"] * stays
+            assert len(here.said("function_calls")) == (not stays)
 
     run_virtual(main())

@@ -313,3 +313,19 @@ def test_whatever_comes_whenever_nothing_is_lost_of_the_call(seed: int) -> None:
             await one(chance)
 
     run_virtual(main())
+
+
+def test_what_the_agent_has_learned_and_not_told_is_for_whoever_goes_on() -> None:
+    async def main() -> None:
+        async with RealtimeOffice({"options": {**OPTIONS, "greeting": LONG}}, MemoryModel(echo)) as here:
+
+            async def meanwhile(call: CallSession) -> None:
+                await asyncio.sleep(1.5)
+                here.realtimes[0].learn("[She is busy.]")
+
+            await in_call(here, meanwhile, Wait(2), HangUp())
+            so_far = here.realtimes[0].hand_over()
+            assert so_far.owed
+            assert so_far.entries[-1].content == "[She is busy.]"
+
+    run_virtual(main())
