@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 
-def json_object(text: str | bytes) -> dict[str, Any] | None:
+def json_object(text: str | bytes | bytearray) -> dict[str, Any] | None:
     """None where it is no JSON, too deep, or JSON that is no object."""
     try:
         value = json.loads(text)
