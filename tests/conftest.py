@@ -34,6 +34,16 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         yield blockbuster
 
 
+@pytest.fixture(params=["webhooks", "application"])
+def by_both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test's calls come by webhooks, and once more by the WebSocket application API."""
+    from tests.calls.office import Office  # of no use to tests without calls
+
+    way = str(request.param)
+    monkeypatch.setattr(Office, "application", way == "application")
+    return way
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI everything that a test may need is there: a test that skips has not looked."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -235,7 +235,7 @@ class MemoryStore:
 
 class Office:
     """One agent on one number. Open it with ``async with``. With ``application`` calls come by Jambonz's WebSocket
-    application API, and not by webhooks: see ``by_both`` in ``tests/calls/conftest.py``. ``voices``, ``models`` and
+    application API, and not by webhooks: see ``by_both`` in ``tests/conftest.py``. ``voices``, ``models`` and
     ``recognisers`` step in for those that fail; ``quick`` finds first words."""
 
     application = False

@@ -155,6 +155,7 @@ class SlowTools(Toolbox):
         return self.call(call)
 
 
+@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize(
     ("fillers", "said"),
     [

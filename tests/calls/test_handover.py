@@ -33,6 +33,8 @@ from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, heard_w
 from tests.simulators.failing import FailingModel, FailingVoice, Failure, Way
 from tests.simulators.replies import ReplyModel, always
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 GREETING = "Hello, who is there?"
 HELLO = "This is the other one."
 PATIENT: dict[str, Any] = {"idle": {"timeout": None}}
@@ -64,7 +66,6 @@ def agree(office: HandoverOffice, report: CallReport, *expected: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["error", "stall", "refused"])
-@pytest.mark.usefixtures("by_both")
 def test_an_agent_that_cannot_be_set_up_is_followed_by_another(how: str) -> None:
     async def main() -> None:
         own = Unready(always("never"), stalls=how == "stall")
@@ -148,7 +149,6 @@ async def _refuse(*_: Any) -> Any:
 
 
 @pytest.mark.parametrize("models", [(), ("scripted/second",)])
-@pytest.mark.usefixtures("by_both")
 def test_a_telephone_is_the_last_that_can_go_on(models: Sequence[str]) -> None:
     async def main() -> None:
         talk = DialOutcome(ring_seconds=2.0, talk_seconds=3.0, steps=(Speak(speak("good morning")),))
@@ -176,7 +176,6 @@ def test_a_telephone_is_the_last_that_can_go_on(models: Sequence[str]) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_a_telephone_that_is_dear_is_not_rung() -> None:
     async def main() -> None:
         async with HandoverOffice(agent(number="+449098790000"), dying()) as office:
@@ -356,7 +355,6 @@ def test_a_fault_of_ours_ends_the_pipeline_and_not_the_call() -> None:
 
 
 @pytest.mark.parametrize(("words", "said"), [(0, 0), (8, 12)])
-@pytest.mark.usefixtures("by_both")
 def test_a_model_that_dies_is_followed_by_a_telephone(words: int, said: int) -> None:
     async def main() -> None:
         async with HandoverOffice(agent(number=NUMBER), dying(words)) as office:
@@ -395,7 +393,6 @@ def test_where_the_agents_voice_is_gone_another_says_that_the_caller_is_put_thro
     ],
     ids=["busy", "declined", "no answer"],
 )
-@pytest.mark.usefixtures("by_both")
 def test_a_telephone_that_is_not_answered(outcome: DialOutcome, word: str) -> None:
     async def main() -> None:
         async with HandoverOffice(agent(number=NUMBER), dying(), dialled=outcome) as office:
@@ -443,17 +440,18 @@ def test_an_agent_that_falls_back_to_itself_does_so_once() -> None:
 # The caller hangs up
 
 
-@pytest.mark.parametrize("tenths", range(0, 150, 3))
-def test_a_caller_who_hangs_up_at_any_moment_of_it(tenths: int) -> None:
-    """Of an agent that fails for another, which fails for a telephone."""
+@pytest.mark.parametrize("tenths", range(0, 150, 6))
+def test_a_caller_who_hangs_up_at_any_moment_of_it(tenths: int, by_both: str) -> None:
+    """Of an agent that fails for another, which fails for a telephone; by either way at moments between the other's."""
+    seconds = (tenths if by_both == "webhooks" else tenths + 3) / 10
 
     async def main() -> None:
         others = {"other": (OTHER, parts(dying(2), voice=CodewordVoice(first=0.3)))}
         async with HandoverOffice(
             agent(agent="other", number=NUMBER), dying(2), others=others, dialled=DialOutcome(ring_seconds=3.0)
         ) as office:
-            steps = asks(Wait(tenths / 10), HangUp())
-            report = await office.call(AwaitAgentSilence(), *steps, application=tenths % 2 == 1)
+            steps = asks(Wait(seconds), HangUp())
+            report = await office.call(AwaitAgentSilence(), *steps)
             await asyncio.sleep(70)
             assert not office.switchboard.calls
             assert office.switchboard.places.taken == 0
@@ -502,7 +500,6 @@ def test_keys_pressed_while_nobody_listens_are_the_next_ones() -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_a_call_for_which_there_is_no_place_has_no_fallback() -> None:
     async def main() -> None:
         async with HandoverOffice(agent(number=NUMBER), dying(), agent_limit=0) as office:

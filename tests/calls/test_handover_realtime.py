@@ -28,6 +28,8 @@ from tests.simulators.failing import FailingModel
 from tests.simulators.realtime_memory import MemoryModel, Reply
 from tests.simulators.replies import ReplyModel, always
 
+pytestmark = pytest.mark.usefixtures("by_both")
+
 REFUSED = ProviderError("memory", "auth", "simulated")
 LIVE = "openai/gpt-realtime"
 
@@ -129,7 +131,6 @@ def test_a_realtime_model_that_takes_over_with_nothing_to_answer_says_hello() ->
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_a_realtime_model_that_is_lost_is_followed_by_its_models_in_turn_then_the_agent_then_the_telephone() -> None:
     async def main() -> None:
         first, second = MemoryModel(answers), MemoryModel(answers, refusals=[REFUSED] * 3)
@@ -148,7 +149,6 @@ def test_a_realtime_model_that_is_lost_is_followed_by_its_models_in_turn_then_th
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_without_anybody_else_the_caller_is_told_by_the_service() -> None:
     async def main() -> None:
         model = MemoryModel(answers)

@@ -19,6 +19,7 @@ CALLS = [(name, title) for name in NAMES for title in read(name)]
 ACCOUNTS = {f"{vendor}_API_KEY": "key" for vendor in ("OPENAI", "DEEPGRAM", "ELEVENLABS")}
 
 
+@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize(("name", "title"), CALLS)
 def test_the_call_of_the_page_is_the_call_that_is_heard(name: str, title: str) -> None:
     example = read(name)[title]
