@@ -4,13 +4,12 @@ are sent to one room; if not, the caller's agent learns why, and has had the cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway import metrics
 from gateway.control import ControlFailed
-from gateway.surroundings import Surroundings
 from gateway.waiting import first_of
 from pipelines.agent.consultant import consultant, opening
 from pipelines.tools.means import ToolFault
@@ -19,6 +18,9 @@ from store.listeners import ListenerForCall
 
 if TYPE_CHECKING:
     from gateway.session import CallSession
+
+Place = Callable[["ListenerForCall", Callable[["CallSession"], None]], Awaitable["CallSession"]]
+"""Has the number rung for a listener, once the call was prepared, and gives it."""
 
 State = Literal["dialling", "talking", "accepted", "rejected", "failed", "answered"]
 
@@ -36,15 +38,14 @@ _OUTCOMES: dict[str, TransferOutcome] = {"busy": "busy", "no_answer": "no_answer
 
 
 class Consultation:
-    """Of one call; :meth:`run` it in a task. ``place`` has the number rung for a listener, and gives the call."""
+    """Of one call; :meth:`run` it in a task."""
 
-    def __init__(self, call: CallSession, wanted: TransferRequest, around: Surroundings) -> None:
+    def __init__(self, call: CallSession, wanted: TransferRequest) -> None:
         self.state: State = "dialling"
         self.reason = ""
         self.other: CallSession | None = None
         self._call = call
         self._wanted = wanted
-        self._around = around
         self._decided = asyncio.Event()
         self._accepted = False
 
@@ -71,19 +72,24 @@ class Consultation:
 
     # Its course
 
-    async def run(self, place: Callable[[ListenerForCall, Callable[[CallSession], None]], Any]) -> None:
+    async def run(self, place: Place) -> None:
+        try:
+            await self._run(place)
+        except Exception as error:
+            self._call.log.error("a consultation failed", exc_info=error)
+            self._fail("failed", "")
+
+    async def _run(self, place: Place) -> None:
         call = self._call
-        self._note()
+        self._note_state(self.state)
         try:
             self.other = other = await place(self._listener(), self._prepare)
-        except Exception as error:  # noqa: BLE001 - nobody rings, whatever the reason: it ends the consultation only
+        except Exception as error:  # noqa: BLE001 - nobody rings, whatever the reason
             call.log.warning("nobody can be rung for a consultation", error=str(error) or type(error).__name__)
             self._fail("failed", str(error))
             return
-        if self.other.dialling is None:
-            raise RuntimeError("a call that was placed knows how")
-        await first_of(other.dialling.answered, other.over, call.over)
-        if other.dialling.answered.is_set() and not call.over.is_set():
+        await first_of(other.attached, other.over, call.over)
+        if not other.over.is_set() and not call.over.is_set():
             self._enter("talking")
             if self._wanted.feedback:
                 self._tell_agent("They have answered, and are being asked whether they take the call.")
@@ -202,9 +208,6 @@ class Consultation:
             speaker.learn(
                 f"[Of the transfer: {news} The caller is on the line with you, and has heard nothing of this.]"
             )
-
-    def _note(self) -> None:
-        self._note_state(self.state)
 
     def _note_state(self, state: str) -> None:
         told: dict[str, Any] = {

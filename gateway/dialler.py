@@ -39,9 +39,9 @@ class Dialler:
         self._application: str | None = None
 
     async def place(self, body: Body) -> str:
-        """Returns the call's sid. ``body`` is of :func:`jambonz.outgoing.new_call`, with an application that is
-        replaced by ours. Raises :class:`CannotDial`. Two requests where they are the first, and four at the most: each
-        has its own deadline, and whoever waits for all of them has one, too."""
+        """Returns the call's sid. ``body`` is of :func:`jambonz.outgoing.new_call`; the application is ours. Raises
+        :class:`CannotDial`. Two requests where they are the first, and four at the most: each has its own deadline, and
+        whoever waits for all of them has one, too."""
         try:
             known = self._application is not None
             account, application = await self._place()

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.bridged import BridgedCall
+from gateway.bridged import LONGEST_SECONDS, BridgedCall
 from gateway.putting_through import LEAST_NEWS, NEWS_AFTER, RINGBACK_PATH, PuttingThrough, bridge
 from gateway.surroundings import Surroundings
 from gateway.waiting import first_of
 from jambonz import verbs
 from jambonz.hooks import ActionHook, StatusHook
-from jambonz.verbs import Verb, VerbError
+from jambonz.verbs import Target, Verb, VerbError
 from pipelines.tools.transfer import TransferOutcome
 
 if TYPE_CHECKING:
@@ -74,21 +73,26 @@ class HandingOver:
 
     def will_put_through(self, number: str) -> None:
         """The call's fallback: to a telephone, for good."""
-        call, options = self._call, self._call.listener.agent.options.transfer
-        rings = partial(
-            bridge,
-            verbs.phone(f"+{number}"),
-            hook=call.next_url,
-            caller_id=call.own_number,
-            caller=call.record.row.caller_id,
-            ring_seconds=options.ring_seconds,
-        )
+        call, target = self._call, verbs.phone(f"+{number}")
         try:
-            dial = rings(music=options.music or call.base_url + RINGBACK_PATH)
+            dial = self.bridge_to(target, call.own_number)
         except VerbError as error:  # rather in silence than not at all
             call.log.warning("there is no music while it rings", error=str(error))
-            dial = rings(music=None)
+            dial = self.bridge_to(target, call.own_number, music=False)
         self.will(PuttingThrough(f"+{number}", dial))
+
+    def bridge_to(self, target: Target, caller_id: str | None, *, music: bool = True) -> Verb:
+        """``caller_id`` is whose call is seen there. Raises :class:`VerbError`."""
+        call, options = self._call, self._call.listener.agent.options.transfer
+        return bridge(
+            target,
+            hook=call.next_url,
+            caller_id=caller_id,
+            caller=call.record.row.caller_id,
+            music=(options.music or call.base_url + RINGBACK_PATH) if music else None,
+            ring_seconds=options.ring_seconds,
+            time_limit=LONGEST_SECONDS,
+        )
 
     async def put_through(self) -> None:
         """There. Returns once it is known what became of it."""

@@ -128,7 +128,6 @@ class Placing:
         body = new_call(
             verbs.phone(f"+{called}", trunk=trunk),
             from_=from_,
-            application="",
             timeout=options.ring_timeout,
             tag={TAG: call.id},
             detection=self._detection(options, call) if prepare is None else None,

@@ -117,7 +117,7 @@ def bridge(
     caller: str | None,
     music: str | None,
     ring_seconds: float,
-    time_limit: float | None = None,
+    time_limit: float,
 ) -> Verb:
     """``caller_id`` is whose call is seen there, and ``caller`` who it is. Raises :class:`VerbError`."""
     origin = e164(caller) or (caller if caller and caller.isascii() and caller.isprintable() else None)

@@ -9,10 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import metrics
-from gateway.bridged import LONGEST_SECONDS
 from gateway.consultation import Consultation
 from gateway.permits import NotPermitted, transferable
-from gateway.putting_through import JOINED, RINGBACK_PATH, PuttingThrough, bridge, e164
+from gateway.putting_through import JOINED, PuttingThrough, e164
 from gateway.surroundings import Surroundings
 from jambonz import verbs
 from jambonz.hooks import normalize_number
@@ -53,7 +52,6 @@ class Pending:
     all."""
 
     wanted: TransferRequest
-    caller_id: str | None
     verb: Verb
     comes_back: bool = True
     off: bool = False
@@ -110,7 +108,7 @@ class Transfers:
             return await self._consult(wanted)
         route = await self._route(wanted)
         try:
-            pending = Pending(wanted, route.caller_id, self._verb(wanted, route))
+            pending = Pending(wanted, self._verb(wanted, route))
         except VerbError as error:
             raise ToolFault(f"the transfer cannot be made: {error}") from None
         self._count += 1
@@ -132,13 +130,8 @@ class Transfers:
         if route.caller_id is None:
             raise ToolFault("nobody can be asked first: the number that was called is none that can be shown")
         self._count += 1
-        placed = partial(
-            place,
-            called=wanted.number.removeprefix("+"),
-            from_=route.caller_id,
-            trunk=route.trunk,
-        )
-        asked = self._consultation = Consultation(self._call, wanted, self._around)
+        placed = partial(place, called=wanted.number.removeprefix("+"), from_=route.caller_id, trunk=route.trunk)
+        asked = self._consultation = Consultation(self._call, wanted)
         work = asked.run(lambda listener, prepare: placed(listener, prepare=prepare))
         self._asking = asyncio.get_running_loop().create_task(work, name=f"consultation {self._call.id}")
         reason = "Consultation started. Use transfer_status to check progress."
@@ -193,7 +186,7 @@ class Transfers:
         """Once the agent has left the call, it is sent to a room; and ``comes_back`` where nobody else is there."""
         call = self._call
         verb = verbs.conference(room, action_hook=call.next_url, id=JOINED)
-        self._pending = Pending(TransferRequest(room), None, verb, comes_back=comes_back)
+        self._pending = Pending(TransferRequest(room), verb, comes_back=comes_back)
 
     def call_off(self) -> bool:
         """Whether the agent is just leaving for a room: he is told when he would have."""
@@ -251,16 +244,7 @@ class Transfers:
             return verbs.sip_refer(wanted.number, action_hook=call.next_url, event_hook=call.next_url)
         is_sip = wanted.number.startswith(("sip:", "sips:"))
         target = verbs.sip(wanted.number) if is_sip else verbs.phone(wanted.number, trunk=route.trunk)
-        options = call.listener.agent.options.transfer
-        return bridge(
-            target,
-            hook=call.next_url,
-            caller_id=route.caller_id,
-            caller=call.record.row.caller_id,
-            music=options.music or call.base_url + RINGBACK_PATH,
-            ring_seconds=options.ring_seconds,
-            time_limit=LONGEST_SECONDS,
-        )
+        return call.handing.bridge_to(target, route.caller_id)
 
     def _back(self, so_far: Conversation, wanted: TransferRequest, outcome: TransferOutcome) -> Conversation:
         reason = (

@@ -12,20 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jambonz import verbs
-from jambonz.verbs import Target, Verb, VerbError
+from jambonz.verbs import Target, VerbError
 
 Body = dict[str, Any]
 
 LONGEST_RING = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """In place of an application of the account's: where Jambonz asks what to do, and tells of states. It wants the
-    defaults of voices and recognisers then, of which nothing is used."""
-
-    call: Mapping[str, Any]
-    status: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +42,22 @@ def new_call(
     to: Target,
     *,
     from_: str,
-    application: str | Hooks,
-    timeout: float | None = None,
-    time_limit: float | None = None,
-    tag: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    caller_name: str | None = None,
+    timeout: float,
+    tag: Mapping[str, str],
     detection: Detection | None = None,
 ) -> Body:
-    """``to`` is of :func:`jambonz.verbs.phone`, ``sip`` or ``user``; ``application`` the sid of one of the account's,
-    whose hooks are the call's then, or hooks of its own. It rings for ``timeout`` seconds (60 without one), and the
-    answered call lasts ``time_limit`` at the most. ``tag`` comes with each of its hooks, as ``customerData``.
-    Raises :class:`VerbError` for what Jambonz would refuse or misread."""
-    body: Body = {"from": verbs.printable(from_, "the caller's number"), "to": to}
-    if isinstance(application, str):
-        body["application_sid"] = application
-    else:
-        body["call_hook"] = dict(application.call)
-        if application.status is not None:
-            body["call_status_hook"] = dict(application.status)
-        body |= _SPEECH
-    if timeout is not None:
-        body["timeout"] = _whole(timeout, "timeout", LONGEST_RING)
-    if time_limit is not None:
-        body["timeLimit"] = _whole(time_limit, "timeLimit", 7 * 86_400)
-    if tag:
-        body["tag"] = verbs.tag(tag)["data"]
-    if caller_name is not None:
-        body["callerName"] = verbs.printable(caller_name, "the caller's name")
+    """All but its application. ``to`` is of :func:`jambonz.verbs.phone`, ``sip`` or ``user``. It rings for ``timeout``
+    seconds. ``tag`` comes with each of its hooks, as ``customerData``. Raises :class:`VerbError` for what Jambonz would
+    refuse or misread."""
+    body: Body = {
+        "from": verbs.printable(from_, "the caller's number"),
+        "to": to,
+        "timeout": _whole(timeout, "timeout", LONGEST_RING),
+        "tag": verbs.tag(tag)["data"],
+    }
     if detection is not None:
         body["amd"] = _detection(detection)
-    return body | verbs.sip_headers(headers)
-
-
-_SPEECH: Verb = {
-    "speech_synthesis_vendor": "google",
-    "speech_synthesis_language": "en-US",
-    "speech_synthesis_voice": "en-US-Standard-C",
-    "speech_recognizer_vendor": "google",
-    "speech_recognizer_language": "en-US",
-}
+    return body
 
 
 def _detection(wanted: Detection) -> Body:

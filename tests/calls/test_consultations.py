@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.bridged import MODEL_NAME
+from gateway.consultation import Consultation
 from gateway.control import ControlFailed
 from jambonz.simulator.call import CallSession as Simulated
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
@@ -301,6 +302,23 @@ def test_a_caller_who_hangs_up_when_the_other_is_in_the_room_already() -> None:
             assert states(office)[-1] == "caller_gone"
             nothing_is_left(office, report)
 
+    run_virtual(main())
+
+
+@pytest.mark.usefixtures("by_both")
+def test_a_fault_of_ours_leaves_the_caller_with_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        office, _ = office_of("cascade")
+        async with office:
+            report, _ = await consult(office, callee(Wait(4), HangUp()), *asks(Wait(10), HangUp()))
+            assert states(office) == ["dialling", "failed"]
+            assert heard(report)[-4:] == words("i am sorry no")
+            nothing_is_left(office, report)
+
+    def fail(*_: Any) -> None:
+        raise LookupError("simulated")
+
+    monkeypatch.setattr(Consultation, "_enter", fail)
     run_virtual(main())
 
 

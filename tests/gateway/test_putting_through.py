@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.bridged import LONGEST_SECONDS
 from gateway.dialling import outcome_of
 from gateway.live_calls import REMEMBER_SECONDS
 from gateway.putting_through import NEWS_AFTER, ORIGIN_HEADER, PuttingThrough, bridge
@@ -38,6 +39,7 @@ DIAL = {
     "headers": {"X-Aplisay-Origin-Caller-Id": "+1"},
     "callerId": "+" + NUMBER,
     "timeout": 45.0,
+    "timeLimit": LONGEST_SECONDS,
 }
 
 
@@ -274,7 +276,7 @@ def test_nobody_comes_to_be_put_through() -> None:
 )
 def test_the_telephone_sees_the_number_that_was_called(called: str | None, caller_id: str | None) -> None:
     target = verbs.phone("+44207")
-    dial = bridge(target, hook="/next", caller_id=called, caller=None, music=None, ring_seconds=45)
+    dial = bridge(target, hook="/next", caller_id=called, caller=None, music=None, ring_seconds=45, time_limit=60)
     assert dial.get("callerId") == caller_id
     assert "headers" not in dial
 
@@ -291,7 +293,7 @@ def test_the_telephone_sees_the_number_that_was_called(called: str | None, calle
 )
 def test_the_telephone_is_told_who_calls(caller: str, told: str | None) -> None:
     target = verbs.phone("+44207")
-    dial = bridge(target, hook="/next", caller_id=None, caller=caller, music=None, ring_seconds=45)
+    dial = bridge(target, hook="/next", caller_id=None, caller=caller, music=None, ring_seconds=45, time_limit=60)
     assert dial.get("headers") == ({ORIGIN_HEADER: told} if told is not None else None)
 
 
