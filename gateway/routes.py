@@ -9,6 +9,7 @@ from functools import partial
 from aiohttp import web
 
 from gateway import metrics
+from gateway.api.errors import NUL
 from gateway.api.messages import SocketMessages
 from gateway.application import ApplicationSocket, refusal_of
 from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure, authorize
@@ -146,6 +147,8 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
     if listener is None:
         return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
     try:
+        if NUL in request.query.get("call", ""):
+            raise ValueError("call is no id of a call.")
         since = Seen.parse(request.query["since"]) if "since" in request.query else None
         names = names_of(request.query["functions"]) if answers else ()
     except ValueError as error:

@@ -162,12 +162,12 @@ _WITHHELD = frozenset({"anonymous", "restricted", "unavailable", "unknown", "pri
 def normalize_number(value: str) -> str | None:
     """A party as the database keeps it: digits without ``+``, a SIP user's name as it is, None for a withheld number.
 
-    Takes what SIP may bring: ``+44 20 7946 0000``, ``sip:+442079460000@host;user=phone``, ``"Ann" <sip:ann@host>``,
-    ``tel:+44-20-7946-0000``.
+    Takes what SIP may bring, less what cannot be printed: ``+44 20 7946 0000``, ``sip:+442079460000@host;user=phone``,
+    ``"Ann" <sip:ann@host>``, ``tel:+44-20-7946-0000``.
     """
     address = _ADDRESS.search(value)
     user = address.group(1) if address else value.partition("@")[0]
-    user = user.strip()
+    user = "".join(character for character in user if character.isprintable()).strip()
     digits = user.translate(_SEPARATORS).removeprefix("+")
     if digits.isascii() and digits.isdigit():
         return digits

@@ -15,6 +15,8 @@ from store.errors import UNREACHABLE, InUse, NotFound, NotSupported, StoreError
 
 log = structlog.get_logger(__name__)
 
+NUL = "\x00"
+
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "TOO_LARGE"}
 
 
@@ -52,6 +54,7 @@ def not_found(what: str, identifier: str) -> ApiError:
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever goes wrong below becomes an answer in the shape of the API's errors."""
     try:
+        _refuse_nul(request)
         return await handler(request)
     except TooMany as error:
         response = as_error(error, request.method, request.path).response()
@@ -61,6 +64,15 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _plain(request, error)
     except Exception as error:  # noqa: BLE001 - whatever it is: it is answered, and what is a fault of ours is logged
         return as_error(error, request.method, request.path).response()
+
+
+def _refuse_nul(request: web.Request) -> None:
+    """PostgreSQL has no place for the character U+0000 in a text, and fails whoever asks it for one."""
+    if NUL in request.path:
+        raise ApiError(404, "NOT_FOUND", f"There is nothing at {request.path!r}: nothing has U+0000 in its name")
+    found = [name for name, value in request.query.items() if NUL in name + value]
+    if found:
+        raise invalid([Problem(name, "holds the character U+0000; take it out") for name in found])
 
 
 def as_error(error: Exception, method: str, path: str) -> ApiError:

@@ -99,7 +99,7 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         "operationId": operation.id,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "description": f"Needs the scope `{operation.scope}`." if operation.scope else "Any key will do.",
+        "description": operation.description,
         "parameters": [
             _parameter(name, "path", {"type": "string"}, required=True)
             for name in re.findall(r"\{(\w+)\}", operation.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -76,6 +77,13 @@ class Operation:
     @property
     def summary(self) -> str:
         return (self.handler.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def description(self) -> str:
+        """What its docstring says beyond the summary, and the scope."""
+        _, _, more = inspect.cleandoc(self.handler.__doc__ or "").partition("\n\n")
+        scope = f"Needs the scope `{self.scope}`." if self.scope else "Any key will do."
+        return f"{' '.join(more.split())} {scope}".strip()
 
     @property
     def id(self) -> str:

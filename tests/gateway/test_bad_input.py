@@ -590,6 +590,8 @@ AGENTS = "/api/agents"
         pytest.param("PATCH", AGENTS, None, 405, "METHOD_NOT_ALLOWED", id="a method that there is not"),
         pytest.param("GET", "/api/agents?offset=x", None, 400, "VALIDATION_ERROR", id="a query that is wrong"),
         pytest.param("GET", "/api/agents/%00", None, 404, "NOT_FOUND", id="an id that is none"),
+        pytest.param("GET", "/api/agents?search=%00", None, 400, "VALIDATION_ERROR", id="a query with a NUL"),
+        pytest.param("GET", "/api/agents?%00=a", None, 400, "VALIDATION_ERROR", id="a name in it with one"),
         pytest.param("GET", "/progress/nobody", None, 404, "NOT_FOUND", id="the progress of nobody"),
     ],
 )
@@ -602,6 +604,16 @@ async def test_api(service: Service, method: str, path: str, body: bytes | None,
     assert told["code"] == code
     assert isinstance(told["error"], str)
     assert len(told["error"]) > 10
+
+
+async def test_no_nul_comes_to_the_database(service: Service) -> None:
+    """PostgreSQL fails whoever has one in a text."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with service.http.get(f"{service.url}/api/agents/a%00b", headers=headers) as answer:
+        assert (answer.status, (await answer.json())["error"][:22]) == (404, "There is nothing at '/")
+    url = f"{service.url}/progress/{service.listener_id}?call=%00&since=0"
+    async with service.http.get(url, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["error"]) == (400, "call is no id of a call.")
 
 
 @pytest.mark.parametrize("path", ["/api/agents", "/progress/x"])

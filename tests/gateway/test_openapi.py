@@ -151,3 +151,11 @@ def test_an_error_example_is_an_error() -> None:
     for status, example in examples.ERRORS.items():
         assert example["error"].strip(), status
     conforms("GET", "/agents", 401, {"details": None, **examples.ERRORS[401]})
+
+
+def test_what_a_docstring_says_beyond_its_first_line_is_the_description() -> None:
+    description = dict(described())["update_agent"]["description"]
+    assert description.startswith(
+        "What is never given back of the options (hashKey of a callHook, key of recording) stays "
+    )
+    assert description.endswith("goes with null. Needs the scope `agents:write`.")

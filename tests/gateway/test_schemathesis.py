@@ -1,7 +1,8 @@
 """The served OpenAPI against the service, by schemathesis: what it makes up of the document is sent over real HTTP, by
 two tenants, and no answer is a fault of ours, undocumented, or somebody else's.
 
-``SCHEMATHESIS_EXAMPLES`` is how many requests there are for an operation. A longer run, with all it can think of:
+``SCHEMATHESIS_EXAMPLES`` is how many requests there are for an operation, and ``SCHEMATHESIS_DATABASE_URL`` an empty
+database of PostgreSQL to run upon. A longer run, with all it can think of:
 
     SCHEMATHESIS_EXAMPLES=100 SCHEMATHESIS_PHASES=examples,coverage,fuzzing,stateful \\
         pytest --timeout 0 tests/gateway/test_schemathesis.py
@@ -31,6 +32,8 @@ PHASES = os.environ.get("SCHEMATHESIS_PHASES", "examples,fuzzing,stateful").spli
 
 MOST_SECONDS = 25
 """On a machine that is busy the rest is left out, unless it is a longer run."""
+
+DATABASE_URL = os.environ.get("SCHEMATHESIS_DATABASE_URL")
 
 PEERS = ("ann", "bob")
 MARK = "what-nobody-else-may-read"
@@ -107,7 +110,12 @@ async def test_whatever_is_made_up_of_the_document_is_answered_as_it_says(
     async with (
         serve_issuer() as issuer,
         serving(
-            tmp_path, oidc_issuers=issuer.url, oidc_audience=AUDIENCE, requests_per_second=0, max_calls=50
+            tmp_path,
+            oidc_issuers=issuer.url,
+            oidc_audience=AUDIENCE,
+            requests_per_second=0,
+            max_calls=50,
+            database_url=DATABASE_URL,
         ) as service,
         aiohttp.ClientSession() as http,
     ):

@@ -175,6 +175,8 @@ def test_the_ends_of_transfers() -> None:
         ("", None),
         ("sip:@host", None),
         ("+", None),
+        ("\x0044\n7\ud800", "447"),
+        ("\x00", None),
     ],
 )
 def test_numbers(value: str, number: str | None) -> None:
