@@ -88,7 +88,6 @@ def spoke_after(report: CallReport) -> float:
     return first.start - max(at for at in ended if at <= first.start + 0.02)
 
 
-@pytest.mark.usefixtures("by_both")
 @BOTH
 def test_a_person_is_greeted(make: Any) -> None:
     def check(office: Office, report: CallReport) -> None:
@@ -127,7 +126,6 @@ def test_the_model_is_told_what_was_said_before() -> None:
     call(cascade, agent(), Callee(said), check)
 
 
-@pytest.mark.usefixtures("by_both")
 @BOTH
 def test_a_machine_is_left_a_message_after_its_beep(make: Any) -> None:
     def check(office: Office, report: CallReport) -> None:
@@ -187,7 +185,6 @@ def test_who_hangs_up_on_the_message_ends_the_call() -> None:
     call(cascade, agent(message=MESSAGE), Callee(said), check)
 
 
-@pytest.mark.usefixtures("by_both")
 @BOTH
 def test_a_screener_is_told_who_calls_and_then_a_person_comes(make: Any) -> None:
     def check(office: Office, report: CallReport) -> None:
@@ -251,7 +248,6 @@ def test_without_a_recogniser_the_length_and_the_beep_tell() -> None:
     call(cascade, agent(message=MESSAGE), Callee(long), machine, understands=False)
 
 
-@pytest.mark.usefixtures("by_both")
 def test_jambonz_helps_where_its_account_has_a_recogniser() -> None:
     definition = agent(message=MESSAGE, recognizer={"vendor": "deepgram", "language": "en-GB"})
 
@@ -303,7 +299,7 @@ def test_calls_that_come_in_are_not_listened_to_first() -> None:
     async def main() -> None:
         office = cascade(agent())
         async with office:
-            report = await office.call(AwaitAgentSilence(), HangUp(), application=False)
+            report = await office.call(AwaitAgentSilence(), HangUp())
             assert heard_words(report.heard) == plain_words("hello there")
             assert office.status("answeredBy") == []
             await asyncio.sleep(0)

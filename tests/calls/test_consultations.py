@@ -139,7 +139,6 @@ TALK = (AwaitAgentSilence(), Speak(speak(YES)), Wait(9), Speak(speak("welcome he
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("who", ["caller", "desk"])
-@pytest.mark.usefixtures("by_both")
 def test_who_takes_the_call_is_joined_with_the_caller(kind: str, who: str) -> None:
     """Whoever hangs up then."""
 
@@ -173,7 +172,6 @@ def test_who_takes_the_call_is_joined_with_the_caller(kind: str, who: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_who_does_not_take_the_call_is_said_goodbye_to_and_the_agent_knows_why(kind: str) -> None:
     async def main() -> None:
         office, _ = office_of(kind)
@@ -203,7 +201,6 @@ UNANSWERED = {
 
 
 @pytest.mark.parametrize("how", UNANSWERED)
-@pytest.mark.usefixtures("by_both")
 def test_who_cannot_be_reached(how: str) -> None:
     async def main() -> None:
         office, _ = office_of("cascade", CONSULT, STATUS, transfer={"ringSeconds": 5})
@@ -220,7 +217,6 @@ def test_who_cannot_be_reached(how: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_who_hangs_up_without_a_word(kind: str) -> None:
     async def main() -> None:
         office, _ = office_of(kind)
@@ -235,7 +231,6 @@ def test_who_hangs_up_without_a_word(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_a_caller_who_waits_for_them_is_not_taken_for_gone(kind: str) -> None:
     """He has nothing to say while they are rung and asked; once they were, his silence counts again."""
 
@@ -254,7 +249,6 @@ def test_a_caller_who_waits_for_them_is_not_taken_for_gone(kind: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_a_caller_who_hangs_up_while_it_rings_leaves_nobody_ringing() -> None:
     async def main() -> None:
         office, _ = office_of("cascade")
@@ -270,7 +264,6 @@ def test_a_caller_who_hangs_up_while_it_rings_leaves_nobody_ringing() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_a_caller_who_hangs_up_while_they_talk(kind: str) -> None:
     async def main() -> None:
         office, _ = office_of(kind)
@@ -285,7 +278,6 @@ def test_a_caller_who_hangs_up_while_they_talk(kind: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_a_caller_who_hangs_up_when_the_other_is_in_the_room_already() -> None:
     async def main() -> None:
         office, _ = office_of("cascade")
@@ -339,7 +331,6 @@ async def _runs(call: Simulated, verb: str) -> None:
 @pytest.mark.parametrize(
     "when", ["before the caller leaves", "as the caller is sent there", "once the caller is there"]
 )
-@pytest.mark.usefixtures("by_both")
 def test_who_is_gone_before_they_have_met(when: str) -> None:
     """The caller comes back to the agent, or has never left."""
 
@@ -374,7 +365,6 @@ def test_who_is_gone_before_they_have_met(when: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_there_is_one_consultation_at_a_time_and_its_status_can_be_asked_for() -> None:
     async def main() -> None:
         office, _ = office_of("cascade")

@@ -560,7 +560,7 @@ def test_whatever_comes_whenever_nothing_is_lost_of_the_call(seed: int) -> None:
     call ends."""
     import random
 
-    async def one(here: Office, chance: random.Random, application: bool) -> None:
+    async def one(here: Office, chance: random.Random) -> None:
         calling = asyncio.create_task(
             here.call(
                 Wait(chance.uniform(0, 1)),
@@ -569,7 +569,6 @@ def test_whatever_comes_whenever_nothing_is_lost_of_the_call(seed: int) -> None:
                 Speak(speak("stop it please")),
                 Wait(4),
                 HangUp(),
-                application=application,
             )
         )
         await asyncio.sleep(0.05)
@@ -600,10 +599,10 @@ def test_whatever_comes_whenever_nothing_is_lost_of_the_call(seed: int) -> None:
 
     async def main() -> None:
         chance = random.Random(seed)
-        for number in range(8):
+        for _ in range(8):
             async with office(always(LONG), turns={"endpointing": {"minDelay": 0.3}}) as here:
                 here.recogniser = CodewordRecogniser()
-                await one(here, chance, number % 2 == 1)
+                await one(here, chance)
                 assert here.switchboard.calls == ()
                 assert here.model.open == 0
                 assert here.stuck == []

@@ -37,7 +37,6 @@ def realtime(agent: Mapping[str, Any] = AGENT) -> Office:
     return RealtimeOffice(agent, MemoryModel(lambda heard, history: ("You want a table.", ())))
 
 
-@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize("make", [cascade, realtime])
 def test_the_agent_speaks_once_there_is_an_answer(make: Any) -> None:
     """What the network plays before that (183) is no answer."""
@@ -62,7 +61,6 @@ def test_the_agent_speaks_once_there_is_an_answer(make: Any) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 @pytest.mark.parametrize(
     ("callee", "outcome", "reason", "status", "sip_status"),
     [
@@ -99,7 +97,6 @@ def test_what_comes_of_ringing(callee: Callee, outcome: str, reason: str, status
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_hanging_up_while_it_rings_stops_the_ringing() -> None:
     async def main() -> None:
         office = cascade()
@@ -120,7 +117,6 @@ def test_hanging_up_while_it_rings_stops_the_ringing() -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_who_answers_as_it_is_cancelled_is_hung_up_on() -> None:
     """The word to stop ringing crosses the answer."""
 
@@ -157,7 +153,6 @@ def test_a_service_that_stops_leaves_nobody_ringing() -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_hooks_may_come_before_jambonz_has_said_that_it_rings() -> None:
     async def main() -> None:
         office = cascade()
@@ -172,7 +167,6 @@ def test_hooks_may_come_before_jambonz_has_said_that_it_rings() -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_who_is_busy_before_jambonz_has_said_that_it_rings_is_busy() -> None:
     async def main() -> None:
         office = cascade()
@@ -326,7 +320,6 @@ def test_a_full_service_rings_nobody() -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_a_call_of_a_process_that_is_gone_is_nobodys() -> None:
     """Its hook comes to one that does not know it: which does not take the called number for one of its own."""
 

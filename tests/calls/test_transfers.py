@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,13 +24,14 @@ from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeI
 from jambonz.simulator.ear import peak_of
 from jambonz.simulator.outcomes import DialOutcome, ReferOutcome
 from jambonz.simulator.report import CallReport, VerbStarted
-from pipelines.messages import NotNow
+from pipelines.messages import NotNow, NotPossible
 from pipelines.phrasebook import phrases
 from pipelines.tools.means import ToolFault
 from pipelines.tools.results import REDACTED_FAILURE
 from pipelines.tools.transfer import TransferRequest
 from store.numbers import Line
 from tests.calls.office import BASE, NUMBER, Office
+from tests.calls.outbound_office import Lines
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.transfer_office import (
     BACK,
@@ -77,7 +79,6 @@ def verb_of(report: CallReport, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_a_bridge_that_is_answered(kind: str) -> None:
     async def main() -> None:
         desk = DialOutcome(ring_seconds=2.0, steps=(Speak(speak("desk speaking")), Wait(3)), talk_seconds=0)
@@ -109,7 +110,6 @@ def test_a_bridge_that_is_answered(kind: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_what_is_dialled() -> None:
     async def main() -> None:
         async with office_of("cascade") as office:
@@ -127,7 +127,6 @@ def test_what_is_dialled() -> None:
 
 
 @pytest.mark.parametrize(("kind", "outcome"), [*(("cascade", outcome) for outcome in FAILURES), ("realtime", "busy")])
-@pytest.mark.usefixtures("by_both")
 def test_a_bridge_that_fails_brings_the_caller_back(kind: str, outcome: str) -> None:
     async def main() -> None:
         async with office_of(kind, dials=[FAILURES[outcome]]) as office:
@@ -216,7 +215,6 @@ def test_where_jambonz_tells_nothing_more_the_call_does_not_stay_open(monkeypatc
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_nobody_is_left_ringing_when_the_caller_hangs_up(kind: str) -> None:
     async def main() -> None:
         async with office_of(kind, dials=[DialOutcome(ring_seconds=20.0)]) as office:
@@ -233,7 +231,6 @@ def test_nobody_is_left_ringing_when_the_caller_hangs_up(kind: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_it_rings_no_longer_than_the_agent_says() -> None:
     async def main() -> None:
         agent = agent_of(transfer={"ringSeconds": 5, "music": "https://example.com/wait.mp3"})
@@ -251,7 +248,6 @@ def test_it_rings_no_longer_than_the_agent_says() -> None:
 
 @pytest.mark.parametrize("early", [False, True], ids=["told", "gone before it is told"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_a_refer_that_is_accepted(kind: str, early: bool) -> None:
     async def main() -> None:
         refers = [ReferOutcome(seconds=3.0, early=early)]
@@ -287,7 +283,6 @@ REFERS: Mapping[str, tuple[ReferOutcome, str, float]] = {
 
 
 @pytest.mark.parametrize(("kind", "how"), [*(("cascade", how) for how in REFERS), ("realtime", "declined")])
-@pytest.mark.usefixtures("by_both")
 def test_a_refer_that_fails_brings_the_caller_back(kind: str, how: str) -> None:
     async def main() -> None:
         refer, outcome, seconds = REFERS[how]
@@ -303,7 +298,6 @@ def test_a_refer_that_fails_brings_the_caller_back(kind: str, how: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_a_caller_who_hangs_up_during_a_refer_is_gone() -> None:
     async def main() -> None:
         async with office_of("cascade", refers=[ReferOutcome(seconds=20.0)], can_refer=True) as office:
@@ -315,7 +309,6 @@ def test_a_caller_who_hangs_up_during_a_refer_is_gone() -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_the_trunk_can_refer_and_the_agent_wants_a_bridge() -> None:
     async def main() -> None:
         agent = agent_of(transfer_function(forceBridged={"source": "static", "from": "true"}))
@@ -350,7 +343,6 @@ def _always(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_without_a_word_of_the_model_the_service_says_it(kind: str) -> None:
     async def main() -> None:
         async with office_of(kind) as office:
@@ -380,7 +372,6 @@ def test_what_is_said_over_the_agents_last_words_changes_nothing(kind: str) -> N
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_one_transfer_after_the_other() -> None:
     async def main() -> None:
         dials = [FAILURES["busy"], FAILURES["declined"], DialOutcome(ring_seconds=1.0, talk_seconds=2.0)]
@@ -481,7 +472,6 @@ def test_whom_a_transfer_may_ring(which: str) -> None:
 
 @pytest.mark.parametrize("ring_seconds", [3.0, 20.0], ids=["with the caller", "while it rings"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_the_longest_call_counts_from_its_answer_whoever_had_it(kind: str, ring_seconds: float) -> None:
     """A caller who is back once the time is over is told so at once."""
 
@@ -503,7 +493,6 @@ def test_the_longest_call_counts_from_its_answer_whoever_had_it(kind: str, ring_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("by_both")
 def test_silence_counts_anew_once_the_caller_is_back(kind: str) -> None:
     """Neither what was silent before nor what rang is his silence, and he is asked as often as anybody."""
 
@@ -545,7 +534,6 @@ def test_a_transfer_that_somebody_else_asks_for(kind: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.usefixtures("by_both")
 def test_a_transfer_by_a_message() -> None:
     """Only to numbers that the agent's filter lets through, and not while the call ends."""
 
@@ -569,12 +557,17 @@ def test_a_transfer_by_a_message() -> None:
     run_virtual(main())
 
 
-def test_a_caller_who_waits_for_somebody_is_hung_up() -> None:
-    """There is no socket to end, and Jambonz is commanded."""
+@pytest.mark.parametrize("by_rest", [True, False], ids=["with the REST API", "without"])
+def test_a_caller_who_waits_for_somebody_is_hung_up(by_rest: bool, by_both: str) -> None:
+    """There is no socket to end, and Jambonz is commanded, where it can be."""
+    possible = by_rest or by_both == "application"
 
     async def main() -> None:
-        async with office_of("cascade", dials=[DialOutcome(ring_seconds=20)]) as office:
-            calling = asyncio.create_task(office.call(Wait(40), application=True))
+        office = office_of("cascade", dials=[DialOutcome(ring_seconds=20)])
+        if by_rest:
+            Lines(office)
+        async with office:
+            calling = asyncio.create_task(office.call(Wait(10), HangUp()))
             await asyncio.sleep(2.0)
             [call] = office.switchboard.calls
             await perform(call, TransferMessage(number="+44 20 7946 0999", text="Off you go."))
@@ -582,11 +575,12 @@ def test_a_caller_who_waits_for_somebody_is_hung_up() -> None:
             assert call.leg is None
             with pytest.raises(NotNow):
                 await perform(call, HangUpMessage(text="Nobody hears this."))
-            await perform(call, HangUpMessage(reason="enough"))
+            with nullcontext() if possible else pytest.raises(NotPossible, match="REST API is not set up"):
+                await perform(call, HangUpMessage(reason="enough"))
             report = await calling
-            assert report.ended_by == "jambonz"
-            assert report.ended == pytest.approx(6.0, abs=0.5)
-            assert ending_of(office, parent_of(office))[1] == "api"
+            assert report.ended_by == ("jambonz" if possible else "caller")
+            assert report.ended == pytest.approx(6.0 if possible else 10.0, abs=0.5)
+            assert ending_of(office, parent_of(office))[1] == ("api" if possible else "caller")
             nothing_is_left(office, report)
 
     run_virtual(main())
