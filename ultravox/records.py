@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.events import AgentSaid, EndReason, PipelineEvent, ToolCalled, ToolReturned, UserSaid
-from pipelines.json_text import json_object
-from ultravox.webhook import seconds_of
+from pipelines.json_text import duration_seconds, json_object
 
 _REASONS: Mapping[str, EndReason] = {
     "hangup": "caller",
@@ -36,7 +35,7 @@ class CallState:
         said = call.get("endReason")
         reason = _REASONS.get(said, "failed") if isinstance(said, str) and said else None
         ended = reason is not None or bool(call.get("ended"))
-        return cls(bool(call.get("joined")), ended, reason, seconds_of(call.get("billedDuration")))
+        return cls(bool(call.get("joined")), ended, reason, duration_seconds(call.get("billedDuration")))
 
 
 class Minutes:

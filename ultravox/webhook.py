@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+
+from pipelines.json_text import duration_seconds
 
 TIMESTAMP_HEADER = "X-Ultravox-Webhook-Timestamp"
 SIGNATURE_HEADER = "X-Ultravox-Webhook-Signature"
@@ -109,7 +110,7 @@ class CallEnded:
         if event.get("event", "call.ended") != "call.ended":
             return None
         reason = call.get("endReason")
-        return cls(call_id, reason if isinstance(reason, str) else None, seconds_of(call.get("billedDuration")))
+        return cls(call_id, reason if isinstance(reason, str) else None, duration_seconds(call.get("billedDuration")))
 
 
 def _time(text: str) -> float | None:
@@ -123,9 +124,3 @@ def _time(text: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (OverflowError, ValueError):
         return None
-
-
-def seconds_of(value: Any) -> float | None:
-    """Of a duration as protobuf's JSON has it, such as ``12.5s``; None where it is none."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", value) if isinstance(value, str) else None
-    return float(found[1]) if found else None

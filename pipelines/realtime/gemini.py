@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any, Final
 
 from media.audio import PCM_16K, PCM_24K
-from pipelines.json_text import json_object
-from pipelines.parts import ProviderError, ProviderFault, ToolCall
+from pipelines.json_text import duration_seconds, json_object
+from pipelines.parts import ProviderError, ToolCall
 from pipelines.realtime.fast_sound import FastSound
 from pipelines.realtime.gemini_setup import contents, setup_message, talks_as_content, vendor_options
+from pipelines.realtime.gemini_wire import camel, fault_of, field, listed, mapping, units_of
 from pipelines.realtime.model import (
     Address,
     AudioCame,
@@ -27,7 +27,6 @@ from pipelines.realtime.model import (
     CallerSpeaks,
     Capabilities,
     ItemHeard,
-    ModelFault,
     NotUnderstood,
     Outgoing,
     OutputCleared,
@@ -213,37 +212,37 @@ class GeminiLiveProtocol:
     def _object(self, message: dict[str, Any]) -> tuple[Events, Sequence[Outgoing]]:
         events: Events = []
         replies: Sequence[Outgoing] = ()
-        if _get(message, "setupComplete") is not None and not self._ready:
+        if field(message, "setupComplete") is not None and not self._ready:
             self._ready = True
             events.append(SessionReady())
             replies = self._begin()
-        self._content(_object(message, "serverContent"), events)
-        calls = _list(_object(message, "toolCall"), "functionCalls")
+        self._content(mapping(message, "serverContent"), events)
+        calls = listed(mapping(message, "toolCall"), "functionCalls")
         if calls:
             self._tools(calls, events)
-        ids = tuple(str(one) for one in _list(_object(message, "toolCallCancellation"), "ids"))
+        ids = tuple(str(one) for one in listed(mapping(message, "toolCallCancellation"), "ids"))
         ids = tuple(one for one in ids if one not in self._withdrawn)
         if ids:
             self._withdrawn.update(ids)
             events.append(ToolsWithdrawn(ids))
-        used = _used(_object(message, "usageMetadata"))
+        used = units_of(mapping(message, "usageMetadata"))
         if used:
             events.append(Used(used))
-        activity = _get(_object(message, "voiceActivity"), "voiceActivityType")
+        activity = field(mapping(message, "voiceActivity"), "voiceActivityType")
         if activity == "ACTIVITY_START":
             events.append(CallerSpeaks())
         elif activity == "ACTIVITY_END":
             events.append(CallerSilent())
-        if _get(message, "goAway") is not None:
-            events.append(SessionEnding(_seconds(_get(_object(message, "goAway"), "timeLeft"))))
-        resumption = _object(message, "sessionResumptionUpdate")
-        handle = _get(resumption, "newHandle")
-        if _get(resumption, "resumable") is True and isinstance(handle, str) and handle:
+        if field(message, "goAway") is not None:
+            events.append(SessionEnding(duration_seconds(field(mapping(message, "goAway"), "timeLeft")) or 0.0))
+        resumption = mapping(message, "sessionResumptionUpdate")
+        handle = field(resumption, "newHandle")
+        if field(resumption, "resumable") is True and isinstance(handle, str) and handle:
             events.append(Resumable(handle))
-        error = _get(message, "error")
+        error = field(message, "error")
         if error is not None:
-            events.append(_fault(error))
-        unknown = [key for key in message if _camel(key) not in _KNOWN]
+            events.append(fault_of(error))
+        unknown = [key for key in message if camel(key) not in _KNOWN]
         if unknown or not message:
             events.append(NotUnderstood(f"a message of {', '.join(unknown)[:100] or 'nothing'}"))
         return events, replies
@@ -261,15 +260,15 @@ class GeminiLiveProtocol:
 
     def _content(self, content: dict[str, Any], events: Events) -> None:
         self._caller(content, events)
-        for part in _list(_object(content, "modelTurn"), "parts"):
-            blob = _object(part, "inlineData") if isinstance(part, dict) else {}
-            data = _get(blob, "data")
-            if isinstance(data, str) and str(_get(blob, "mimeType")).startswith("audio/pcm"):
+        for part in listed(mapping(content, "modelTurn"), "parts"):
+            blob = mapping(part, "inlineData") if isinstance(part, dict) else {}
+            data = field(blob, "data")
+            if isinstance(data, str) and str(field(blob, "mimeType")).startswith("audio/pcm"):
                 self._sound(data, events)
-        words = _get(_object(content, "outputTranscription"), "text")
+        words = field(mapping(content, "outputTranscription"), "text")
         if isinstance(words, str) and words:
             self._words(words, events)
-        if _get(content, "interrupted") is True:
+        if field(content, "interrupted") is True:
             if not self._ours:
                 events.append(CallerSpeaks())
             if self._pending:  # it takes them back, and says so in its next message
@@ -279,11 +278,11 @@ class GeminiLiveProtocol:
             events.append(OutputCleared())
             self._ours, self._early = False, ""
             self._end(events, ResponseEnded(self._response, "cancelled"))
-        if _get(content, "generationComplete") is True:
+        if field(content, "generationComplete") is True:
             self._end(events, ResponseEnded(self._response))
             self._caller_done(events)
-        if _get(content, "turnComplete") is True:
-            reason = str(_get(content, "turnCompleteReason") or "")
+        if field(content, "turnComplete") is True:
+            reason = str(field(content, "turnCompleteReason") or "")
             if any(part in reason for part in _REFUSALS) and not self._trailing:
                 self._answer(events)
                 self._end(events, ResponseEnded(self._response, "failed", reason[:100]))
@@ -291,14 +290,14 @@ class GeminiLiveProtocol:
             self._trailing = self._ours = False
 
     def _caller(self, content: dict[str, Any], events: Events) -> None:
-        interim = _get(_object(content, "interimInputTranscription"), "text")
+        interim = field(mapping(content, "interimInputTranscription"), "text")
         if isinstance(interim, str) and interim.strip():
             events.append(CallerSaid(f"c{self._turn}", (self._heard + interim).strip(), final=False))
-        transcription = _object(content, "inputTranscription")
-        text = _get(transcription, "text")
+        transcription = mapping(content, "inputTranscription")
+        text = field(transcription, "text")
         if isinstance(text, str) and text:
             self._heard += text
-        if _get(transcription, "finished") is True:
+        if field(transcription, "finished") is True:
             self._caller_done(events)
         elif isinstance(text, str) and text and self._heard.strip():
             events.append(CallerSaid(f"c{self._turn}", self._heard.strip(), final=False))
@@ -351,11 +350,11 @@ class GeminiLiveProtocol:
         self._answer(events)
         calls = []
         for number, call in enumerate(wanted):
-            name = _get(call, "name") if isinstance(call, dict) else None
+            name = field(call, "name") if isinstance(call, dict) else None
             if not isinstance(name, str) or not name:
                 events.append(NotUnderstood("a call of a tool without a name"))
                 continue
-            calls.append(ToolCall(str(_get(call, "id") or f"{self._response}-{number}"), name, _object(call, "args")))
+            calls.append(ToolCall(str(field(call, "id") or f"{self._response}-{number}"), name, mapping(call, "args")))
         if calls:
             self._pending.update(call.id for call in calls)
             events.append(ToolsAsked(self._response, tuple(calls)))
@@ -364,74 +363,3 @@ class GeminiLiveProtocol:
 
 def _json(message: object) -> str:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-
-
-def _camel(key: str) -> str:
-    return re.sub("_([a-z])", lambda found: found[1].upper(), key)
-
-
-@cache
-def _snake(key: str) -> str:
-    return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key)
-
-
-def _get(of: Mapping[str, Any], key: str) -> Any:
-    """The field ``key``, in either spelling that JSON of protocol buffers may have."""
-    value = of.get(key)
-    return of.get(_snake(key)) if value is None else value
-
-
-def _object(of: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = _get(of, key)
-    return value if isinstance(value, dict) else {}
-
-
-def _list(of: Mapping[str, Any], key: str) -> list[Any]:
-    value = _get(of, key)
-    return value if isinstance(value, list) else []
-
-
-def _count(of: Mapping[str, Any], key: str) -> int:
-    value = _get(of, key)
-    return value if isinstance(value, int) and value > 0 else 0
-
-
-def _used(usage: dict[str, Any]) -> dict[str, float]:
-    """What one turn used. Thoughts are paid for as output."""
-    units = {
-        "input_tokens": _count(usage, "promptTokenCount") + _count(usage, "toolUsePromptTokenCount"),
-        "cached_tokens": _count(usage, "cachedContentTokenCount"),
-        "output_tokens": _count(usage, "responseTokenCount") + _count(usage, "thoughtsTokenCount"),
-    }
-    for unit, key in (("input_audio_tokens", "promptTokensDetails"), ("output_audio_tokens", "responseTokensDetails")):
-        units[unit] = sum(
-            _count(detail, "tokenCount")
-            for detail in _list(usage, key)
-            if isinstance(detail, dict) and detail.get("modality") == "AUDIO"
-        )
-    return {unit: float(count) for unit, count in units.items() if 0 < count < 2**53}
-
-
-def _seconds(duration: object) -> float:
-    """``"10s"`` or ``"9.5s"``; what is no duration is no time left."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d*)?)s", duration) if isinstance(duration, str) else None
-    return float(found[1]) if found else 0.0
-
-
-_FAULTS: Final[dict[object, ProviderFault]] = {
-    "INVALID_ARGUMENT": "bad_request",
-    "PERMISSION_DENIED": "auth",
-    "UNAUTHENTICATED": "auth",
-    "RESOURCE_EXHAUSTED": "rate_limit",
-    "UNAVAILABLE": "unavailable",
-    "DEADLINE_EXCEEDED": "timeout",
-}
-
-
-def _fault(error: object) -> ModelFault:
-    status, message = "", ""
-    if isinstance(error, dict):
-        status, message = str(error.get("status", "")), str(error.get("message", ""))
-    kind = _FAULTS.get(status, "server")
-    said = " ".join(f"{status} {message}".split())[:200]
-    return ModelFault(kind, said or "the model reports an error", fatal=kind in ("auth", "bad_request"))
