@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from media.audio import FRAME_SECONDS
 from media.playout import Playout
@@ -62,6 +62,7 @@ from pipelines.realtime.model import (
     WordsCame,
 )
 from pipelines.realtime.notes import Notes
+from pipelines.realtime.parting import Parting
 from pipelines.realtime.records import Records
 from pipelines.realtime.setup import detection_of, setup_of, silence_of
 from pipelines.realtime.speaking import Speaking
@@ -88,9 +89,6 @@ SAID_SECONDS = 0.5
 
 STALLED_SECONDS = 3.0
 """A model whose sound never ends has sent none for so long: it is gone, whatever its socket says."""
-
-CLOCKS_SECONDS = 5.0
-"""By so much the model's idea of how long the call has lasted may be ahead of ours."""
 
 OWN_SILENCE, SILENCE = 0.75, 0.4
 """Seconds of it that end what the caller says, where we tell turns, and where we only watch."""
@@ -191,10 +189,25 @@ class Realtime:
         self._notes = Notes(self._link, self._next_setup, lambda: self._agent, updates=self._can.updates)
         self._failures = 0
         self._answered_at: float | None = None
-        self._started = False
         self._chores_at = 0.0
         self._seldom = FILL_SECONDS if self._can.continuous else SELDOM_SECONDS
         self._longest = options.max_seconds or MAX_CALL_SECONDS
+        self._parting = Parting(
+            options,
+            host,
+            self._link,
+            self._speaking,
+            self._records,
+            self._attention,
+            self._interruption,
+            self._errands,
+            self._idle,
+            self._ending,
+            clock,
+            idles=self._can.idles,
+            longest=self._longest,
+            language=self._language,
+        )
         self._detector: VoiceDetector | None = None
         self.hear: Callable[[bytes], None] = _ignored
         self._unheard: list[bytes] = []
@@ -223,7 +236,6 @@ class Realtime:
 
     def start(self, playout: Playout, detector: VoiceDetector) -> None:
         now = self._clock()
-        self._started = True
         self._answered_at = self._host.answered_at or now
         self._speaking.sound_at = self._attention.heard_at = now
         self._detector = detector
@@ -285,15 +297,7 @@ class Realtime:
             self.note_fault("session over", f"the model's session ended: {over.reason}")
 
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
-        if self._ending.begun:
-            return
-        now = self._clock()
-        self._shut()
-        self._speaking.interrupt(now, by_us=True)
-        if text:
-            self._speaking.say(text, reason, now)
-        else:
-            self._host.end_call(reason)
+        self._parting.say_and_end(text, reason)
 
     def learn(self, text: str) -> None:
         self._inbox.learn(text)
@@ -306,7 +310,7 @@ class Realtime:
     def _next_setup(self) -> Setup:
         """Of a session that would begin now."""
         self._records.flush()
-        self._greets = first = not self._started and self._so_far is None
+        self._greets = first = self._answered_at is None and self._so_far is None
         return setup_of(self._agent, self._can, self._toolbox.specs, self.history, first=first, spent=self._spent)
 
     # Messages of others (Addressee)
@@ -466,7 +470,7 @@ class Realtime:
             stuck = speaking.is_stuck()
         if self._ending.begun:
             if self._ending.is_due(now, stuck=stuck, heard_at=attention.heard_at):
-                self._end_at_last()
+                self._parting.end_at_last()
             return
         if speaking.utterances is not None and self._link.is_open and now - speaking.sound_at > STALLED_SECONDS:
             speaking.sound_at = now
@@ -613,7 +617,10 @@ class Realtime:
                 self._noted.add("not understood")
                 self._host.on_event(ModelNoted("not_understood", what if first else ""))
             case SessionOver(reason, by_agent):
-                self._on_session_over(reason, by_agent=by_agent)
+                if by_agent:
+                    self._parting.on_session_over(self._spent)
+                else:
+                    self._link.lose(f"the session is over: {reason}")
             case SessionReady() | Resumable() | SessionEnding():
                 pass  # the link's
             case _:
@@ -702,101 +709,21 @@ class Realtime:
         if answer.ends is not None:
             self._host.end_call(answer.ends)
         elif not self._speaking.answers:
-            self._leave_if_over()
+            self._parting.leave_if_over()
             self.on_quiet(self._clock())
 
     # The end
 
     def hang_up(self, answer: Answer | None, now: float, ends: EndReason) -> None:
-        """Once this was heard; a word of parting where the model found none."""
-        self._shut()
-        self._ending.why = ends
-        if answer is None or self._speaking.utterances is not None:
-            self._ending.wait_for_goodbye(now, wordless=answer is None)
-            return
-        self._ending.wait_until_heard(now, self._speaking.unheard_seconds)
-        answer.protected = True
-        parting = self._parting
-        if parting and not answer.has_sound:
-            self._speaking.say(parting, ends, now)
-        else:
-            answer.ends = ends
-
-    @property
-    def _parting(self) -> str | None:
-        if self._ending.why == "transferred":
-            return phrases(self._language).connecting
-        return self._agent.options.ending.farewell
-
-    def _on_session_over(self, reason: str, *, by_agent: bool) -> None:
-        if not by_agent:
-            self._link.lose(f"the session is over: {reason}")
-            return
-        if self._ending.begun:
-            return
-        last = max(self._speaking.answers.values(), key=lambda answer: answer.number, default=None)
-        why = self._why_over(last)
-        self._shut()
-        self._link.expect_the_end()
-        if last is None:
-            self._host.end_call(why)
-        else:
-            last.ends = why
-            self._speaking.finish(last)
-
-    def _why_over(self, last: Answer | None) -> EndReason:
-        """The model ended the session by itself: because of its own clocks, or as it saw fit."""
-        if self._spent >= self._longest - CLOCKS_SECONDS:
-            return "max_duration"
-        said = last.text if last is not None else self._records.last_said
-        idle = self._agent.options.idle
-        return "idle" if self._can.idles and idle.timeout is not None and _same(said, idle.farewell) else "agent"
+        self._parting.hang_up(answer, now, ends)
 
     def _give_up(self, error: ProviderError) -> None:
-        """There is no model any more: say so, and end the call."""
+        """There is no model any more."""
         self._failed("llm", error)
-        if self._ending.begun:
-            self._speaking.say_all_ourselves()
-            return
-        self._link.expect_the_end()
-        if self._host.relief:
-            self._attention.break_off()
-            self._speaking.say_all_ourselves()
-            self._ending.leaving = True
-            self._leave_if_over()
-            return
-        self._shut()
-        self._speaking.interrupt(self._clock(), by_us=False)
-        self._speaking.say_ourselves(phrases(self._language).cannot_go_on, "failed")
+        self._parting.give_up()
 
-    def _leave_if_over(self) -> None:
-        """Somebody else goes on with the call, once what there was to say was heard."""
-        if self._ending.leaving and not self._speaking.answers and not self._ending.begun:
-            self._shut()
-            self._host.end_call("failed")
-
-    def _failed(self, part: Any, error: ProviderError) -> None:
+    def _failed(self, part: Literal["llm", "tts"], error: ProviderError) -> None:
         self._host.on_event(PartFailed(part, error.provider, error.kind, str(error)))
-
-    def _shut(self) -> None:
-        """The call is ending: nothing the caller says changes that."""
-        self._ending.begun = True
-        self._errands.leave()
-        self._attention.patience.stop()
-        self._idle.stop()
-        if self._interruption.paused_at is not None:
-            self._interruption.go_on(self._clock())
-
-    def _end_at_last(self) -> None:
-        """What was waited for did not come."""
-        parting = self._parting
-        if parting and self._ending.take_farewell():
-            self._speaking.say_ourselves(parting, self._ending.why)
-        else:
-            self._host.end_call(self._end_reason())
-
-    def _end_reason(self) -> EndReason:
-        return next((a.ends for a in self._speaking.answers.values() if a.ends is not None), self._ending.why)
 
     # Keys and silence
 
@@ -804,15 +731,9 @@ class Realtime:
         if digits is None or self._ending.begun:
             return
         now = self._clock()
-        self._idle.reset()
-        self._speaking.interrupt(now, by_us=True)
-        self._errands.leave()
+        self.fall_silent(now)
         self._host.on_event(keys_said(digits, masked=self._agent.options.dtmf.mask))
         self._ask(digits, now)
-
-
-def _same(said: str, text: str) -> bool:
-    return " ".join(said.split()).casefold() == " ".join(text.split()).casefold()
 
 
 async def _raise(error: Exception) -> None:
