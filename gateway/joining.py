@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.asking import Answer, Asking, Unanswered
-from gateway.factory import guarded_http, provider_environment, python_functions, ultravox_webhook
-from gateway.realtime import RealtimeModels
+from gateway.equipment import Equipment
 from gateway.remote import RemoteCall
-from gateway.settings import Settings
 from gateway.surroundings import Surroundings
 from gateway.switchboard import Switchboard
 from pipelines.tools import ToolResult
-from pipelines.tools.mcp import McpServers
-from pipelines.tools.means import Means
 from store import Store
 from store.listeners import ListenerForCall
 
@@ -30,16 +26,12 @@ NO_ANSWER = ToolResult("The function did not answer in time.", failed=True)
 
 class Joining:
     def __init__(
-        self, settings: Settings, store: Store, switchboard: Switchboard, around: Surroundings, asking: Asking
+        self, store: Store, switchboard: Switchboard, around: Surroundings, asking: Asking, equipment: Equipment
     ) -> None:
         self._store = store
         self._places, self._live = switchboard.places, switchboard.live
         self._around = around
-        self._models = RealtimeModels(provider_environment(settings), ultravox_webhook(settings))
-        self._http = guarded_http(settings)
-        self._mcp = McpServers(self._http)
-        self._python = python_functions()
-        self._means = Means(http=self._http, mcp=self._mcp, python=self._python)
+        self._equipment = equipment
         self._asking = asking
         self._calls: dict[str, RemoteCall] = {}
         asking.answer("function", self._use)
@@ -54,7 +46,7 @@ class Joining:
         def url(call_id: str, token: str, name: str) -> str:
             return f"{base_url}/api/hooks/ultravox/{call_id}/{token}/{name}"
 
-        call = RemoteCall(listener, self._around, self._models, self._means, url)
+        call = RemoteCall(listener, self._around, self._equipment, url)
         begun = False
         try:
             await self._places.admit(call, listener)
@@ -89,12 +81,6 @@ class Joining:
         if answer is None:
             return None
         return ToolResult(str(answer["text"]), answer["ends"], bool(answer["failed"]))
-
-    async def close(self) -> None:
-        await self._models.close()
-        await self._mcp.close()
-        await self._http.close()
-        await self._python.close()
 
     async def _use(self, about: Mapping[str, Any]) -> Answer:
         call = self._calls.get(str(about["call"]))

@@ -15,7 +15,8 @@ from typing import Any
 import structlog
 
 from gateway.call_record import CallRecord
-from gateway.realtime import RealtimeModels, http_tools
+from gateway.equipment import Equipment
+from gateway.realtime import http_tools
 from gateway.surroundings import Surroundings
 from gateway.waiting import first_of
 from pipelines.events import EndReason, UsageReported
@@ -56,11 +57,10 @@ class RemoteCall:
         self,
         listener: ListenerForCall,
         around: Surroundings,
-        models: RealtimeModels,
-        means: Means,
+        equipment: Equipment,
         tool_url: Callable[[str, str, str], str],
     ) -> None:
-        """``means`` are those of functions, of whichever call. ``tool_url`` is where Ultravox asks for a function: of
+        """``tool_url`` is where Ultravox asks for a function: of
         the call's id, its token, and the function's name."""
         row = NewCall(
             owner=listener.owner,
@@ -78,12 +78,12 @@ class RemoteCall:
         self.join_url = ""
         """A secret: it carries the token of the call at Ultravox."""
         self._listener = listener
-        self._models = models
+        self._models = equipment.models
         self._tool_url = tool_url
         self._clock = asyncio.get_running_loop().time
         self._told = self.record.log
         self._log = self._told.bound
-        self._toolbox = self._tools(means)
+        self._toolbox = self._tools(equipment.means)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._minutes = Minutes()

@@ -30,7 +30,7 @@ from gateway.api.errors import errors_as_json
 from gateway.api.operations import Operation
 from gateway.auth import Doorkeeper, authorize
 from gateway.catalogue import Catalogue
-from gateway.factory import provider_environment
+from gateway.equipment import provider_environment
 from gateway.issuers import Issuers
 from gateway.keys import CATALOGUE, DOORKEEPER, IDENTITY, SETTINGS, STORE
 from gateway.tokens import Rules

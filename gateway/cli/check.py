@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 
 from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.cli.probes import LIMITED, PROBES
-from gateway.factory import provider_environment
+from gateway.equipment import provider_environment
 from gateway.issuers import CANNOT_FETCH, published_keys
 from gateway.settings import PROVIDERS, Provider, Settings
 from pipelines.parts import ProviderError

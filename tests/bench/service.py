@@ -11,10 +11,12 @@ from pydantic import SecretStr
 
 from gateway import logs
 from gateway.app import create_app
+from gateway.equipment import Equipment
 from gateway.factory import ProviderFactory
 from gateway.realtime import RealtimeModels
 from gateway.settings import Settings
 from media.silero import load_model
+from pipelines.tools.addresses import Guard
 from tests.bench.parts import Parts
 from tests.bench.server import serve
 from tests.simulators.openai_realtime import KEY
@@ -31,7 +33,8 @@ def main(webhook_secret: str, model_url: str) -> None:
             jambonz_webhook_secret=SecretStr(webhook_secret),
         )
         models = RealtimeModels({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model_url})
-        uvloop.run(serve(create_app(settings, ProviderFactory(Parts(), load_model(), realtime=models))))
+        factory = ProviderFactory(Parts(), load_model(), equipment=Equipment(models, Guard()))
+        uvloop.run(serve(create_app(settings, factory)))
 
 
 if __name__ == "__main__":

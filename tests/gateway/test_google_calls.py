@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.factory import ProviderFactory, provider_environment
+from gateway.equipment import Equipment, provider_environment
+from gateway.factory import ProviderFactory
 from gateway.settings import load
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak
 from media.audio import AudioFormat
@@ -79,7 +80,7 @@ async def test_a_conversation_with_a_barge_in(tmp_path: Path) -> None:
     async with serve_google(per_word_seconds=0.01) as google:
         endpoints = {"google_speech_endpoint": google.endpoint, "google_tts_endpoint": google.endpoint}
         settings = load(env_file=None, flags={"google_project_id": "my-project", **endpoints})
-        factory = Factory(Registry(provider_environment(settings)), None)
+        factory = Factory(Registry(provider_environment(settings)), None, equipment=Equipment.of(settings))
         async with serving(tmp_path, agent=AGENT, factory=factory) as service:
             report = await service.call(
                 AwaitAgentSilence(),

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.equipment import Equipment
 from gateway.factory import ProviderFactory
+from gateway.realtime import RealtimeModels
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, Speak
 from media.audio import AudioFormat
 from media.g711 import mulaw_to_pcm
 from pipelines.providers.registry import Registry
+from pipelines.tools.addresses import Guard
 from store import DEFAULT_OWNER
 from store.calls import Call, Calls, Period
 from tests.gateway.service import serving
@@ -88,7 +91,8 @@ async def test_a_conversation_with_a_tool_and_a_barge_in(tmp_path: Path) -> None
     """What the caller said is what log and model have; what they have of the agent is what the caller heard."""
     async with serve_openai(script) as openai:
         env = {"OPENAI_API_KEY": openai.key, "OPENAI_BASE_URL": openai.base_url}
-        async with serving(tmp_path, agent=AGENT, factory=Factory(Registry(env), None)) as service:
+        factory = Factory(Registry(env), None, equipment=Equipment(RealtimeModels({}), Guard()))
+        async with serving(tmp_path, agent=AGENT, factory=factory) as service:
             report = await service.call(
                 AwaitAgentSilence(),
                 Speak(mulaw_to_pcm(spoken("when are you open"))),

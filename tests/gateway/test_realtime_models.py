@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from gateway.factory import ProviderFactory, ultravox_webhook
+from gateway.equipment import Equipment, ultravox_webhook
+from gateway.factory import ProviderFactory
 from gateway.realtime import RealtimeModels, http_tools
 from gateway.settings import Settings
 from media.audio import MULAW_8K, PCM_8K, PCM_16K, PCM_24K, AudioFormat
@@ -15,6 +16,7 @@ from pipelines.agent.modelname import ModelName
 from pipelines.parts import ProviderError
 from pipelines.providers.registry import OFFLINE_VOICES, Registry
 from pipelines.realtime.model import Setup
+from pipelines.tools.addresses import Guard
 from tests.simulators.ultravox import KEY, serve_ultravox
 
 LOOK: dict[str, Any] = {
@@ -126,8 +128,10 @@ def test_without_a_secret_or_an_address_no_report_is_asked_for(tmp_path: Path) -
 
 async def test_the_services_own_voice_needs_nobody_unless_a_vendor_is_named() -> None:
     registry = Registry({"DEEPGRAM_API_KEY": KEY})
-    factory = ProviderFactory(registry, None)
+    equipment = Equipment(RealtimeModels({}), Guard())
+    factory = ProviderFactory(registry, None, equipment=equipment)
     for tts, name in (({"voice": "marin"}, OFFLINE_VOICES), ({"vendor": "deepgram", "voice": "marin"}, ("deepgram",))):
         body = {"modelName": "openai/gpt-realtime-2.1", "prompt": "", "options": {"tts": tts}}
         assert factory._own_voice(AgentDefinition.model_validate(body)).name in name
     await factory.close()
+    await equipment.close()

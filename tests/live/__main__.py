@@ -17,7 +17,7 @@ import aiohttp
 from gateway import logs
 from gateway.cli.client import ServiceRefused
 from gateway.cli.service import run
-from gateway.factory import provider_environment
+from gateway.equipment import provider_environment
 from gateway.settings import SettingsError
 from pipelines.parts import ProviderError
 from tests.live.conversation import Outcome, converse, line, settings_of
