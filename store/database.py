@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -32,6 +32,9 @@ Any other is asked first, which costs one round trip, and before a transaction t
 
 _DEADLINES = {"timeout": WAIT_SECONDS, "command_timeout": WAIT_SECONDS}
 """Of PostgreSQL's driver."""
+
+_NOT_NOW = frozenset({"57P01", "57P02", "57P03", "53300"})
+"""States of PostgreSQL: it was shut down, it crashed, it starts up, it has too many connections."""
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
@@ -55,6 +58,7 @@ class Database:
         else:
             self._writer = create_async_engine(parsed, pool_size=5, connect_args=_DEADLINES, **common)
             _ask_idle_connections(self._writer.sync_engine)
+            event.listen(self._writer.sync_engine, "handle_error", _as_unreachable)
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -124,6 +128,15 @@ def _ask_idle_connections(engine: sa.Engine) -> None:
 
     event.listen(engine, "checkin", back)
     event.listen(engine, "checkout", taken)
+
+
+def _as_unreachable(context: ExceptionContext) -> sa.exc.OperationalError | None:
+    """What a server says that starts, stops or is full, which the driver's dialect has no class for: to those who
+    ask, it is not there."""
+    error = context.original_exception
+    if getattr(error, "sqlstate", None) not in _NOT_NOW:
+        return None
+    return sa.exc.OperationalError(context.statement, None, error)
 
 
 def _sqlite_pragmas(connection: DBAPIConnection, _record: object) -> None:
