@@ -55,6 +55,10 @@ class Conversation:
                 yield self.aside(at, f"somebody else goes on with the call: the {kind} {named}", "yellow")
             case {"status": {"dial": {"number": number, "outcome": outcome}}}:
                 yield self.aside(at, f"{number}: {outcome}")
+            case {"status": {"transfer": {"number": number, "state": state}}}:
+                yield self.aside(at, f"the transfer to {number}: {str(state).replace('_', ' ')}")
+            case {"status": {"keys": {"digits": digits, "outcome": outcome}}}:
+                yield self.aside(at, f"the keys {digits}: {outcome}")
             case {"function_results": results}:
                 for result in results:
                     given = ", ".join(f"{name}={value}" for name, value in result["input"].items())
@@ -86,7 +90,16 @@ ENDINGS = {
     "media_lost": "the sound was lost",
     "shutdown": "the service stopped",
     "api": "it was hung up by the API",
+    "busy": "who was rung was busy",
+    "no_answer": "nobody answered",
+    "declined": "who was rung declined",
+    "cancelled": "it was hung up before anybody answered",
+    "voicemail": "a machine answered",
+    "unavailable": "who was rung could not be reached",
+    "callee": "who was rung hung up",
+    "caller_gone": "the caller hung up while it rang",
 }
+"""Of calls, and of bridges."""
 
 
 def telephone_line(event: CallEvent, started: float) -> str | None:

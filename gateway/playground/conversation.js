@@ -19,6 +19,8 @@ export const REASONS = {
   cancelled: "it was hung up before anybody answered",
   voicemail: "a machine answered",
   unavailable: "who was rung could not be reached",
+  callee: "who was rung hung up",
+  caller_gone: "the caller hung up while it rang",
   abandoned: "the service stopped without a word",
 };
 

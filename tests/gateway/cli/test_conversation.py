@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import click
 import pytest
 
-from gateway.cli.conversation import Conversation, clock, telephone_line
+from gateway import playground
+from gateway.cli.conversation import ENDINGS, Conversation, clock, telephone_line
 from jambonz.simulator import report as line
 from jambonz.simulator.caller import StepRecord, Wait
+from pipelines.events import EndReason
+from pipelines.tools.transfer import TransferOutcome
 
 ANSWERED = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -53,6 +57,9 @@ def test_times_can_begin_elsewhere() -> None:
         ("status", {"fallback": {"kind": "number", "number": "+44"}},
          "somebody else goes on with the call: the number +44"),
         ("status", {"dial": {"number": "+44", "outcome": "busy"}}, "+44: busy"),
+        ("status", {"transfer": {"number": "+44", "state": "no_answer"}}, "the transfer to +44: no answer"),
+        ("status", {"keys": {"digits": "1w2", "outcome": "failed"}}, "the keys 1w2: failed"),
+        ("hangup", {"reason": "callee"}, "the call is over: who was rung hung up"),
         ("hangup", {"reason": "agent"}, "the call is over: the agent hung up"),
         ("hangup", {"reason": "something new"}, "the call is over: something new"),
     ],
@@ -60,6 +67,13 @@ def test_times_can_begin_elsewhere() -> None:
 def test_what_happens_beside_the_words(type: str, data: Any, text: str) -> None:
     [shown] = read(event(type, data))
     assert shown == f"0:00.0         -- {text}"
+
+
+def test_every_end_has_words() -> None:
+    ends = {*get_args(EndReason), *get_args(TransferOutcome), "callee"} - {"answered"}
+    assert ends <= set(ENDINGS)
+    script = Path(playground.__file__).with_name("conversation.js").read_text()
+    assert [end for end in sorted(ends) if f"\n  {end}: " not in script] == []
 
 
 def test_an_error() -> None:
