@@ -23,21 +23,15 @@ from pipelines.messages import NotNow, NotPossible
 from pipelines.parts import Message, ToolCall
 from pipelines.tools.audit import digest_of
 from pipelines.tools.results import STILL_RUNNING
+from tests.calls import messages
+from tests.calls.messages import KINDS, LONG, OPTIONS, Meanwhile, at, cascade, echo, injected, office_of
 from tests.calls.office import Office
 from tests.calls.outbound_office import Lines
 from tests.calls.realtime_office import RealtimeOffice
-from tests.calls.test_messages import Meanwhile, at, in_call, injected
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words
 from tests.simulators.realtime_memory import MemoryModel, Reply
 from tests.simulators.replies import Answer, ReplyModel
-
-OPTIONS: dict[str, Any] = {"greeting": "Hello.", "idle": {"timeout": None}}
-LONG = "one two three four five six seven eight nine ten"
-
-
-def echo(messages: Sequence[Message]) -> Sequence[Answer]:
-    return [f"you said {messages[-1].content}"]
 
 
 def pressed(report: CallReport) -> list[tuple[float, str]]:
@@ -53,20 +47,13 @@ def silent_at(report: CallReport, times: list[float]) -> bool:
 
 def run(here: Office, meanwhile: Meanwhile, *steps: Any) -> CallReport:
     """Jambonz can be commanded by its REST API where the call does not come by its socket."""
-
-    async def main() -> CallReport:
-        Lines(here)
-        async with here:
-            report = await in_call(here, meanwhile, *steps)
-            assert here.switchboard.calls == ()
-            return report
-
-    return run_virtual(main())
+    Lines(here)
+    return messages.run(here, meanwhile, *steps)
 
 
 @pytest.mark.usefixtures("by_both")
 def test_keys_and_pauses() -> None:
-    here = Office({"options": OPTIONS}, ReplyModel(echo))
+    here = cascade()
     report = run(here, at(2, DtmfMessage(digits="1w2p#")), Wait(7), HangUp())
     times = [time for time, _ in pressed(report)]
     assert [digit for _, digit in pressed(report)] == ["1", "2", "#"]
@@ -77,7 +64,7 @@ def test_keys_and_pauses() -> None:
 
 
 @pytest.mark.usefixtures("by_both")
-@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_nobody_talks_over_keys(kind: str) -> None:
     """They wait for what is said, and what is to be said waits for them: in whole, and without a hole."""
 
@@ -89,12 +76,7 @@ def test_nobody_talks_over_keys(kind: str) -> None:
         await asyncio.sleep(3)
         await perform(call, SayMessage(text="Are you there?"))
 
-    agent = {"options": {**OPTIONS, "greeting": LONG}}
-    here = (
-        Office(agent, ReplyModel(echo))
-        if kind == "cascade"
-        else RealtimeOffice(agent, MemoryModel(lambda heard, _: (heard, ())))
-    )
+    here = office_of(kind, greeting=LONG)
     report = run(here, meanwhile, Wait(12), HangUp())
     assert [digit for _, digit in pressed(report)] == list("1234")
     assert heard_words(report.heard) == plain_words(f"{LONG} are you there")
@@ -104,7 +86,7 @@ def test_nobody_talks_over_keys(kind: str) -> None:
 
 @pytest.mark.usefixtures("by_both")
 def test_an_agent_that_does_not_fall_silent_is_waited_for_with_a_bound() -> None:
-    here = Office({"options": {**OPTIONS, "greeting": " ".join([LONG] * 12)}}, ReplyModel(echo))
+    here = cascade(greeting=" ".join([LONG] * 12))
     report = run(here, at(1, DtmfMessage(digits="1")), Wait(26), HangUp())
     assert pressed(report) == []
     assert here.status("keys") == [{"digits": "1", "outcome": "failed"}]
@@ -112,15 +94,14 @@ def test_an_agent_that_does_not_fall_silent_is_waited_for_with_a_bound() -> None
 
 @pytest.mark.usefixtures("by_both")
 def test_a_call_that_ends_meanwhile() -> None:
-    here = Office({"options": OPTIONS}, ReplyModel(echo))
+    here = cascade()
     report = run(here, at(2, DtmfMessage(digits="1p2p3p4")), Wait(4), HangUp())
     assert [digit for _, digit in pressed(report)] == ["1"]
 
 
 @pytest.mark.usefixtures("by_both")
 def test_an_idle_caller_is_not_asked_for_while_keys_are_pressed() -> None:
-    options = {**OPTIONS, "idle": {"timeout": 3, "prompts": ["Anybody there?"]}}
-    here = Office({"options": options}, ReplyModel(echo))
+    here = cascade(idle={"timeout": 3, "prompts": ["Anybody there?"]})
     report = run(here, at(2, DtmfMessage(digits="1pp2")), Wait(8), HangUp())
     assert len(pressed(report)) == 2
     first = next((span.start for span in report.ear.utterances()[1:]), 99.0)
@@ -223,7 +204,7 @@ def test_keys_of_a_function_are_pressed_to_the_end() -> None:
 
 
 @pytest.mark.usefixtures("by_both")
-@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("said", "is_pressed"), [("4917", True), ("49170", False)])
 def test_with_the_mask_no_log_has_the_keys_of_a_function(kind: str, said: str, is_pressed: bool) -> None:
     """Nor what is wrong with them, nor a digest that they could be found by."""
@@ -250,7 +231,7 @@ def test_with_the_mask_no_log_has_the_keys_of_a_function(kind: str, said: str, i
 
 
 @pytest.mark.usefixtures("by_both")
-@pytest.mark.parametrize("kind", ["cascade", "realtime"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_with_the_mask_no_log_has_what_the_caller_keyed_in(kind: str) -> None:
     """The model knows it, says it again, and gives it to a function: so it is with the number of a card."""
     card = "4917484589897107"
@@ -313,17 +294,13 @@ def test_what_jambonz_does_not_do_is_told(command: CallCommand) -> None:
         goes_away(here, lines)
         await perform(call, command)
 
-    async def main() -> None:
-        async with here:
-            report = await in_call(here, meanwhile, Wait(15), HangUp())
-            [failure] = here.said("error")
-            assert failure.startswith("dtmf could not be given: ")
-            assert here.status("keys") == [{"digits": "12", "outcome": "failed"}]
-            assert pressed(report) == []
-            if isinstance(command, TextMessage):
-                assert failure in here.said("agent")[-1]
-
-    run_virtual(main())
+    report = messages.run(here, meanwhile, Wait(15), HangUp())
+    [failure] = here.said("error")
+    assert failure.startswith("dtmf could not be given: ")
+    assert here.status("keys") == [{"digits": "12", "outcome": "failed"}]
+    assert pressed(report) == []
+    if isinstance(command, TextMessage):
+        assert failure in here.said("agent")[-1]
 
 
 def test_without_the_rest_api_calls_by_webhooks_have_no_keys(by_both: str) -> None:
@@ -336,13 +313,9 @@ def test_without_the_rest_api_calls_by_webhooks_have_no_keys(by_both: str) -> No
         with nullcontext() if there else pytest.raises(NotPossible, match=NO_CONTROL):
             await perform(call, DtmfMessage(digits="1"))
 
-    async def main() -> None:
-        async with here:
-            report = await in_call(here, meanwhile, Wait(4), HangUp())
-            assert len(pressed(report)) == len(injected(here)) == int(there)
-            assert here.pipelines[0]._toolbox.unavailable == ([] if there else ["press"])
-
-    run_virtual(main())
+    report = messages.run(here, meanwhile, Wait(4), HangUp())
+    assert len(pressed(report)) == len(injected(here)) == int(there)
+    assert here.pipelines[0]._toolbox.unavailable == ([] if there else ["press"])
 
 
 # What can be written

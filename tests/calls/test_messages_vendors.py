@@ -10,7 +10,7 @@ from gateway.messages import CallUpdate, CancelMessage, HangUpMessage, SayMessag
 from gateway.session import CallSession
 from jambonz.simulator.caller import Wait
 from pipelines.messages import NotPossible
-from tests.calls.test_messages import in_call
+from tests.calls.messages import in_call
 from tests.calls.vendor_offices import AGENT, HELLO, LONG, VENDORS, office_of
 from tests.clock import run_virtual
 from tests.simulators.coarse import read_coarsely
