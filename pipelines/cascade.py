@@ -41,6 +41,7 @@ from pipelines.providers.smart_turn import SemanticDetector
 from pipelines.standby import Standby
 from pipelines.tools import Toolbox
 from pipelines.tools.means import Means
+from pipelines.tools.results import STOPPED
 from pipelines.turn_events import (
     Interrupted,
     PauseAgent,
@@ -158,7 +159,7 @@ class Cascade:
 
     def take_over(self, so_far: Conversation) -> None:
         self._so_far = so_far
-        self._inbox.refill(so_far.waiting)
+        self._inbox.refill(so_far.waiting, so_far.learned)
         self.history.go_on_from(so_far.known_to({function.name for function in self._agent.functions}))
 
     async def prepare(self) -> None:
@@ -262,7 +263,8 @@ class Cascade:
             self.history.user(words)
         entries = self.history.entries
         owed = self._owed or bool(entries and entries[-1].role == "user")
-        return Conversation(entries, owed, self._waiting.since, self._inbox.all)
+        so_far = Conversation(entries, owed, self._waiting.since, self._inbox.all, self._inbox.learned)
+        return so_far.stopped(self._toolbox.running, STOPPED)
 
     async def close(self) -> None:
         """The leg is gone. What was heard until now enters the record; nothing goes on."""

@@ -39,6 +39,8 @@ class Conversation:
     """When the caller last heard something, or said something."""
     waiting: Sequence[Tell | Say] = ()
     """Messages that wait for their time."""
+    learned: Sequence[str] = ()
+    """What functions have returned since, and other news, of which the model was not told yet."""
 
     def known_to(self, tools: Collection[str]) -> Sequence[Message]:
         """The entries for a model that has these tools: vendors refuse calls of others."""
@@ -63,6 +65,11 @@ class Conversation:
         else:
             entries = list(_with_user(entries, text))
         return replace(self, entries=entries, owed=True, silent_since=at)
+
+    def stopped(self, calls: Collection[str], text: str) -> Conversation:
+        """These calls of tools were still running, and nothing more comes of them: ``text`` is their result."""
+        told = [replace(one, content=text) if one.tool_call_id in calls else one for one in self.entries]
+        return replace(self, entries=told) if calls else self
 
     def heard(self, text: str) -> bool:
         """Whether the agent has said it already."""

@@ -141,9 +141,13 @@ class Inbox:
     def all(self) -> Sequence[Tell | Say]:
         return tuple(self._waiting)
 
-    def refill(self, waiting: Sequence[Tell | Say]) -> None:
+    @property
+    def learned(self) -> Sequence[str]:
+        return tuple(self._learned)
+
+    def refill(self, waiting: Sequence[Tell | Say], learned: Sequence[str] = ()) -> None:
         """With what waited at whoever had the call before."""
-        self._waiting = list(waiting)
+        self._waiting, self._learned = list(waiting), list(learned)
 
     @property
     def has_texts(self) -> bool:

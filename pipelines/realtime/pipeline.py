@@ -71,6 +71,7 @@ from pipelines.realtime.voice import CallerVoice, TurnGate
 from pipelines.standby import Standby
 from pipelines.tools import Toolbox
 from pipelines.tools.means import Means
+from pipelines.tools.results import STOPPED
 
 CHORES_SECONDS = 0.05
 FILL_SECONDS = 0.1
@@ -216,7 +217,8 @@ class Realtime:
 
     def take_over(self, so_far: Conversation) -> None:
         self._so_far = so_far
-        self._inbox.refill([one for one in so_far.waiting if one.urgency != "later" or not self._can.notes])
+        waiting = [one for one in so_far.waiting if one.urgency != "later" or not self._can.notes]
+        self._inbox.refill(waiting, so_far.learned)
         self._notes.refill([one.text for one in so_far.waiting if one.urgency == "later" and self._can.notes])
         self.history.go_on_from(so_far.known_to({function.name for function in self._agent.functions}))
 
@@ -284,7 +286,8 @@ class Realtime:
         entries = self.history.entries
         owed = self._attention.is_owed or bool(entries and entries[-1].role == "user")
         waiting = [*(Tell(text, "later") for text in self._notes.texts), *self._inbox.all]
-        return Conversation(entries, owed, self._attention.heard_at, waiting)
+        so_far = Conversation(entries, owed, self._attention.heard_at, waiting, self._inbox.learned)
+        return so_far.stopped(self._toolbox.running, STOPPED)
 
     async def close(self) -> None:
         self._ending.begun = True

@@ -62,3 +62,9 @@ def parsed(text: str) -> Any:
     except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict | list) else text
+
+
+STOPPED = Outcome(
+    error="it was stopped before it returned; it may have been done or not: ask before doing it again"
+).text(redact=False)
+"""Of a call that went on until whoever had the conversation had it no more."""

@@ -63,6 +63,8 @@ class Toolbox:
         self._done, self._count = memory.done, memory.count
         self._tell = tell
         self._masks_keys = masks_keys
+        self.running: set[str] = set()
+        """The ids of calls that have not returned."""
         self._acting = Acting(self._means, memory, self._metadata, tell)
         self.become(functions, keys)
 
@@ -133,6 +135,13 @@ class Toolbox:
         words that it can use."""
         if self.is_instant(call.name):
             return self.call(call)
+        self.running.add(call.id)
+        try:
+            return await self._run(call)
+        finally:
+            self.running.discard(call.id)
+
+    async def _run(self, call: ToolCall) -> ToolResult:
         function = self._functions[call.name]
         values: dict[str, Any] = {}
         audit = Audit(function, self.shown(call), self._tell, asyncio.get_running_loop().time)

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -447,6 +448,18 @@ def test_feedback_where_it_is_wanted() -> None:
             assert heard(report) == words("hello let me ask they are being rung i am sorry no i am sorry meeting")
 
     run_virtual(main())
+
+
+async def test_nobody_takes_the_call_of_a_caller_who_has_just_gone() -> None:
+    """Whoever was rung is told, and not sent to an empty room."""
+    call: Any = SimpleNamespace(over=asyncio.Event(), id="c")
+    consultation = Consultation(call, TransferRequest(DESK), cast(Any, None))
+    sent: list[str] = []
+    consultation.other = cast(Any, SimpleNamespace(transfers=SimpleNamespace(will_meet=sent.append)))
+    call.over.set()
+    with pytest.raises(ToolFault, match="the caller has hung up"):
+        consultation.accept()
+    assert sent == []
 
 
 @pytest.mark.parametrize("why", ["no api", "a SIP address", "nobody rings"])

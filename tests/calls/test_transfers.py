@@ -4,7 +4,7 @@ is left; by webhooks and by the application socket, with a cascade and with a re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -25,15 +25,17 @@ from jambonz.simulator.ear import peak_of
 from jambonz.simulator.outcomes import DialOutcome, ReferOutcome
 from jambonz.simulator.report import CallReport, VerbStarted
 from pipelines.messages import NotNow, NotPossible
+from pipelines.parts import Message, ToolCall
 from pipelines.phrasebook import phrases
 from pipelines.tools.means import ToolFault
-from pipelines.tools.results import REDACTED_FAILURE
+from pipelines.tools.results import REDACTED_FAILURE, STOPPED
 from pipelines.tools.transfer import TransferRequest
 from store.numbers import Line
 from tests.calls.office import BASE, NUMBER, Office
 from tests.calls.outbound_office import Lines
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.transfer_office import (
+    ASK,
     BACK,
     CALL,
     CALLER,
@@ -55,6 +57,7 @@ from tests.calls.transfer_office import (
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, speak
 from tests.simulators.replies import always
+from tests.simulators.services import Services, function
 
 pytestmark = pytest.mark.usefixtures("by_both")
 
@@ -186,6 +189,66 @@ def test_of_a_redacted_transfer_the_model_is_told_no_more_than_that_it_failed() 
             assert told == {REDACTED_FAILURE}
 
     run_virtual(main())
+
+
+LATE = "please book it"
+
+
+def books(returns: bool) -> Any:
+    """For both kinds of models. The caller does not wait for the booking, and is put through."""
+
+    def answer(heard: str) -> tuple[str, list[ToolCall]]:
+        if heard == LATE:
+            return "", [ToolCall("booked", "red", {})]
+        if heard.endswith(ASK):
+            return CONNECTING, [CALL]
+        return (BACK, []) if "has failed" in heard else ("Alright.", [])
+
+    def script(messages: Sequence[Message]) -> Sequence[str | ToolCall]:
+        text, calls = answer(messages[-1].content)
+        return [*([text] if text else []), *calls]
+
+    def reply(heard: str, history: Sequence[tuple[str, str]]) -> tuple[str, Sequence[ToolCall]]:
+        return answer(next((text for _, text in reversed(history) if "has failed" in text), heard))
+
+    return script, reply
+
+
+@pytest.mark.parametrize("returns", [False, True], ids=["still runs", "returned meanwhile"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_function_was_at_when_the_caller_was_put_through(kind: str, returns: bool) -> None:
+    """The agent who has him again knows what became of it, once: what has returned, or that it was stopped."""
+
+    async def main() -> None:
+        red = function("red", survivesInterruption=True, timeout=60)
+        services = Services({"red": 2.5 if returns else 30.0})  # while he is told that he is put through, or never
+        office = office_of(kind, agent_of(transfer_function(), red), dials=[FAILURES["busy"]], http=services)
+        script, reply = books(returns)
+        if isinstance(office, RealtimeOffice):
+            office.realtime.reply = reply  # type: ignore[attr-defined]
+        else:
+            office.model.script = script
+        async with office:
+            steps = (AwaitAgentSilence(), Speak(speak(LATE)), Wait(1.0), Speak(speak(ASK)))
+            await office.call(*steps, AwaitAgentSilence(min_gap=1.5), AwaitAgentSilence(), Wait(2.0), HangUp())
+            assert states(office) == ["dialling", "busy"]
+            assert (services.done, services.stopped) == ((["red"], []) if returns else ([], ["red"]))
+            if isinstance(office, RealtimeOffice):
+                setup = office.realtime.setups[-1]  # type: ignore[attr-defined]
+                told = [message.content for message in setup.history] + list(office.realtime.commands)  # type: ignore[attr-defined]
+            else:
+                told = [message.content for message in office.model.told[-1]]
+            text = " ".join(told)
+            assert text.count("[The tool red has returned: done by red]") == returns
+            assert text.count(STOPPED) == (not returns)
+            nothing_is_left_of(office)
+
+    run_virtual(main())
+
+
+def nothing_is_left_of(office: Office) -> None:
+    assert not office.switchboard.calls
+    assert not office.store.places.taken
 
 
 def test_where_jambonz_tells_nothing_more_the_call_does_not_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,8 @@ def test_who_may_be_rung(called: str, given: dict[str, Any], digits: str) -> Non
         ("09098790000", {"outboundCallFilter": "."}, "premium-rate"),
         ("+19005551234", ANYWHERE, "premium-rate"),
         ("+448432345678", {"outboundCallFilter": "."}, "shared-cost|premium-rate"),
+        ("+4918051234567", ANYWHERE, "shared-cost"),
+        ("+447640123456", ANYWHERE, "a pager"),
         ("+447010123456", {"outboundCallFilter": "."}, "personal number|none that its country"),
         ("+881612345678", ANYWHERE, "satellite"),
         ("+97912345678", ANYWHERE, "satellite|code of a country|too few"),

@@ -103,6 +103,11 @@ async def test_a_live_recording_is_paused_and_resumed(tmp_path: Path) -> None:
 
         async def pause() -> None:
             [call] = service.switchboard.calls
+            assert service.server.app is not None
+            recordings, asked = service.server.app[RECORDINGS], {"call": call.id, "command": "pause"}
+            assert await recordings.on_asked({"organisation": "another", **asked}) is None, "it is none of theirs"
+            assert call.recording is not None
+            assert not call.recording.paused
             for what in ("pause", "pause", "resume"):
                 status, _, body = await ask(service, "POST", f"/calls/{call.id}/recording/{what}")
                 answers.append((status, body))
