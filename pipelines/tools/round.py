@@ -8,7 +8,7 @@ it returns later is told once, to ``on_late``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 from pipelines.events import EndReason, PipelineEvent, ToolCalled, ToolReturned
@@ -47,7 +47,7 @@ class Round:
         """``decided`` is waited for before each call. Why the agent's part of the call ends now, if it does. Cancelled,
         it leaves."""
         try:
-            for at, call in enumerate(self._step.calls):
+            for at, call in self._in_order():
                 if self._toolbox.is_sequential(call.name):
                     await self._wait()
                 await decided()
@@ -65,11 +65,17 @@ class Round:
 
     def run_at_once(self) -> EndReason | None:
         """The same of functions that are all instant, where nothing is undecided."""
-        for at, call in enumerate(self._step.calls):
+        for at, call in self._in_order():
             if self._ends is None:
                 self._do(at, call)
         self.left = True
         return self._ends
+
+    def _in_order(self) -> Iterator[tuple[int, ToolCall]]:
+        """What ends the call comes last: whatever else is called with it is done."""
+        calls = list(enumerate(self._step.calls))
+        yield from (one for one in calls if not self._toolbox.is_parting(one[1].name))
+        yield from (one for one in calls if self._toolbox.is_parting(one[1].name))
 
     def leave(self, *, keep: bool = False) -> None:
         """Nobody waits for it any more. ``keep``: what runs goes on, whatever it is."""

@@ -123,6 +123,11 @@ class Toolbox:
         )
         return function.sequential or chained or function.implementation == "builtin"
 
+    def is_parting(self, name: str) -> bool:
+        """Whether there is nothing more to be done after it."""
+        function = self._functions.get(name)
+        return function is not None and function.platform in ("hangup", "accept_transfer", "reject_transfer")
+
     def goes_on(self, name: str) -> bool:
         """Whether it is not stopped where the caller interrupts: keys are pressed to the end, a transfer always is."""
         function = self._functions.get(name)

@@ -453,7 +453,7 @@ def test_feedback_where_it_is_wanted() -> None:
 async def test_nobody_takes_the_call_of_a_caller_who_has_just_gone() -> None:
     """Whoever was rung is told, and not sent to an empty room."""
     call: Any = SimpleNamespace(over=asyncio.Event(), id="c")
-    consultation = Consultation(call, TransferRequest(DESK), cast(Any, None))
+    consultation = Consultation(call, TransferRequest(DESK))
     sent: list[str] = []
     consultation.other = cast(Any, SimpleNamespace(transfers=SimpleNamespace(will_meet=sent.append)))
     call.over.set()

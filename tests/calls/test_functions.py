@@ -97,6 +97,27 @@ def test_a_slow_one_has_a_filler_and_a_failing_one_is_told_of() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("order", [("red", "bye"), ("bye", "red"), ("bye", "stub")])
+def test_what_is_called_with_a_hangup_is_done_in_whatever_order(order: tuple[str, str]) -> None:
+    async def main() -> None:
+        services = Services({"red": 2.0})
+        kinds: dict[str, dict[str, Any]] = {
+            "red": function("red"),
+            "bye": {"name": "bye", "implementation": "builtin", "platform": "hangup"},
+            "stub": {"name": "stub", "implementation": "stub", "result": "noted"},
+        }
+        async with office(services, *(kinds[name] for name in order), ending={"farewell": "Goodbye."}) as here:
+            report = await here.call(AwaitAgentSilence(), Speak(speak(ASK)), Wait(12.0), HangUp())
+            assert (here.ending(), report.ended_by) == ("agent", "jambonz")
+            assert services.done == (["red"] if "red" in order else [])
+            ran = [one["name"] for one in here.status("function")]
+            assert sorted(ran) == sorted(order)
+            assert ran[-1] == "bye"
+            assert heard_words(report.heard)[-1] == "goodbye"
+
+    run_virtual(main())
+
+
 def test_interrupted_before_it_runs() -> None:
     """The model has not said to its end what it wants, or it is not certain that the caller lets it."""
 
