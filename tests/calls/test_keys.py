@@ -180,6 +180,21 @@ def test_a_realtime_model_presses_keys() -> None:
 
 
 @pytest.mark.usefixtures("by_both")
+def test_keys_are_pressed_to_the_end_though_who_wanted_them_is_gone() -> None:
+    """As a model is that fails meanwhile."""
+
+    async def meanwhile(call: CallSession) -> None:
+        await asyncio.sleep(1.5)
+        wanting = asyncio.create_task(call.keypad.press("1p2"))
+        await asyncio.sleep(1)
+        wanting.cancel()
+
+    here = Office({"options": OPTIONS}, ReplyModel(echo))
+    report = run(here, meanwhile, Wait(8), HangUp())
+    assert [digit for _, digit in pressed(report)] == ["1", "2"]
+    assert here.status("keys") == [{"digits": "1p2", "outcome": "pressed"}]
+
+
 def test_keys_of_a_function_are_pressed_to_the_end() -> None:
     """Whoever is interrupted: half a number is worse than none."""
 

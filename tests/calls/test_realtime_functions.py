@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.messages import SayMessage, perform
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, Cough, HangUp, Speak, Step, Wait
 from pipelines.parts import ToolCall
 from pipelines.realtime.errands import MOST_ROUNDS
@@ -218,5 +219,29 @@ def test_nothing_is_done_while_it_is_undecided_whether_the_caller_interrupts(say
             assert (plain_words(goodbye) == heard[-len(plain_words(goodbye)) :]) is not stays
             assert [text for text in told(here) if text.startswith("results")] == [f"results: {NOT_DONE}"] * stays
             assert len(here.said("function_calls")) == (not stays)
+
+    run_virtual(main())
+
+
+def test_what_an_interrupted_answer_calls_later_is_not_done() -> None:
+    """It was on its way when the answer was interrupted."""
+
+    async def main() -> None:
+        services = Services()
+        async with office(services, function("red")) as here:
+            assert isinstance(here.realtime, MemoryModel)
+            here.realtime.reply = lambda heard, _: ("one two three four five six seven " * 4, ())
+
+            async def call_late() -> None:
+                await asyncio.sleep(3.5)
+                [answer] = here.realtimes[0]._speaking.under_way
+                await perform(here.sessions[0], SayMessage(text="Something else now.", urgency="now"))
+                here.realtimes[0].on_model_event(ToolsAsked(answer.response or "", (ToolCall("c0", "red"),)))
+
+            calling = asyncio.create_task(call_late())
+            report = await here.call(*ASK, Wait(6), HangUp())
+            await calling
+            assert heard_words(report.heard)[-3:] == ["something", "else", "now"]
+            assert (services.asked, here.said("function_calls"), here.status("function")) == ([], [], [])
 
     run_virtual(main())
