@@ -4,13 +4,13 @@ are sent to one room; if not, the caller's agent learns why, and has had the cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway import metrics
 from gateway.control import ControlFailed
-from gateway.waiting import first_of
+from gateway.waiting import first_of, unless
 from pipelines.agent.consultant import consultant, opening
 from pipelines.tools.means import ToolFault
 from pipelines.tools.transfer import OUTCOME_WORDS, TransferOutcome, TransferRequest
@@ -19,7 +19,7 @@ from store.listeners import ListenerForCall
 if TYPE_CHECKING:
     from gateway.session import CallSession
 
-Place = Callable[["ListenerForCall", Callable[["CallSession"], None]], Awaitable["CallSession"]]
+Place = Callable[["ListenerForCall", Callable[["CallSession"], None]], Coroutine[Any, Any, "CallSession"]]
 """Has the number rung for a listener, once the call was prepared, and gives it."""
 
 State = Literal["dialling", "talking", "accepted", "rejected", "failed", "answered"]
@@ -83,11 +83,15 @@ class Consultation:
         call = self._call
         self._note_state(self.state)
         try:
-            self.other = other = await place(self._listener(), self._prepare)
+            other = await unless(place(self._listener(), self._prepare), call.over)
         except Exception as error:  # noqa: BLE001 - nobody rings, whatever the reason
             call.log.warning("nobody can be rung for a consultation", error=str(error) or type(error).__name__)
             self._fail("failed", str(error))
             return
+        if other is None:
+            self._caller_gone()
+            return
+        self.other = other
         await first_of(other.attached, other.over, call.over)
         if not other.over.is_set() and not call.over.is_set():
             self._enter("talking")
@@ -120,9 +124,7 @@ class Consultation:
 
     async def _call_off(self, other: CallSession) -> None:
         """The caller has hung up: nobody is left ringing, and whoever has answered is told."""
-        self.state = "failed"
-        self._note_state("caller_gone")
-        metrics.transfers.labels("consultative", "room", "caller_gone").inc()
+        self._caller_gone()
         if other.dialling is not None and other.dialling.rings:
             other.end("caller")
         elif other.handing.leaving:
@@ -197,6 +199,11 @@ class Consultation:
         self._note_state(outcome)
         if tells:
             self._tell_agent(f"The consultation has failed: {self.reason}.")
+
+    def _caller_gone(self) -> None:
+        self.state = "failed"
+        self._note_state("caller_gone")
+        metrics.transfers.labels("consultative", "room", "caller_gone").inc()
 
     def _enter(self, state: State) -> None:
         self.state = state

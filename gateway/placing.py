@@ -43,6 +43,7 @@ class Placing:
         self._dialler = dialler
         self._hook_of = hook_of
         self._asked: dict[str, asyncio.Task[CallSession]] = {}  # by call id
+        self._placing: set[asyncio.Task[CallSession]] = set()  # for other calls
         self._under_way: dict[str, CallSession] = {}  # by call id: Jambonz is just asked to place them
 
     async def originate(
@@ -79,8 +80,16 @@ class Placing:
         prepare: Callable[[CallSession], None],
     ) -> CallSession:
         """The same for a call that is under way: of a place of this process's, and no other limit. ``prepare`` is given
-        the new call before anybody hears of it."""
-        return await self._place(listener, called, from_, trunk, str(uuid.uuid4()), prepare)
+        the new call before anybody hears of it. Where it is cancelled, the ringing ends."""
+        work = self._place(listener, called, from_, trunk, str(uuid.uuid4()), prepare)
+        placing = asyncio.get_running_loop().create_task(work)
+        self._placing.add(placing)
+        placing.add_done_callback(self._placing.discard)
+        try:
+            return await asyncio.shield(placing)
+        except asyncio.CancelledError:  # Jambonz may be ringing them already, and has not said so
+            placing.add_done_callback(_end)
+            raise
 
     def has(self, call_id: str) -> bool:
         return call_id in self._under_way
@@ -162,3 +171,9 @@ class Placing:
             return None
         seen = wanted.recognizer
         return Detection(self._hook_of(call.id), seen.vendor, seen.language, wanted.words)
+
+
+def _end(placing: asyncio.Task[CallSession]) -> None:
+    """Nobody wants the call any more."""
+    if not placing.cancelled() and placing.exception() is None:
+        placing.result().end("caller")

@@ -264,6 +264,20 @@ def test_a_caller_who_hangs_up_while_it_rings_leaves_nobody_ringing() -> None:
     run_virtual(main())
 
 
+def test_a_caller_who_hangs_up_before_jambonz_says_that_it_rings() -> None:
+    async def main() -> None:
+        office, exchange = office_of("cascade")
+        async with office:
+            exchange.faults = lambda method, _: setattr(exchange, "seconds", 16.0 if method == "POST" else 0.01)
+            report, other = await consult(office, callee(ring=30.0), *asks(Wait(4), HangUp()))
+            assert (other.answered, other.ended_by) == (None, "cancelled")
+            assert other.ended == pytest.approx(other.started + 16.0, abs=0.1), "once it has, and was told to stop"
+            assert states(office) == ["dialling", "caller_gone"]
+            nothing_is_left(office, report)
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_caller_who_hangs_up_while_they_talk(kind: str) -> None:
     async def main() -> None:
