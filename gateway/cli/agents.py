@@ -69,6 +69,9 @@ def delete(service: Service, agent_id: str) -> None:
 @agents.command()
 @click.argument("agent_id")
 @click.option("--number", help='The number to listen on; "*" is any free one. Without it: browser sessions.')
+@click.option("--registration", "registration_id", metavar="ID", help="The registration to listen on, instead.")
+@click.option("--websocket", is_flag=True, help="Browser sessions over a socket here, also of agents of Ultravox.")
+@click.option("--stream-log", is_flag=True, help="Keep what the service logs of its calls with them.")
 @click.option("--limit", "agent_limit", type=click.IntRange(min=0), help="Calls at once.")
 @click.option("--metadata", metavar="JSON", help="What functions can read in its calls.")
 @click.option("--ttl", type=click.IntRange(min=1), help="Seconds until it goes, unless its lease is renewed.")
@@ -78,15 +81,21 @@ def listen(
     service: Service,
     agent_id: str,
     number: str | None,
+    registration_id: str | None,
+    websocket: bool,
+    stream_log: bool,
     agent_limit: int | None,
     metadata: str | None,
     ttl: int | None,
     tied: bool,
 ) -> None:
-    """Activate an agent on a number."""
-    body: dict[str, Any] = {} if number is None else {"number": number}
+    """Activate an agent on a number, on a registration, or for browser sessions."""
+    where = {"number": number, "id": registration_id, "websocket": websocket or None}
+    body: dict[str, Any] = {name: value for name, value in where.items() if value is not None}
     given = json_of(metadata, "--metadata") if metadata is not None else None
-    options = {"agentLimit": agent_limit, "metadata": given, "ttl": ttl, "tied": tied or None}
+    options = {"agentLimit": agent_limit, "metadata": given, "ttl": ttl}
+    options |= {"tied": tied or None, "streamLog": stream_log or None}
     body["options"] = {name: value for name, value in options.items() if value is not None}
     made = service.run(lambda api: api.post(f"/api/agents/{agent_id}/listen", body))
-    service.done(f"{made['id']} listens on {made['number'] or 'browser sessions'}", made)
+    on = made["number"] or made["registrationId"] or "browser sessions"
+    service.done(f"{made['id']} listens on {on}", made)

@@ -238,3 +238,19 @@ async def test_keys_of_a_running_service(api: Api) -> None:
     refused = await invoke(api, "keys", "delete", made["id"], *url)
     assert (refused.exit_code, "404" in refused.output) == (1, True)
     assert (await invoke(api, "keys", "list", "--url", "nowhere")).exit_code == 2
+
+
+async def test_an_agent_listens_on_a_registration_and_for_browsers_by_a_socket(api: Api) -> None:
+    agent = (await api.agent(modelName="ultravox:ultravox/ultravox-v0.7"))["id"]
+    account = {"type": "phone-registration", "registrar": "sip.example.com", "username": "1001", "password": "p"}
+    registration = (await api("POST", "/phone-endpoints", account, status=201))["id"]
+    said = await run(api, "agents", "listen", agent, "--registration", registration, "--stream-log")
+    assert said.strip().endswith(f" listens on {registration}")
+    assert (await run(api, "agents", "listen", agent, "--websocket")).strip().endswith("listens on browser sessions")
+    listeners = (await api("GET", f"/agents/{agent}"))["listeners"]
+    assert [(one["registrationId"], one["streamLog"], one["websocket"]) for one in listeners] == [
+        (registration, True, False),
+        (None, False, True),
+    ]
+    both = await invoke(api, "agents", "listen", agent, "--registration", registration, "--number", "*")
+    assert "exclude each other" in both.output
