@@ -39,7 +39,8 @@ def transferable(wanted: str, options: AgentOptions, *, home: str | None, fixed:
     """Whom a transfer rings, as it is dialled. ``wanted`` is of :func:`pipelines.agent.telephone.target`, and ``home``
     the digits of the number that the call is on. Where that has no country, as a line of somebody's exchange, numbers
     without theirs are the exchange's to read, and go as they stand. ``fixed``: the agent's definition has the number,
-    and says so which is meant, unless there is a filter of its own, too. Raises :class:`NotPermitted`."""
+    and says so which is meant, unless there is a filter of its own, too; and that there is such a number. Raises
+    :class:`NotPermitted`."""
     if wanted.startswith("+"):
         return f"+{permitted(wanted, options, home=home, fixed=fixed)}"
     at_home = _region_of(home)
@@ -61,7 +62,7 @@ def affordable(called: str, options: AgentOptions) -> str:
     import phonenumbers as plan
 
     try:
-        _check_kind(plan.parse(f"+{called}"), options)
+        _check_kind(plan.parse(f"+{called}"), options, known=True)
     except plan.NumberParseException:
         raise NotPermitted(f"+{called}", "is no telephone number with the code of a country") from None
     return called
@@ -88,7 +89,7 @@ def permitted(called: str, options: AgentOptions, *, home: str | None, fixed: bo
     if not fixed or options.outbound_call_filter is not None:
         _check_filter(number, options.outbound_call_filter, at_home)
     _check_region(number, options.outbound.regions)
-    _check_kind(number, options)
+    _check_kind(number, options, known=fixed)
     return plan.format_number(number, plan.PhoneNumberFormat.E164).removeprefix("+")
 
 
@@ -120,8 +121,9 @@ def _check_region(number: PhoneNumber, allowed: Collection[str]) -> None:
         raise NotPermitted(international, "is in none of the agent's outbound.regions", more)
 
 
-def _check_kind(number: PhoneNumber, options: AgentOptions) -> None:
-    """What is dear, or leads nowhere."""
+def _check_kind(number: PhoneNumber, options: AgentOptions, *, known: bool) -> None:
+    """What is dear, or leads nowhere; the latter not of a number that is ``known`` to lead somewhere, whatever the plan
+    has of it: a definition was written by somebody who means it."""
     import phonenumbers as plan
 
     if options.outbound.any_number:
@@ -135,7 +137,7 @@ def _check_kind(number: PhoneNumber, options: AgentOptions) -> None:
     }.get(plan.number_type(number))
     if plan.region_code_for_country_code(number.country_code or 0) == NO_COUNTRY:
         words = "of a satellite, or of a network of no country"
-    elif not plan.is_valid_number(number):
+    elif not known and not plan.is_valid_number(number):
         words = "none that its country gives out"
     if words is not None:
         international = plan.format_number(number, plan.PhoneNumberFormat.E164)
@@ -162,8 +164,7 @@ def _check_extension(text: str, at_home: str, options: AgentOptions) -> None:
     if short.is_valid_short_number_for_region(number, at_home):
         advice = "write an extension as a SIP address, or let the agent ring those, too, by outbound.anyNumber"
         raise NotPermitted(text, f"is a short number of the network in {at_home}; {advice}")
-    if plan.is_valid_number(number):
-        _check_kind(number, options)
+    _check_kind(number, options, known=True)
 
 
 def _region_of(digits: str | None) -> str | None:

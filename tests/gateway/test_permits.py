@@ -93,6 +93,7 @@ def test_home_is_where_the_caller_is() -> None:
 
 TRANSFERS: dict[str, tuple[str, dict[str, Any], str | None, bool, str]] = {
     "as it stands in the definition": ("+12025550123", {}, HOME, True, "+12025550123"),
+    "nobody's by the plan, in the definition": ("+15551234567", {}, HOME, True, "+15551234567"),
     "of the call": ("+442079460123", {}, HOME, False, "+442079460123"),
     "at home": ("02079460123", {}, HOME, False, "+442079460123"),
     "at home, of another country": ("03012345678", {}, "493098765432", True, "+493012345678"),
@@ -120,7 +121,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str | None, bool, str]] = {
     "dear, as at home": ("09098790000", {}, HOME, True, "is a premium-rate number"),
     "dear, and in the filter": ("+19005551234", ANYWHERE, HOME, True, "is a premium-rate number"),
     "a satellite": ("+881612345678", {}, HOME, True, "of a satellite"),
-    "nobody's": ("+447700900123", {}, HOME, True, "none that its country gives out"),
+    "nobody's": ("+447700900123", {}, HOME, False, "none that its country gives out"),
     "not in the filter": ("+12025550123", {"outboundCallFilter": r"^\+44"}, HOME, True, "outboundCallFilter"),
     "of the call, abroad": ("+12025550123", {}, HOME, False, "outboundCallFilter"),
     "of the call, at home abroad": ("03012345678", {}, "493098765432", False, "outboundCallFilter"),
@@ -148,6 +149,7 @@ def test_whom_it_does_not(which: str) -> None:
 
 def test_what_a_last_resort_may_cost() -> None:
     """Whom it means is not asked."""
+    assert affordable("15551234567", options()) == "15551234567", "whatever the plan has of it"
     assert affordable("12025550123", options(outboundCallFilter=r"^\+44")) == "12025550123"
     with pytest.raises(NotPermitted, match="premium-rate"):
         affordable("449098790000", options())
