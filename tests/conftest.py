@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from asyncio import AbstractEventLoop, SelectorEventLoop
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 from gateway import logs
+from tests.steady import SteadyLoop
 
 # Collecting garbage as often as Python does by itself would be a fifth of what whole calls cost on virtual time.
 gc.freeze()
@@ -19,6 +21,11 @@ gc.set_threshold(50_000, 20, 50)
 # How long an example takes says something of the machine, which may be busy, and nothing of what is tested.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """What a machine is busy with beside a test is not the test's time."""
+    return {"loop": SelectorEventLoop if item.get_closest_marker("wall_clock") else SteadyLoop}
 
 
 @pytest.fixture(autouse=True)

@@ -35,6 +35,7 @@ from store import DEFAULT_OWNER, Store
 from store.listeners import ListenerForCall, ListenerOptions
 from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, PeakDetector, read
 from tests.simulators.replies import ReplyModel, always
+from tests.steady import PATIENCE
 
 KEY = "the-admin-key-of-these-tests"
 SECRET = "wh_secret_of_these_tests"
@@ -104,7 +105,7 @@ class Service:
 
     async def answers(self) -> None:
         """Place a call, hear the greeting's first word, hang up: 0.2 s."""
-        report = await self.call(AwaitAgentSpeech(timeout=5), Wait(0.04), HangUp())
+        report = await self.call(AwaitAgentSpeech(), Wait(0.04), HangUp())
         heard = read(report.heard)
         assert heard, "the service does not answer any more"
         assert heard[0].word == "hello"
@@ -137,7 +138,7 @@ class Service:
         status, _ = await self.post("/jambonz/status", {"call_sid": call_sid, "call_status": "completed"})
         assert status == 204
 
-    async def quiet(self, seconds: float = 3.0) -> None:
+    async def quiet(self, seconds: float = PATIENCE) -> None:
         """Returns once no call is left; raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while self.switchboard.calls:  # noqa: ASYNC110 - what is waited for has no event

@@ -23,6 +23,7 @@ from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Wait
 from jambonz.simulator.requestor import basic_auth
 from tests.gateway.service import NUMBER, PASSWORD, Service, call_hook, serving
 from tests.simulators.codeword import read
+from tests.steady import PATIENCE
 
 AUTH = {"Authorization": basic_auth("jambonz", PASSWORD)}
 
@@ -50,12 +51,12 @@ async def begin(service: Service, sid: str, kind: str = "session:new", to: str =
 
 
 async def answer(socket: ClientWebSocketResponse) -> Any:
-    return await socket.receive_json(timeout=2)
+    return await socket.receive_json(timeout=PATIENCE)
 
 
 async def closed(socket: ClientWebSocketResponse) -> tuple[int, str]:
     """The code and the reason of the close frame."""
-    received = await socket.receive(timeout=3)
+    received = await socket.receive(timeout=PATIENCE)
     assert received.type is WSMsgType.CLOSE, received
     return int(received.data), str(received.extra or "")
 
@@ -165,7 +166,7 @@ async def test_nothing_is_looked_up_before_the_upgrade(service: Service, monkeyp
         await away.wait()
 
     monkeypatch.setattr(service.store, "find_listener", find)
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(PATIENCE):
         socket = await begin(service, "c-1")
     away.set()
     assert (await answer(socket))["data"][0]["status"] == 404
@@ -250,7 +251,7 @@ async def test_when_the_service_stops(service: Service, state: str, code: int) -
     stopping = asyncio.create_task(close_applications(service.server.app))
     assert (await closed(socket))[0] == code
     await stopping
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         while service.server.app[APPLICATIONS]:  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 

@@ -33,6 +33,7 @@ from jambonz import leg
 from jambonz.hooks import MAX_HOOK_BYTES
 from jambonz.signature import sign
 from tests.gateway.service import KEY, NUMBER, SECRET, Service, call_hook, serving
+from tests.steady import PATIENCE
 
 pytestmark = [pytest.mark.realtime, pytest.mark.asyncio(loop_scope="module")]
 
@@ -370,7 +371,7 @@ async def test_sockets(service: Service, frames: Frames) -> None:
 
 async def hears_the_agent(ws: aiohttp.ClientWebSocketResponse) -> None:
     """The greeting comes."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while True:
             message = await ws.receive()
             assert message.type in (WSMsgType.BINARY, WSMsgType.TEXT), (message.type, message.data, message.extra)
@@ -380,7 +381,7 @@ async def hears_the_agent(ws: aiohttp.ClientWebSocketResponse) -> None:
 
 async def closing(ws: aiohttp.ClientWebSocketResponse) -> tuple[int, str]:
     """The service's close frame; what it says before does not matter."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while True:
             message = await ws.receive()
             match message.type:
@@ -434,7 +435,7 @@ class Wire:
         self.reader = reader
         self.writer = writer
 
-    async def says(self, pattern: bytes, seconds: float = 3.0) -> None:
+    async def says(self, pattern: bytes, seconds: float = PATIENCE) -> None:
         """Raises unless what comes matches, up to the end of the connection or until it does."""
         got = b""
         with suppress(TimeoutError, ConnectionError):
@@ -636,6 +637,6 @@ async def test_a_watcher_that_talks(service: Service) -> None:
         await ws.send_str("x")
         await ws.send_bytes(FRAME)
         await service.answers()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             assert (await ws.receive_json())["reply"]["status"] == 400, "it is no message; the binary one is nothing"
             assert "call" in (await ws.receive_json())

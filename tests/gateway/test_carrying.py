@@ -22,6 +22,7 @@ from tests.gateway.api_service import conforms
 from tests.gateway.service import KEY, Service, serving
 from tests.gateway.test_messages import LONG, OTHER_KEY, speaking
 from tests.gateway.test_two_processes import another
+from tests.steady import PATIENCE
 from tests.store.server import SERVER, own_database
 
 pytestmark = pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DATABASE_URL to test against one")
@@ -58,7 +59,7 @@ async def two(no_blocking_calls: BlockBuster, tmp_path: Path) -> AsyncIterator[T
 
 async def stored(service: Service, call_id: str) -> None:
     """The call's row is written beside it."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while await service.store.calls.get(DEFAULT_OWNER, call_id) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -91,7 +92,7 @@ async def test_a_message_reaches_the_service_that_has_the_call(two: Two) -> None
         ]
         assert (await two.ask("POST", f"{path}/hangup", {"reason": "enough"}))[0] == 202
         await two.service.quiet()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while (call := await two.service.store.calls.get(DEFAULT_OWNER, call_id)) is None or not call.ended_at:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert call.end_reason == "api"

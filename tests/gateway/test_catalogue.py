@@ -17,6 +17,7 @@ from pipelines.agent import AgentDefinition
 from pipelines.catalogue import MODELS, VOICES
 from tests.gateway.api_service import serving
 from tests.simulators.listings import KEY, VENDORS, ListServer, serve_lists
+from tests.steady import PATIENCE
 
 
 @asynccontextmanager
@@ -159,7 +160,8 @@ async def test_what_is_no_entry_is_passed_over() -> None:
 # What is kept
 
 
-async def test_a_list_is_kept_and_renewed_beside_whoever_asks() -> None:
+async def test_a_list_is_kept_and_renewed_beside_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "ASK_SECONDS", 2 * PATIENCE)  # whoever waited for the vendor would be late
     now = [0.0]
     async with serve_lists() as server, shown(server, "openai", clock=lambda: now[0]) as listed:
         first = await listed.models()
@@ -170,9 +172,9 @@ async def test_a_list_is_kept_and_renewed_beside_whoever_asks() -> None:
         now[0] = FRESH_SECONDS + 1
         server.faults["openai"] = "silent"
         server.arrived.clear()
-        assert await asyncio.wait_for(listed.models(), 1) == first
-        assert await asyncio.wait_for(listed.models(), 1) == first
-        await asyncio.wait_for(server.arrived.wait(), 5)
+        assert await asyncio.wait_for(listed.models(), PATIENCE) == first
+        assert await asyncio.wait_for(listed.models(), PATIENCE) == first
+        await asyncio.wait_for(server.arrived.wait(), PATIENCE)
         assert server.asked == ["openai", "openai"]  # by the two of them once
 
 
@@ -218,11 +220,12 @@ async def test_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(names(await listed.voices(), "cartesia")["en"]) < 7
 
 
-async def test_closing_asks_no_more() -> None:
+async def test_closing_asks_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "ASK_SECONDS", 2 * PATIENCE)
     async with serve_lists() as server:
         server.faults["openai"] = "silent"
         listed = Catalogue(server.settings("openai"))
         asking = asyncio.create_task(listed.models())
-        await asyncio.wait_for(server.arrived.wait(), 5)
+        await asyncio.wait_for(server.arrived.wait(), PATIENCE)
         await listed.close()
-        assert len(of(await asyncio.wait_for(asking, 1), "jambonz:openai/")) > 3
+        assert len(of(await asyncio.wait_for(asking, PATIENCE), "jambonz:openai/")) > 3

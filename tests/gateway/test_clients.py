@@ -23,6 +23,7 @@ from pipelines.tools.means import ToolFault
 from store import DEFAULT_OWNER, Owner, Store
 from tests.gateway.service import KEY, Service, serving
 from tests.gateway.test_two_processes import another
+from tests.steady import PATIENCE
 from tests.store.server import SERVER, own_database
 
 Socket = aiohttp.ClientWebSocketResponse
@@ -55,7 +56,7 @@ async def socket(service: Service, names: str | None = "*", *, at: str = "", **q
 async def question(socket: Socket) -> dict[str, Any]:
     """The next one that it is asked."""
     while True:
-        event = await socket.receive_json(timeout=5)
+        event = await socket.receive_json(timeout=PATIENCE)
         if "function_calls" in event:
             [call] = event["function_calls"]
             return {**event, **call}
@@ -65,7 +66,7 @@ async def refusal(socket: Socket, **result: Any) -> str:
     """What is said to a result."""
     await socket.send_json({"function_results": [result]})
     while True:
-        event = await socket.receive_json(timeout=5)
+        event = await socket.receive_json(timeout=PATIENCE)
         if "error" in event:
             assert event["isFinal"] is False
             assert event.get("id") == result.get("id")
@@ -97,7 +98,7 @@ async def test_it_is_asked_and_answers(service: Service) -> None:
 async def test_nobody_is_there_and_that_is_told_at_once(service: Service) -> None:
     async with socket(service, None) as watcher, socket(service, "other"), socket(service, call="another-call"):
         with pytest.raises(ToolFault, match=NOBODY):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(PATIENCE):
                 await ask(service, seconds=60)
         assert "does not answer functions: open it with" in await refusal(watcher, id="x", result=1)
 
@@ -238,7 +239,7 @@ class TestOfAnotherProcess:
             pass
         call = clients(service)
         who = call.listener.owner.organisation_id, service.listener_id, call.call_id, "look"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while await service.store.questions.newest(*who) is not None:  # noqa: ASYNC110 - its row goes beside
                 await asyncio.sleep(0.01)
         with pytest.raises(ToolFault, match=NOBODY):

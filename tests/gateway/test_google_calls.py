@@ -24,6 +24,7 @@ from tests.gateway.service import serving
 from tests.simulators.codeword import PeakDetector, plain_words
 from tests.simulators.google_speech import serve_google
 from tests.simulators.mulaw_words import CUT, heard, speak
+from tests.steady import PATIENCE
 
 ANSWER = "well they open each noon till nine when both boys come"
 """Words of one length: Google's streams do not time them, and what was heard of a phrase is reckoned by its letters."""
@@ -54,7 +55,7 @@ class Factory(ProviderFactory):
 
 async def recorded(calls: Calls) -> Call:
     """The only call, once its record is closed."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             [call] = await calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=2, period=Period())
             if call.ended_at is not None:

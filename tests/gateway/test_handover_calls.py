@@ -59,7 +59,7 @@ async def test_a_call_that_cannot_be_set_up(tmp_path: Path, who: str, by_socket:
             jambonz = SimulatedJambonz(
                 base_url=service.url, transport=transport, webhook_secret=SECRET, outcomes=outcomes
             )
-            caller = Caller([AwaitAgentSpeech(timeout=3), Wait(0.8), HangUp()], patience=5)
+            caller = Caller([AwaitAgentSpeech(), Wait(0.8), HangUp()], patience=5)
             hook = service.application if by_socket else None
             report = await jambonz.place_call(to="+" + NUMBER, from_=CALLER, caller=caller, call_hook=hook)
         await service.quiet()

@@ -18,6 +18,7 @@ from tests.gateway.test_rooms import ask, join, room, until_over
 from tests.simulators.ultravox import KEY as ULTRAVOX_KEY
 from tests.simulators.ultravox import UltravoxServer, serve_ultravox
 from tests.simulators.ultravox_browser import Browser
+from tests.steady import PATIENCE
 
 AGENT: dict[str, Any] = {
     "modelName": "ultravox:ultravox/ultravox-v0.7",
@@ -79,7 +80,7 @@ async def test_a_browser_has_a_call_at_ultravox_and_its_record_is_here(tmp_path:
         browser.says("How many?")
         assert await browser.makes_the_agent_use("stock", {"n": 3}) == "3 of them, Ann"
         browser.hears("Three.")
-        async with asyncio.timeout(3):  # it is told while the call goes on
+        async with asyncio.timeout(PATIENCE):  # it is told while the call goes on
             while ("user", "How many?") not in await log_of(service, call_id):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         browser.leaves()
@@ -151,7 +152,7 @@ async def test_limits_hold_until_it_is_over(tmp_path: Path) -> None:
         await service.answers()  # it costs this process nothing, and takes no place of it
         browser.leaves()
         await until_over(service, answer["callId"])
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while (await join(service, listener["id"], KEY))[0] != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
@@ -164,7 +165,7 @@ async def test_ultravox_refuses(tmp_path: Path) -> None:
         assert (status, error["code"]) == (503, "UNAVAILABLE")
         assert "no credit left" in error["error"]
         assert ULTRAVOX_KEY not in error["error"]
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while [call["status"] for call in (await ask(service, "GET", "/calls"))[1]["calls"]] != ["failed"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert (await join(service, listener["id"], KEY))[0] == 200, "the place was given back"
@@ -178,7 +179,7 @@ async def test_a_call_is_looked_at_again_and_again_and_at_once_where_a_webhook_t
         call_id, browser = await joined(service, ultravox)
         await asyncio.sleep(0.05)
         ultravox.refuse = [500, 503, 429]
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while ultravox.refuse:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         monkeypatch.setattr(remote, "POLL_SECONDS", 3600.0)

@@ -21,6 +21,7 @@ from store.rows import now
 from tests.gateway.api_service import OTHER_KEY
 from tests.gateway.api_service import serving as serving_api
 from tests.gateway.service import KEY, Service, call_hook, serving
+from tests.steady import PATIENCE
 from tests.store.opened import new_call, pass_time
 
 
@@ -71,7 +72,7 @@ def watching(service: Service, listener_id: str) -> aiohttp.client._WSRequestCon
 async def let_go(service: Service) -> None:
     """Returns once no socket holds a lease, and that is written."""
     leases = service.server.app[LEASES]
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         while leases._sockets or leases._writing:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -133,7 +134,7 @@ async def test_a_service_that_stops_leaves_nothing_behind(tmp_path: Path) -> Non
         await service.ring("c-2")
         assert await rows(service.store) == [1, 2]
         await service.hang_up("c-1")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             while await rows(service.store) != [1, 1]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     async with its_store(tmp_path) as store:

@@ -22,6 +22,7 @@ from store.calls import NewCall
 from store.listeners import ListenerOptions
 from tests.gateway.api_service import conforms
 from tests.gateway.service import KEY, Service, serving
+from tests.steady import PATIENCE
 
 OTHER_KEY, READER = "key-of-somebody-else", "key-that-may-only-read"
 LONG = " ".join(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"] * 3)
@@ -54,7 +55,7 @@ async def speaking(service: Service) -> AsyncIterator[str]:
     protocols = ["audio.jambonz.org"]
     async with service.http.ws_connect(url, protocols=protocols) as leg:
         await leg.send_json({"callSid": "c-1", "sampleRate": 8000, "mixType": "mono"})
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while not (pipelines := service.factory.pipelines) or pipelines[-1]._playout is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         [call] = service.switchboard.calls
@@ -167,7 +168,7 @@ async def test_a_secret_of_a_key_is_nowhere(service: Service, caplog: pytest.Log
         [pipeline] = service.factory.pipelines
         assert pipeline._becoming is not None
         assert pipeline._becoming.keys[0].reveal()["value"] == "the-secret-of-k"
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while not (log := await service.store.calls.events(DEFAULT_OWNER, call_id)) or log[-1].type != "hangup":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert [event.data for event in log if event.type == "inject"] == [{"update": ["functions", "keys"]}]
@@ -188,7 +189,7 @@ async def test_on_the_command_line(service: Service) -> None:
             ("hangup", call_id, "--reason", "enough"),
         ):
             assert await trunk(*arguments) == f"{call_id} has taken it"
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while (stored := await service.store.calls.get(DEFAULT_OWNER, call_id)) is None or not stored.ended_at:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert "410: The call" in await trunk("say", call_id, "Too late.")
@@ -211,7 +212,7 @@ async def watching(
 async def reply(socket: aiohttp.ClientWebSocketResponse, message: Any) -> Any:
     """What is answered, among the events."""
     await socket.send_str(message if isinstance(message, str) else json.dumps(message))
-    while "reply" not in (event := await socket.receive_json(timeout=2)):
+    while "reply" not in (event := await socket.receive_json(timeout=PATIENCE)):
         pass
     return event["reply"]
 
@@ -225,7 +226,7 @@ async def test_the_same_over_the_socket(service: Service) -> None:
         assert (await reply(only, {"command": "say", "text": "Hello."}))["status"] == 202
         events: list[Any] = []
         assert (await reply(socket, {"command": "hangup", "callId": call_id}))["status"] == 202
-        while "hangup" not in (event := await socket.receive_json(timeout=3)):
+        while "hangup" not in (event := await socket.receive_json(timeout=PATIENCE)):
             events.append(event)
         assert event["hangup"]["reason"] == "api"
 

@@ -69,7 +69,7 @@ def run(code: str, directory: Path) -> str:
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(directory)}
     done = subprocess.run(
         [sys.executable, "-c", f"from gateway import metrics\n{code}"],
-        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
+        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     return done.stdout
 

@@ -28,6 +28,7 @@ from tests.simulators.codeword import PeakDetector, heard_words, plain_words
 from tests.simulators.openai_account import serve_openai
 from tests.simulators.openai_responses import response, text, tool
 from tests.simulators.openai_transcription import spoken
+from tests.steady import PATIENCE
 
 pytestmark = pytest.mark.realtime
 
@@ -79,7 +80,7 @@ def snapped(audio: bytes) -> bytes:
 
 async def recorded(calls: Calls) -> Call:
     """The only call, once its record is closed."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             [call] = await calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=2, period=Period())
             if call.ended_at is not None:

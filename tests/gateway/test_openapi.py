@@ -106,7 +106,7 @@ def test_the_page_sends_the_examples_as_they_stand() -> None:
     script = re.search(r"<script>(.*)</script>", PAGE, re.DOTALL)
     assert script is not None
     given = f"const DOCUMENT = {json.dumps(DOCUMENT)}, SCRIPT = {json.dumps(script[1])};"
-    run = subprocess.run(["node", "-"], input=given + BROWSER, capture_output=True, text=True, timeout=20, check=True)
+    run = subprocess.run(["node", "-"], input=given + BROWSER, capture_output=True, text=True, timeout=100, check=True)
     first, then = json.loads(run.stdout)
     asked = {(one["method"], one["url"]): one for one in first}
     assert len(asked) == len(OPERATIONS)

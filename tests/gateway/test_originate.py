@@ -23,6 +23,7 @@ from store import DEFAULT_OWNER
 from tests.gateway.api_service import conforms
 from tests.gateway.service import KEY, NUMBER, Service, serving
 from tests.simulators.jambonz_wire import jambonz_on_loopback
+from tests.steady import PATIENCE
 
 HOME = examples.NUMBER
 CALLED = examples.CALLED
@@ -70,7 +71,7 @@ async def desk(
             server.on_create = create
             service.jambonz.callees[f"+{CALLED}"] = BUSY
             await service.store.numbers.create(DEFAULT_OWNER, HOME, handler="jambonz", outbound=True)
-            async with asyncio.timeout(5):  # the provisioner makes the application
+            async with asyncio.timeout(PATIENCE):  # the provisioner makes the application
                 while not any(row["name"] == Application.at(PUBLIC).name for row in server.applications.values()):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
             yield Desk(service, server)
@@ -98,7 +99,7 @@ async def test_the_example_rings_and_its_record_tells_what_came_of_it(tmp_path: 
 
 
 async def over(office: Desk, call_id: str) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             status, call = await office.ask("GET", f"/calls/{call_id}")
             if status == 200 and call["endedAt"]:

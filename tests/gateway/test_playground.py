@@ -102,7 +102,7 @@ def played(*events: dict[str, Any]) -> dict[str, Any]:
     """
     run = subprocess.run(
         [node, "--input-type=module", "--no-warnings", "-e", script],
-        capture_output=True, text=True, timeout=30, check=True,
+        capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     shown: dict[str, Any] = json.loads(run.stdout)
     return shown

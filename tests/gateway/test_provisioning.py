@@ -18,6 +18,7 @@ from store import DEFAULT_OWNER, Store
 from tests.clock import run_virtual
 from tests.gateway.service import KEY, serving
 from tests.simulators.jambonz_wire import Killed, Wire, jambonz_on_loopback
+from tests.steady import PATIENCE
 from tests.store.opened import opened
 
 PLACE = Place("https://jambonz", "key", None, "https://calls.example.com")
@@ -290,7 +291,7 @@ async def test_the_service_does_it_by_itself_when_something_changes(tmp_path: Pa
     """The whole of it, over HTTP: at the start, and after each change; Jambonz need not be there."""
 
     async def becomes(row: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not await row():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.02)
 

@@ -16,6 +16,7 @@ from gateway import places
 from tests.gateway.api_service import conforms
 from tests.gateway.service import GREETING, KEY, Service, serving
 from tests.simulators.codeword import heard_words, plain_words, speak
+from tests.steady import PATIENCE
 
 OTHER_KEY = "key-of-somebody-else"
 AGENT = {"modelName": "scripted/test", "prompt": "You are a test.", "options": {"greeting": GREETING}}
@@ -85,7 +86,7 @@ async def test_a_browser_converses_over_its_audio_socket(service: Service) -> No
 async def hear(browser: ClientWebSocketResponse, words: int, rate: int) -> bytes:
     """The agent's sound, until so many words of it were played and it is silent. Marks are answered."""
     sound = bytearray()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 message = await browser.receive(timeout=0.5)
@@ -106,7 +107,7 @@ async def hear(browser: ClientWebSocketResponse, words: int, rate: int) -> bytes
 
 
 async def until_over(service: Service, call_id: str) -> Any:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while True:
             status, call = await ask(service, "GET", f"/calls/{call_id}")
             if status == 200 and call["endedAt"]:
@@ -226,7 +227,7 @@ async def test_limits_hold_and_places_come_back(service: Service) -> None:
     await service.switchboard.live.drain(0)
     assert not service.switchboard.calls
     service.switchboard.places.draining = False
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while (await join(service, listener["id"], KEY))[0] == 429:  # noqa: ASYNC110 - it is given back beside
             await asyncio.sleep(0.01)
 
@@ -252,7 +253,7 @@ async def test_the_token_opens_one_socket(service: Service) -> None:
         async with service.http.get("http" + url.removeprefix("ws")) as answer:
             assert answer.status == 404
         await browser.send_json({"callSid": "another call"})
-        message = await browser.receive(timeout=2)
+        message = await browser.receive(timeout=PATIENCE)
         assert (message.type, message.data) == (WSMsgType.CLOSE, 1008)
     await service.quiet()
 

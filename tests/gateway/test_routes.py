@@ -24,6 +24,7 @@ from store import DEFAULT_OWNER
 from store.calls import Period
 from tests.gateway.service import KEY, NUMBER, Service, call_hook, serving
 from tests.simulators.codeword import heard_words, plain_words, speak
+from tests.steady import PATIENCE
 
 
 @pytest.fixture
@@ -59,13 +60,13 @@ async def test_a_call_over_real_sockets(service: Service) -> None:
             AwaitAgentSilence(), Speak(speak("good morning")), AwaitAgentSpeech(), AwaitAgentSilence(), HangUp()
         )
         await service.quiet()
-        seen = [await watcher.receive_json(timeout=1)]
+        seen = [await watcher.receive_json(timeout=PATIENCE)]
         while "hangup" not in seen[-1]:
-            seen.append(await watcher.receive_json(timeout=1))
+            seen.append(await watcher.receive_json(timeout=PATIENCE))
     assert heard_words(report.heard) == plain_words("hello there i hear you")
     final = [(kind, told[kind]) for told in seen if told["isFinal"] for kind in told if kind in ("user", "agent")]
     assert final == [("agent", "Hello there."), ("user", "good morning"), ("agent", "I hear you.")]
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         while not (calls := await _calls(service)) or calls[0].ended_at is None:  # noqa: ASYNC110 - written in the background
             await asyncio.sleep(0.05)
     [call] = calls
@@ -129,9 +130,9 @@ async def test_a_watcher_that_was_too_slow_is_told(service: Service, monkeypatch
         await _watched(service)
         for n in range(6):
             app[PROGRESS].publish(service.listener_id, Live({"n": n}))
-        message = await ws.receive(timeout=2)
+        message = await ws.receive(timeout=PATIENCE)
         while message.type is WSMsgType.TEXT:
-            message = await ws.receive(timeout=2)
+            message = await ws.receive(timeout=PATIENCE)
         assert (message.type, message.data) == (WSMsgType.CLOSE, 1013)
     await _watched(service, 0)
 
@@ -167,7 +168,7 @@ async def _deaf(service: Service) -> tuple[asyncio.StreamReader, asyncio.StreamW
 
 async def _watched(service: Service, watchers: int = 1) -> None:
     """Returns once so many watch the listener."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(service.server.app[PROGRESS]._watchers.get(service.listener_id, ())) != watchers:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -192,7 +193,7 @@ async def test_the_service_stops_during_a_call(tmp_path: Path) -> None:
     """Nothing is left of the call but its record."""
     async with serving(tmp_path) as service:
         calling = asyncio.create_task(service.call(AwaitAgentSpeech(), AwaitAgentSilence()))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while not service.switchboard.calls:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)

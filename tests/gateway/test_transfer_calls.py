@@ -19,6 +19,7 @@ from store.calls import Period
 from tests.gateway.service import CALLER, NUMBER, PASSWORD, SECRET, Service, serving
 from tests.simulators.codeword import heard_words, plain_words
 from tests.simulators.replies import ReplyModel, always
+from tests.steady import PATIENCE
 
 DESK = "+442079460999"
 
@@ -35,7 +36,7 @@ async def test_a_caller_who_comes_back_and_is_put_through_then(tmp_path: Path, b
             jambonz = SimulatedJambonz(
                 base_url=service.url, transport=transport, webhook_secret=SECRET, outcomes=Outcomes(dials=dials)
             )
-            steps: list[Step] = [AwaitAgentSpeech(timeout=3), AwaitAgentSilence(min_gap=0.3), Wait(20)]
+            steps: list[Step] = [AwaitAgentSpeech(), AwaitAgentSilence(min_gap=0.3), Wait(20)]
             calling = asyncio.create_task(
                 jambonz.place_call(
                     to="+" + NUMBER,
@@ -63,7 +64,7 @@ async def test_a_caller_who_comes_back_and_is_put_through_then(tmp_path: Path, b
 
 async def _transfer(service: Service, *, after: str) -> None:
     """Once the caller has heard that."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             for call in service.switchboard.calls:
                 speaker = call.speaker

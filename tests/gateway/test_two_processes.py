@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 from blockbuster import BlockBuster
 
-from gateway import remote
+from gateway import recorder, remote
 from gateway.app import create_app
 from gateway.keys import FEEDS, RECORDINGS, SWITCHBOARD
 from gateway.settings import Settings
@@ -30,6 +30,7 @@ from tests.gateway.test_rooms import until_over
 from tests.simulators.replies import ReplyModel, always
 from tests.simulators.ultravox import KEY as ULTRAVOX_KEY
 from tests.simulators.ultravox import serve_ultravox
+from tests.steady import PATIENCE
 from tests.store.server import SERVER, as_superuser, own_database
 
 RECORDED = {"options": {"greeting": "Hello there.", "recording": {"enabled": True, "announcement": None}}}
@@ -71,7 +72,7 @@ async def watch_again_and_again(
         server = (other, service.server)[turn % 5 == 0]
         async with service.http.ws_connect(address(server, service.listener_id, cursor)) as socket:
             for n in range(until // 8 + 1):
-                event = await socket.receive_json(timeout=10)
+                event = await socket.receive_json(timeout=PATIENCE)
                 if n > 5:
                     late.append((datetime.now(UTC) - datetime.fromisoformat(event["timestamp"])).total_seconds())
                 cursor = event["cursor"]
@@ -81,7 +82,11 @@ async def watch_again_and_again(
     return told, late
 
 
-async def test_a_call_of_one_process_is_watched_through_the_other(url: str, tmp_path: Path) -> None:
+async def test_a_call_of_one_process_is_watched_through_the_other(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a batch: those take 3 s here, so that no machine is as slow."""
+    monkeypatch.setattr(recorder, "BATCH_SECONDS", 3.0)
     async with (
         serving(tmp_path / "a", database_url=url, credentials_key="c") as service,
         another(tmp_path / "b", url) as other,
@@ -89,15 +94,15 @@ async def test_a_call_of_one_process_is_watched_through_the_other(url: str, tmp_
         await service.ring("c-1")
         [call] = service.switchboard.calls
         watching = asyncio.create_task(watch_again_and_again(service, other, 160))
-        async with asyncio.timeout(5):
-            while service.listener_id not in other.app[FEEDS].progress.watched:  # noqa: ASYNC110
+        async with asyncio.timeout(PATIENCE):
+            while not service.server.app[FEEDS].elsewhere.is_watched(service.listener_id):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         for n in range(159):
             call.note("user", n)
             await asyncio.sleep(0.005)
-        told, late = await asyncio.wait_for(watching, 10)
+        told, late = await asyncio.wait_for(watching, PATIENCE)
         assert told == [(call.id, seq) for seq in range(160)]
-        assert sorted(late)[len(late) // 4] < 0.05  # the others may wait for a busy machine; tests.delays has them all
+        assert sorted(late)[len(late) // 4] < 0.5  # the others may wait for a busy machine; tests.delays has them all
         await service.hang_up("c-1")
         await service.quiet()
 
@@ -112,17 +117,17 @@ async def test_what_an_agent_is_about_to_say_is_told_elsewhere_too(url: str, tmp
         [call] = service.switchboard.calls
         app = service.server.app
         assert app is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not app[FEEDS].elsewhere.is_watched(service.listener_id):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        assert "call" in await socket.receive_json(timeout=5)
+        assert "call" in await socket.receive_json(timeout=PATIENCE)
         call.on_saying("é" * MOST_BYTES)  # more than a message may hold: it is not told, and holds up nothing
         call.on_saying("Schönen guten Tag.")
-        event = await socket.receive_json(timeout=5)
+        event = await socket.receive_json(timeout=PATIENCE)
         assert (event["agent"], event["isFinal"], event["callId"]) == ("Schönen guten Tag.", False, call.id)
         assert event.keys().isdisjoint({"seq", "cursor"})
         call.note("agent", "Schönen guten Tag.")
-        event = await socket.receive_json(timeout=5)
+        event = await socket.receive_json(timeout=PATIENCE)
         assert (event["isFinal"], event["seq"]) == (True, 1)
         await service.hang_up("c-1")
         await service.quiet()
@@ -145,8 +150,8 @@ async def test_a_recording_is_commanded_through_any_process(url: str, tmp_path: 
                 return answer.status, await answer.json() if answer.content_length else None
 
         async with asyncio.TaskGroup() as group:
-            calling = group.create_task(service.call(AwaitAgentSpeech(timeout=5), Wait(10), HangUp()))
-            async with asyncio.timeout(5):
+            calling = group.create_task(service.call(AwaitAgentSpeech(), Wait(10), HangUp()))
+            async with asyncio.timeout(PATIENCE):
                 while not service.switchboard.calls or service.switchboard.calls[0].recording is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             [call] = service.switchboard.calls
@@ -221,7 +226,7 @@ async def test_a_connection_for_messages_that_is_lost_is_replaced(url: str, tmp_
     assert b.wakeups is not None
     tasks = [asyncio.create_task(a.wakeups.run(ears)), asyncio.create_task(b.wakeups.run(quiet))]
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not gaps:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             b.wakeups.announce()

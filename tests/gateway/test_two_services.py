@@ -17,6 +17,7 @@ from store.processes import LEASE_SECONDS
 from store.tables import calls
 from tests.gateway.cli.process import serve
 from tests.gateway.service import KEY, SECRET, Service, call_hook, serving
+from tests.steady import PATIENCE
 from tests.store.opened import pass_time
 from tests.store.server import SERVER
 from tests.store.test_postgresql import url
@@ -81,6 +82,6 @@ async def endings(service: Service) -> dict[str, str | None]:
 
 
 async def until_stored(service: Service, sids: set[str]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not sids <= set(await endings(service)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -13,6 +13,7 @@ from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp
 from tests.gateway.api_service import conforms
 from tests.gateway.service import CALLER, KEY, Service, serving
 from tests.simulators.codeword import heard_words, plain_words, speak
+from tests.steady import PATIENCE
 
 
 @pytest.mark.realtime
@@ -71,7 +72,7 @@ async def test_create_listen_watch_call_read_update_and_delete(tmp_path: Path) -
             assert heard_words(report.heard) == plain_words("good day i hear you")
             events: list[dict[str, Any]] = []
             while not events or "hangup" not in events[-1]:
-                events.append(await watcher.receive_json(timeout=3))
+                events.append(await watcher.receive_json(timeout=PATIENCE))
         call_id = events[0]["call"]["callId"]
         assert {event["callId"] for event in events} == {call_id}
 
@@ -110,7 +111,7 @@ async def test_create_listen_watch_call_read_update_and_delete(tmp_path: Path) -
 
 async def until_over(service: Service, ask: Any, call_id: str) -> Any:
     await service.quiet()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while True:
             calls = {one["id"]: one for one in (await ask("GET", "/calls"))["calls"]}
             if call_id in calls and calls[call_id]["endedAt"]:

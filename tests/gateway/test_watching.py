@@ -18,6 +18,7 @@ from store import DEFAULT_OWNER
 from store.accounts import Identity
 from store.rows import now
 from tests.gateway.service import KEY, Service, serving
+from tests.steady import PATIENCE
 
 
 @pytest.fixture
@@ -34,14 +35,14 @@ def address(service: Service, **query: str) -> str:
 async def receive(socket: aiohttp.ClientWebSocketResponse, hangups: int = 1) -> list[Any]:
     seen: list[Any] = []
     while sum("hangup" in one for one in seen) < hangups:
-        seen.append(await socket.receive_json(timeout=2))
+        seen.append(await socket.receive_json(timeout=PATIENCE))
     return [one for one in seen if one["isFinal"]]
 
 
 async def test_what_was_missed_comes_first(service: Service) -> None:
     async with service.http.ws_connect(address(service)) as socket:
         await service.ring("c-1")
-        first = await socket.receive_json(timeout=2)
+        first = await socket.receive_json(timeout=PATIENCE)
     await service.hang_up("c-1")
     await service.quiet()
     await service.ring("c-2")
@@ -54,7 +55,7 @@ async def test_what_was_missed_comes_first(service: Service) -> None:
         mine = [one for one in [first, *rest] if one["callId"] == call]
         assert [one["seq"] for one in mine] == list(range(len(mine)))
     # One call from its beginning, once all is stored.
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while len(log := await service.store.calls.events(DEFAULT_OWNER, calls[0]) or []) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     async with service.http.ws_connect(address(service, since="0", call=calls[0])) as socket:
@@ -73,14 +74,14 @@ async def test_a_bad_cursor_is_refused(service: Service) -> None:
 async def test_who_is_cut_off_is_told_why_and_how_to_go_on(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "MAX_WAITING", 4)
     async with service.http.ws_connect(address(service)) as socket:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             while not service.server.app[PROGRESS]._watchers:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         for n in range(6):
             service.server.app[PROGRESS].publish(service.listener_id, Live({"n": n}))
-        message = await socket.receive(timeout=2)
+        message = await socket.receive(timeout=PATIENCE)
         while message.type is WSMsgType.TEXT:
-            message = await socket.receive(timeout=2)
+            message = await socket.receive(timeout=PATIENCE)
     assert (message.data, message.extra) == (1013, watching.TOO_SLOW)
 
 
@@ -90,7 +91,7 @@ async def test_a_store_that_cannot_be_read(service: Service, monkeypatch: pytest
 
     monkeypatch.setattr(service.store.listener_events, "after", away)
     async with service.http.ws_connect(address(service, since="0")) as socket:
-        message = await socket.receive(timeout=2)
+        message = await socket.receive(timeout=PATIENCE)
     assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 1013, watching.NO_STORE)
 
 
@@ -109,10 +110,10 @@ async def test_who_was_let_in_by_a_key_goes_with_it(
         query = "ticket=ticket"
     async with service.http.ws_connect(f"{service.url}/progress/{service.listener_id}?{query}") as socket:
         await service.ring("c-1")
-        assert "call" in await socket.receive_json(timeout=2)
+        assert "call" in await socket.receive_json(timeout=PATIENCE)
         await service.hang_up("c-1")
         await accounts.delete_key(DEFAULT_OWNER, key_id)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             while (message := await socket.receive()).type is WSMsgType.TEXT:
                 pass
     assert (message.data, message.extra) == (1008, watching.NO_KEY)

@@ -29,7 +29,7 @@ def judge(applications: Sequence[Any]) -> list[Verdict]:
     if not (NODE / "node_modules").is_dir():
         pytest.skip("Jambonz's validators are not installed: run `npm ci` in tests/node")
     done = subprocess.run(
-        [node, "judge.mjs"], cwd=NODE, input=json.dumps(applications), capture_output=True, text=True, timeout=30,
+        [node, "judge.mjs"], cwd=NODE, input=json.dumps(applications), capture_output=True, text=True, timeout=100,
         check=True,
     )  # fmt: skip
     return [Verdict(**verdict) for verdict in json.loads(done.stdout)]

@@ -21,6 +21,7 @@ from jambonz import leg as leg_module
 from jambonz.leg import NO_SUBPROTOCOL, NO_WEBSOCKET, JambonzLeg, _header
 from jambonz.listen import Refusal, Started
 from tests.jambonz.listeners import Notes
+from tests.steady import PATIENCE, SteadyLoop
 
 START = json.dumps({"sampleRate": 8000, "mixType": "mono", "callSid": "c-1"})
 FRAME = bytes(range(256)) + bytes(64)
@@ -56,7 +57,7 @@ class Service:
 
     async def end(self) -> tuple[int, str]:
         """How the latest leg ended; that it was told last and once, and that nothing of it is kept."""
-        await asyncio.wait_for(self.ended.wait(), 5)
+        await asyncio.wait_for(self.ended.wait(), PATIENCE)
         self.ended.clear()
         notes, leg = self.notes[-1], self.legs[-1]
         assert notes.heard.count("closed") == 1
@@ -70,7 +71,7 @@ class Service:
         return notes.closed[0]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not condition():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.001)
 
@@ -422,7 +423,7 @@ async def test_a_peer_that_reads_nothing_is_cut_off(service: Service) -> None:
         await service.until(lambda: service.notes[0].started is not None)
         leg = service.legs[0]
         sent = 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not service.ended.is_set():
                 for _ in range(100):
                     leg.send_audio(FRAME)
@@ -474,10 +475,9 @@ async def test_a_stall_of_ours_is_not_the_peer_s_silence(service: Service, monke
         raw.frame(0x81, START.encode())
         assert await raw.receive() == (0x89, b"")
         loop = asyncio.get_running_loop()
-        until = loop.time() + 0.3
+        assert isinstance(loop, SteadyLoop)
         raw.frame(0x8A, b"")
-        while loop.time() < until:
-            pass
+        loop.hold_up(0.3)
         await asyncio.sleep(0.05)
         assert service.notes[0].closed == []
         assert (await service.end())[0] == 1006

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.simulators.cartesia import CartesiaServer, serve_cartesia
 from tests.simulators.cartesia_voices import KEY, WORD_SECONDS
 from tests.simulators.speech_wire import Fault
+from tests.steady import PATIENCE
 
 TYPES: dict[str, Any] = {
     "chunk": websocket_response.Chunk,
@@ -140,7 +141,7 @@ async def test_requests_are_checked(server: CartesiaServer, request_: Any) -> No
     async with client(server).tts.websocket_connect() as socket:
         await socket._connection.send(request_ if isinstance(request_, str) else json.dumps(request_))
         await socket._connection.send(json.dumps(REQUEST | {"context_id": "good"}))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while (await socket.recv()).type != "done":
                 pass
     assert server.mistakes

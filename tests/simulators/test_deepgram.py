@@ -14,6 +14,7 @@ from tests.simulators.deepgram import DeepgramServer, serve_deepgram
 from tests.simulators.deepgram_ears import KEY
 from tests.simulators.deepgram_voices import voice
 from tests.simulators.speech_wire import Fault
+from tests.steady import PATIENCE
 
 NOVA = "/v1/listen?model=nova-3&encoding=mulaw&sample_rate=8000&interim_results=true"
 FLUX = "/v2/listen?model=flux-general-en&encoding=mulaw&sample_rate=8000"
@@ -36,7 +37,7 @@ async def until(socket: ClientWebSocketResponse, kind: str) -> list[Any]:
     """What comes until a message of that type, which is the last."""
     found: list[Any] = []
     while not found or isinstance(found[-1], bytes) or found[-1]["type"] != kind:
-        message = await socket.receive(timeout=2)
+        message = await socket.receive(timeout=PATIENCE)
         assert message.type in (WSMsgType.TEXT, WSMsgType.BINARY), message
         found.append(message.data if message.type is WSMsgType.BINARY else json.loads(message.data))
     return found
@@ -159,6 +160,6 @@ async def test_keys_and_bad_days() -> None:
             assert caught.value.status == status
         for code in (1011, 1006):
             async with dial(server, NOVA, f"Bearer {KEY}") as socket:
-                message = await socket.receive(timeout=2)
+                message = await socket.receive(timeout=PATIENCE)
                 assert message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR)
                 assert socket.close_code == code

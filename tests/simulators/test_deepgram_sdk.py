@@ -33,6 +33,7 @@ from tests.simulators.deepgram import DeepgramServer, serve_deepgram
 from tests.simulators.deepgram_ears import KEY
 from tests.simulators.deepgram_voices import voice
 from tests.simulators.speech_wire import Fault
+from tests.steady import PATIENCE
 
 LOUD, QUIET = b"\x10" * 160, b"\xff" * 160
 MULAW: Any = {"encoding": "mulaw", "sample_rate": "8000"}
@@ -89,7 +90,7 @@ class Witness:
     async def until(self, kind: str, **fields: Any) -> list[Any]:
         """What comes until a message of that type, with such fields, which is the last."""
         found: list[Any] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 found.append(await self._socket.recv())
                 last = found[-1]

@@ -16,6 +16,7 @@ from tests.simulators.codeword import heard_words, speak
 from tests.simulators.elevenlabs import ElevenLabsServer, serve_elevenlabs
 from tests.simulators.elevenlabs_ears import KEY
 from tests.simulators.speech_wire import Fault
+from tests.steady import PATIENCE
 
 SCRIBE = "/v1/speech-to-text/realtime?model_id=scribe_v2_realtime&audio_format=ulaw_8000"
 MULTI = "/v1/text-to-speech/v/multi-stream-input?model_id=eleven_flash_v2_5&output_format=ulaw_8000"
@@ -47,7 +48,7 @@ async def until(socket: ClientWebSocketResponse, field: str, value: Any) -> list
     """What comes until a message that has that, which is the last."""
     found: list[dict[str, Any]] = []
     while not found or found[-1].get(field) != value:
-        found.append(await socket.receive_json(timeout=2))
+        found.append(await socket.receive_json(timeout=PATIENCE))
     return found
 
 
@@ -206,10 +207,10 @@ async def test_keys_and_bad_days() -> None:
                     pass
             assert caught.value.status == status
         async with dial(server, MULTI) as socket:
-            closed = await socket.receive(timeout=2)
+            closed = await socket.receive(timeout=PATIENCE)
             assert (closed.type, closed.data, closed.extra) == (WSMsgType.CLOSE, 1008, "input_timeout_exceeded")
         async with dial(server, SCRIBE) as socket:
-            assert (await socket.receive(timeout=2)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR)
+            assert (await socket.receive(timeout=PATIENCE)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR)
             assert socket.close_code == 1006
         async with dial(server, SCRIBE) as socket:
             assert (await socket.receive_json())["message_type"] == "quota_exceeded"

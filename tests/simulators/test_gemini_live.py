@@ -13,6 +13,7 @@ import trustme
 
 from tests.simulators.gemini_live import KEY, GeminiServer, GeminiSession, serve_gemini
 from tests.simulators.live_wire import Fault, Hangup, Reply, Turn, tones
+from tests.steady import PATIENCE
 
 MODEL = "gemini-3.8-live"
 
@@ -76,7 +77,7 @@ class Judge:
 
     async def turn(self, words: str | None = None) -> None:
         """Until the model's turn is complete, it asks for tools, or said ``words``."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             async for message in self._session.receive():
                 self._take(message)
                 if message.tool_call or (words is not None and self.words.endswith(words)):

@@ -20,6 +20,7 @@ from media.wav import read_wav
 from tests.simulators.google_sessions import Fault
 from tests.simulators.google_speech import GoogleServer, serve_google
 from tests.simulators.mulaw_words import CUT, RATE, heard, speak
+from tests.steady import PATIENCE
 
 RECOGNIZER = "projects/p/locations/global/recognizers/_"
 QUIET = b"\xff"
@@ -68,7 +69,7 @@ async def recognise(
             yield request
         await asyncio.sleep(stay)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         return [response async for response in await client.streaming_recognize(requests=send())]
 
 
@@ -194,7 +195,7 @@ async def say(
             yield tts.StreamingSynthesizeRequest(input={"text": text})
         await asyncio.sleep(stay)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         return [answer.audio_content async for answer in await client.streaming_synthesize(requests=send())]
 
 

@@ -15,6 +15,7 @@ import pytest
 from media.g711 import pcm_to_mulaw
 from tests.simulators.gpt_live import KEY, GptLiveServer, GptLiveSession, serve_gpt_live
 from tests.simulators.live_wire import Fault, Hangup, Reply, Turn, tones
+from tests.steady import PATIENCE
 
 TOOL = {"type": "function", "name": "book_table", "description": "Books.", "parameters": {"type": "object"}}
 SESSION = {
@@ -69,7 +70,7 @@ class Judge:
         self.seen: list[dict[str, Any]] = []
 
     async def until(self, kind: str, nested: str | None = None) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 raw: dict[str, Any] = json.loads(await self._connection.recv_bytes())
                 event = self._types[raw["type"]].model_validate(raw)

@@ -29,6 +29,7 @@ from tests.simulators.openai_transcription import (
     spoken,
 )
 from tests.simulators.test_openai_realtime import judge
+from tests.steady import PATIENCE
 
 MODELS = ("gpt-live-transcribe", "gpt-transcribe", "gpt-realtime-whisper")
 
@@ -42,7 +43,7 @@ def settings(model: str = MODELS[0], **heard: Any) -> dict[str, Any]:
 async def connected(server: TranscriptionServer, **query: str) -> AsyncGenerator[Any, None]:
     client = await asyncio.to_thread(AsyncOpenAI, api_key=KEY, base_url=server.base_url)
     query = {"intent": "transcription", **query}
-    async with client, client.realtime.connect(extra_query=dict(query)) as connection, asyncio.timeout(10):
+    async with client, client.realtime.connect(extra_query=dict(query)) as connection, asyncio.timeout(PATIENCE):
         yield connection
 
 

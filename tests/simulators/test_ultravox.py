@@ -24,6 +24,7 @@ from tests.simulators.ultravox import KEY, serve_ultravox
 from tests.simulators.ultravox_call import Faults, HangUp, Heard, SimulatedCall, UseTool
 from tests.simulators.ultravox_line import Line
 from tests.simulators.ultravox_request import message_mistakes, mistakes
+from tests.steady import PATIENCE
 
 SOCKET: dict[str, Any] = {"inputSampleRate": 8000}
 MEDIUM = {"medium": {"serverWebSocket": SOCKET}}
@@ -344,7 +345,7 @@ async def test_over_a_socket() -> None:
             assert first == {"type": "call_started", "callId": call["callId"]}
             await socket.send_json({"type": "ping", "timestamp": 7})
             kinds: list[Any] = []
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while {"type": "pong", "timestamp": 7} not in kinds:
                     message = await socket.receive()
                     kinds.append(json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else bytes)

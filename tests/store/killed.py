@@ -29,7 +29,7 @@ from store.vault import Vault
 WORKERS = 2
 KILLS = 5
 AT_ONCE = 6
-READY_SECONDS = 15.0
+READY_SECONDS = 30.0
 ALIVE_SECONDS = 0.2
 """At most, once it is at work."""
 

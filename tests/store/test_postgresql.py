@@ -149,7 +149,7 @@ async def test_processes_that_are_killed_at_random_lose_double_and_keep_no_numbe
         await store.accounts.set_limits(DEFAULT_OWNER, organisation=10)
         command = [sys.executable, "-m", "tests.store.killed", url, "7"]
         killed = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
-        _, errors = await asyncio.wait_for(killed.communicate(), 30)
+        _, errors = await asyncio.wait_for(killed.communicate(), 100)
         assert killed.returncode == 0, errors.decode()[-2000:]
 
         left = await store.listeners.list(DEFAULT_OWNER)

@@ -14,6 +14,7 @@ from store.database import parse_url
 from store.errors import UNREACHABLE
 from store.migrate import NewerSchema, load_upgrade
 from store.tables import metadata
+from tests.steady import PATIENCE
 from tests.store.opened import at, definition, new_call, opened
 
 
@@ -84,7 +85,7 @@ async def test_writers_that_are_cancelled_at_any_point_leave_the_connection_usab
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             await store.calls.append_events(call.id, [CallEvent(100, "user", 100, at(100))])
             events = await store.calls.events(DEFAULT_OWNER, call.id)
         assert events is not None

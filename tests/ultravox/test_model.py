@@ -26,6 +26,7 @@ from pipelines.realtime.model import (
 )
 from tests.simulators.ultravox import KEY, UltravoxServer, serve_ultravox
 from tests.simulators.ultravox_call import Faults
+from tests.steady import PATIENCE
 from ultravox import model as model_module
 from ultravox import rest as rest_module
 from ultravox.model import CallAddress, UltravoxModel
@@ -45,7 +46,7 @@ async def rest_of(server: UltravoxServer, key: str = KEY) -> AsyncGenerator[Ultr
 
 async def read(socket: aiohttp.ClientWebSocketResponse, protocol: UltravoxProtocol) -> list[Any]:
     """The events of one message."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         message = await socket.receive()
     if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
         return [message.type]

@@ -9,14 +9,34 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 from yarl import URL
 
 from gateway.cli.client import client
+from jambonz.simulator.caller import AwaitAgentSpeech, Caller, Phone
+from jambonz.simulator.ear import Ear
 
 KEY, SECRET, NUMBER = "key-of-the-administrator", "wh_secret", "+442079460000"
-SECONDS = 30.0
+SECONDS = 60.0
 """The longest that a process may take to say something, or to end."""
+
+
+class Staying(Caller):
+    """A caller who hears the agent's first word, and stays on the line until told to :meth:`go`."""
+
+    def __init__(self) -> None:
+        super().__init__([AwaitAgentSpeech(timeout=SECONDS)], patience=SECONDS)
+        self._goes = False
+
+    def go(self) -> None:
+        self._goes = True
+
+    def frame(self, now: float, ear: Ear, phone: Phone) -> bytes | None:
+        if self._goes:
+            phone.hang_up()
+        return super().frame(now, ear, phone)
 
 
 class Process:
@@ -75,6 +95,17 @@ async def serve(directory: Path, *flags: str, **variables: str) -> AsyncIterator
     variables = {"JAMBONZ_WEBHOOK_SECRET": SECRET, "TRUNKLINE_ADMIN_KEY": KEY, "LOGLEVEL": "warning", **variables}
     async with trunkline("serve", "--port", "0", *flags, directory=directory, **variables) as process:
         yield process
+
+
+async def until_draining(url: URL) -> Any:
+    """What the service says of itself, once it takes no calls: each of its workers, which take turns to answer."""
+    in_turn: list[Any] = []
+    async with asyncio.timeout(SECONDS):
+        while len(in_turn) < 8:
+            async with aiohttp.ClientSession() as http, http.get(url / "readyz") as answer:
+                in_turn = [*in_turn, await answer.json()] if answer.status == 503 else []
+            await asyncio.sleep(0.02)
+    return in_turn[-1]
 
 
 async def add_agent(url: URL) -> None:

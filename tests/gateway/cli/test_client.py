@@ -12,6 +12,7 @@ from yarl import URL
 from gateway.cli import client as module
 from gateway.cli.client import Client, ServiceRefused, client, utterances
 from gateway.cli.comparison import Utterance
+from tests.steady import PATIENCE
 
 Serve = Callable[[web.Application], Any]
 
@@ -109,7 +110,7 @@ async def test_events_of_a_progress_socket(api: Any) -> None:
         came.set()
 
     async with await begin() as service, service.watching("/progress/l", on_event):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await came.wait()
     assert events == [{"user": "Hello."}]
 

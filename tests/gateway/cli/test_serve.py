@@ -16,16 +16,16 @@ from yarl import URL
 
 from gateway.cli import trunkline
 from gateway.cli.flags import BAD_SETTINGS
-from jambonz.simulator.caller import AwaitAgentSpeech, Caller, HangUp, Wait
+from jambonz.simulator.caller import Caller
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.network import AiohttpTransport
 from jambonz.simulator.report import AgentSpeech, CallEvent, CallReport
-from tests.gateway.cli.process import NUMBER, SECONDS, SECRET, add_agent, serve
+from tests.gateway.cli.process import NUMBER, SECONDS, SECRET, Staying, add_agent, serve, until_draining
 
 
 @asynccontextmanager
-async def call(url: URL) -> AsyncIterator[asyncio.Task[CallReport]]:
-    """A caller who hears the greeting of an agent now, and stays for another 1.5 s."""
+async def call(url: URL) -> AsyncIterator[tuple[Staying, asyncio.Task[CallReport]]]:
+    """One whose caller hears the greeting of an agent now."""
     await add_agent(url)
     greeted = asyncio.Event()
 
@@ -35,13 +35,13 @@ async def call(url: URL) -> AsyncIterator[asyncio.Task[CallReport]]:
 
     async with AiohttpTransport() as transport:
         jambonz = SimulatedJambonz(base_url=str(url), webhook_secret=SECRET, transport=transport)
-        caller = Caller([AwaitAgentSpeech(), Wait(1.5), HangUp()])
+        caller = Staying()
         ringing = jambonz.place_call(to=NUMBER, from_="+447700900123", caller=caller, on_event=on_event)
         task = asyncio.create_task(ringing)
         async with asyncio.timeout(SECONDS):
             await greeted.wait()
         try:
-            yield task
+            yield caller, task
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -100,14 +100,14 @@ async def test_a_signal_waits_for_the_calls_and_takes_no_others(tmp_path: Path) 
     """In real time: a process has no clock that could be handed in."""
     async with serve(tmp_path) as process:
         url = await process.address()
-        async with call(url) as first:
+        async with call(url) as (caller, first):
             process.signal(signal.SIGTERM)
-            await asyncio.sleep(0.2)
-            assert await ready(url) == (503, {"status": "draining", "calls": 1})
+            assert await until_draining(url) == {"status": "draining", "calls": 1}
             async with AiohttpTransport() as transport:
                 jambonz = SimulatedJambonz(base_url=str(url), webhook_secret=SECRET, transport=transport)
                 second = await jambonz.place_call(to=NUMBER, from_="+447700900124", caller=Caller([]))
             assert (second.sip_status, second.ended_by) == (486, "refused")
+            caller.go()
             report = await first
         assert report.ended_by == "caller"
         assert await process.end() == (0, "", "")
@@ -117,9 +117,10 @@ async def test_a_signal_waits_for_the_calls_and_takes_no_others(tmp_path: Path) 
 async def test_a_second_signal_ends_the_calls(tmp_path: Path) -> None:
     """In real time: a process has no clock that could be handed in."""
     async with serve(tmp_path) as process:
-        async with call(await process.address()) as first:
+        url = await process.address()
+        async with call(url) as (_, first):
             process.signal(signal.SIGINT)
-            await asyncio.sleep(0.2)
+            await until_draining(url)
             assert process.running
             process.signal(signal.SIGINT)
             report = await first
@@ -131,7 +132,7 @@ async def test_a_second_signal_ends_the_calls(tmp_path: Path) -> None:
 async def test_calls_that_do_not_end_are_ended_once_the_patience_is_over(tmp_path: Path) -> None:
     """In real time: a process has no clock that could be handed in."""
     async with serve(tmp_path, "--drain-seconds", "0.2") as process:
-        async with call(await process.address()) as first:
+        async with call(await process.address()) as (_, first):
             process.signal(signal.SIGTERM)
             report = await first
         assert report.ended_by == "jambonz"

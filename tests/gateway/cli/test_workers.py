@@ -16,11 +16,10 @@ from blockbuster import BlockBuster
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
-from jambonz.simulator.caller import AwaitAgentSpeech, Caller, HangUp, Wait
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.network import AiohttpTransport
 from jambonz.simulator.report import AgentSpeech, CallEvent, CallReport, SocketOpened
-from tests.gateway.cli.process import NUMBER, SECONDS, SECRET, Process, add_agent, serve
+from tests.gateway.cli.process import NUMBER, SECONDS, SECRET, Process, Staying, add_agent, serve, until_draining
 from tests.store.server import SERVER, own_database
 
 needs_server = pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DATABASE_URL to test against one")
@@ -29,13 +28,22 @@ needs_server = pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DA
 class Call:
     """One under way: ``slot`` is the worker's, once its media socket is open."""
 
-    def __init__(self, jambonz: SimulatedJambonz, number: int, seconds: float) -> None:
+    def __init__(self, jambonz: SimulatedJambonz, number: int) -> None:
         self.slot: int | None = None
         self.greeted = asyncio.Event()
-        caller = Caller([AwaitAgentSpeech(), Wait(seconds), HangUp()])
+        self.caller = Staying()
         from_ = f"+4477009001{number:02}"
-        ringing = jambonz.place_call(to=NUMBER, from_=from_, caller=caller, on_event=self._on_event)
+        ringing = jambonz.place_call(to=NUMBER, from_=from_, caller=self.caller, on_event=self._on_event)
         self.task: asyncio.Task[CallReport] = asyncio.create_task(ringing)
+
+    async def until_greeted(self) -> None:
+        async with asyncio.timeout(SECONDS):
+            await self.greeted.wait()
+
+    async def over(self) -> CallReport:
+        """The caller may go."""
+        self.caller.go()
+        return await self.task
 
     def _on_event(self, event: CallEvent) -> None:
         if isinstance(event, SocketOpened):
@@ -82,20 +90,20 @@ async def test_the_workers_of_a_service(no_blocking_calls: BlockBuster, tmp_path
         await add_agent(url)
         first, second = await workers_of(process)
         async with callers(url) as jambonz:
-            calls = [Call(jambonz, number, seconds=2.5) for number in range(4)]
-            async with asyncio.timeout(SECONDS):
-                await asyncio.gather(*(call.greeted.wait() for call in calls))
+            calls = [Call(jambonz, number) for number in range(4)]
+            await asyncio.gather(*(call.until_greeted() for call in calls))
             assert {call.slot for call in calls} == {0, 1}, "each has its part"
             assert (await ready(url))[1]["calls"] == 4
             told = await measured(url)
             assert (told["trunkline_calls_active"], told["trunkline_workers"]) == (4, 2), "one scrape has all"
 
             os.kill(first, signal.SIGKILL)
-            reports = [await call.task for call in calls]
+            reports = [await (call.over() if call.slot == 1 else call.task) for call in calls]
             for call, report in zip(calls, reports, strict=True):
                 assert report.ended_by == ("caller" if call.slot == 1 else "jambonz"), report.events
-            again = Call(jambonz, 10, seconds=0.1)
-            assert (await again.task).ended_by == "caller", "whoever is there takes calls"
+            again = Call(jambonz, 10)
+            await again.until_greeted()
+            assert (await again.over()).ended_by == "caller", "whoever is there takes calls"
             async with asyncio.timeout(SECONDS):
                 while (await ready(url))[1]["workers"] < 2:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
@@ -107,15 +115,13 @@ async def test_the_workers_of_a_service(no_blocking_calls: BlockBuster, tmp_path
             assert told["trunkline_workers_restarted_total"] == 1
             assert (told["trunkline_calls_active"], told["trunkline_workers"]) == (0, 2)
 
-            last = Call(jambonz, 11, seconds=1.5)
-            async with asyncio.timeout(SECONDS):
-                await last.greeted.wait()
+            last = Call(jambonz, 11)
+            await last.until_greeted()
             process.signal(signal.SIGTERM)
-            await asyncio.sleep(0.3)
-            assert await ready(url) == (503, {"status": "draining", "calls": 1, "workers": 2})
-            refused = await Call(jambonz, 12, seconds=0.1).task
+            assert await until_draining(url) == {"status": "draining", "calls": 1, "workers": 2}
+            refused = await Call(jambonz, 12).task
             assert (refused.sip_status, refused.ended_by) == (486, "refused")
-            assert (await last.task).ended_by == "caller", "its hooks are answered to the end"
+            assert (await last.over()).ended_by == "caller", "its hooks are answered to the end"
         status, output, errors = await process.end()
     assert (status, output) == (0, "")
     assert "a worker is dead" in errors

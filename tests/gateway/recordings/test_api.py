@@ -111,9 +111,10 @@ async def test_a_live_recording_is_paused_and_resumed(tmp_path: Path) -> None:
             for what in ("pause", "pause", "resume"):
                 status, _, body = await ask(service, "POST", f"/calls/{call.id}/recording/{what}")
                 answers.append((status, body))
+            call.end("shutdown")
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(service.call(AwaitAgentSpeech(timeout=5), Wait(0.4), HangUp()))
+            group.create_task(service.call(AwaitAgentSpeech(), Wait(20), HangUp()))
             while not service.switchboard.calls or service.switchboard.calls[0].recording is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await pause()

@@ -26,6 +26,7 @@ from store import DEFAULT_OWNER, Store
 from store.listeners import ListenerOptions
 from tests.gateway.service import GREETING, KEY, NUMBER, PASSWORD, SECRET, CodewordFactory
 from tests.simulators.replies import ReplyModel, always
+from tests.steady import PATIENCE
 
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
@@ -75,7 +76,7 @@ class Crewed:
         """Under way, of each worker."""
         return [len(switchboard.calls) for switchboard in self.switchboards]
 
-    async def quiet(self, seconds: float = 3.0) -> None:
+    async def quiet(self, seconds: float = PATIENCE) -> None:
         async with asyncio.timeout(seconds):
             while any(self.calls()):  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)

@@ -14,6 +14,7 @@ from aiohttp import WSMsgType, web
 
 from gateway.cli.service import run
 from gateway.workers.handover import MAX_HEAD_BYTES, CannotHandOver, Receiver, hand_over
+from tests.steady import PATIENCE
 
 
 class Server:
@@ -78,7 +79,7 @@ async def test_the_other_server_has_the_socket_and_the_client_notices_nothing(se
         async with http.ws_connect(f"{a.url}/x/y%2Fz?q=1", protocols=("p",), headers={"X-Told": "ü"}) as ws:
             for text in ("one", "two", "x" * 100_000):
                 await ws.send_str(text)
-                assert await ws.receive_str(timeout=2) == f"{text}!"
+                assert await ws.receive_str(timeout=PATIENCE) == f"{text}!"
             assert ws.protocol == "p"
         [told_a], [told_b] = a.seen, b.seen
         assert told_a.raw_path == told_b.raw_path == "/x/y%2Fz?q=1"
@@ -96,7 +97,7 @@ def test_so_it_is_on_the_loop_of_the_service(tmp_path: Path) -> None:
             async with http.ws_connect(a.url) as ws:
                 for text in ("one", "two"):
                     await ws.send_str(text)
-                    assert await ws.receive_str(timeout=2) == f"{text}!"
+                    assert await ws.receive_str(timeout=PATIENCE) == f"{text}!"
             assert len(b.seen) == 1
 
     run(main())
@@ -108,14 +109,14 @@ async def test_many_at_once_and_nothing_is_left_open(servers: tuple[Server, Serv
     async def talk(http: aiohttp.ClientSession, number: int) -> None:
         async with http.ws_connect(a.url) as ws:
             await ws.send_str(f"{number}")
-            assert await ws.receive_str(timeout=5) == f"{number}!"
+            assert await ws.receive_str(timeout=PATIENCE) == f"{number}!"
 
     async with aiohttp.ClientSession() as http:
         await talk(http, 0)
     before = await open_files()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         await asyncio.gather(*(talk(http, number) for number in range(40)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await open_files() > before:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert len(b.seen) == 41
@@ -132,7 +133,7 @@ async def test_what_a_client_sends_without_waiting_is_not_lost(servers: tuple[Se
     )
     mask = b"\x00\x00\x00\x00"
     writer.write(head.encode() + b"\x81\x85" + mask + b"early")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 101 ")
         assert await reader.readexactly(8) == b"\x81\x06early!"
@@ -156,7 +157,7 @@ async def test_a_connection_that_cannot_be_handed_over_is_still_answered(
             assert answer.status == 503
         async with http.ws_connect(a.url) as ws:
             await ws.send_str("still")
-            assert await ws.receive_str(timeout=2) == "still!"
+            assert await ws.receive_str(timeout=PATIENCE) == "still!"
     assert "does not take it" in a.refused[0]
     assert a.refused[2].startswith("The request has ")
     assert len(b.seen) == 1
@@ -171,4 +172,4 @@ async def test_a_client_that_is_gone_meanwhile_costs_nothing(servers: tuple[Serv
         with suppress(ConnectionError):
             await writer.wait_closed()
         await ws.send_str("still")
-        assert await ws.receive_str(timeout=2) == "still!"
+        assert await ws.receive_str(timeout=PATIENCE) == "still!"

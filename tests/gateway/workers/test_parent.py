@@ -16,7 +16,7 @@ import pytest
 from gateway.workers.parent import bind
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Parent:

@@ -35,6 +35,7 @@ from tests.gateway.test_originate import CALLED, HOME, PUBLIC
 from tests.gateway.workers.crewed import AUTHORIZED, Crewed, Spread, api, crewed
 from tests.simulators.codeword import read
 from tests.simulators.jambonz_wire import jambonz_on_loopback
+from tests.steady import PATIENCE
 from tests.store.server import SERVER, own_database
 
 pytestmark = pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DATABASE_URL to test against one")
@@ -64,7 +65,7 @@ async def converse(two: Crewed, choose: Callable[[str], int], how_many: int, *, 
         jambonz = SimulatedJambonz(base_url=f"http://{base}", transport=transport, webhook_secret=SECRET)
 
         async def one() -> CallReport:
-            caller = Caller([AwaitAgentSpeech(timeout=5), Wait(0.04), HangUp()], patience=10.0)
+            caller = Caller([AwaitAgentSpeech(), Wait(0.04), HangUp()], patience=10.0)
             return await jambonz.place_call(
                 to="+" + NUMBER, from_=CALLER, caller=caller, call_hook=hook if application else None
             )
@@ -93,7 +94,7 @@ async def test_however_they_are_spread_each_hook_and_socket_reaches_its_worker(t
         if choose is not spreads[2]:
             assert told["socket"] >= 1, "some sockets came to the wrong worker"
             assert told["request"] >= 2 or application
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while set(stored := await reasons(two)) != {"caller"} or len(stored) != 24:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -195,7 +196,7 @@ async def test_browsers_are_spread_and_their_sockets_get_to_their_calls(two: Cre
                 url = two.workers[slot].url.with_path(f"/{path}")
                 async with http.ws_connect(url, protocols=["audio.jambonz.org"]) as browser:
                     await browser.send_json({"callId": one["callId"]})
-                    while (await browser.receive(timeout=3)).type is not aiohttp.WSMsgType.BINARY:
+                    while (await browser.receive(timeout=PATIENCE)).type is not aiohttp.WSMsgType.BINARY:
                         pass
                 async with http.get(url) as again:
                     assert again.status == 404, "a token is good once"
@@ -206,9 +207,9 @@ async def test_a_call_is_commanded_and_watched_through_either(two: Crewed) -> No
     async with Spread(two.ports, lambda _: 0) as transport:
         base = f"http://127.0.0.1:{two.ports[0]}"
         jambonz = SimulatedJambonz(base_url=base, transport=transport, webhook_secret=SECRET)
-        caller = Caller([AwaitAgentSpeech(timeout=5), Wait(20), HangUp()], patience=10.0)
+        caller = Caller([AwaitAgentSpeech(), Wait(20), HangUp()], patience=10.0)
         ringing = asyncio.create_task(jambonz.place_call(to="+" + NUMBER, from_=CALLER, caller=caller))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not (live := [call for one in two.switchboards for call in one.calls if call.recording is not None]):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         for slot, what in ((0, "pause"), (1, "resume"), (1, "pause"), (0, "resume")):
@@ -223,7 +224,7 @@ async def test_a_call_is_commanded_and_watched_through_either(two: Crewed) -> No
 
             async def reply(message: dict[str, Any]) -> dict[str, Any]:
                 await watcher.send_json(message)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE):
                     while "reply" not in (event := await watcher.receive_json()):
                         pass
                 return dict(event["reply"])
@@ -233,7 +234,7 @@ async def test_a_call_is_commanded_and_watched_through_either(two: Crewed) -> No
             taken = await reply({"id": 2, "command": "hangup", "callId": live[0].id})
             assert taken == {"id": 2, "status": 202, "callId": live[0].id, "command": "hangup"}
             assert (await ringing).ended_by == "jambonz"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while (await watcher.receive_json()).get("hangup") is None:
                     pass
 
@@ -255,19 +256,19 @@ async def test_an_application_socket_comes_back_to_its_call_through_the_other(tw
         for slot in (0, 1):
             first = await opened(slot)
             await first.send_json(message("session:new"))
-            assert (await first.receive_json(timeout=3))["data"][0]["verb"] == "listen"
+            assert (await first.receive_json(timeout=PATIENCE))["data"][0]["verb"] == "listen"
             assert sum(two.calls()) == 1
             await first.close(code=1001)
             second = await opened(1 - slot)
             await second.send_json(message("session:reconnect"))
-            assert (await second.receive_json(timeout=3))["data"][0]["verb"] == "listen"
+            assert (await second.receive_json(timeout=PATIENCE))["data"][0]["verb"] == "listen"
             assert sum(two.calls()) == 1
             await second.close(code=1000)
             await two.quiet()
             sid = "another call"
         third = await opened(order(sid, 2)[1])
         await third.send_json({"type": "session:new", "call_sid": "a third"})
-        closed = await third.receive(timeout=3)
+        closed = await third.receive(timeout=PATIENCE)
         assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1007), "it has no msgid"
 
 
@@ -290,9 +291,9 @@ async def test_a_call_that_is_placed_is_answered_by_whom_was_asked_to(
             jambonz.create_call(body, call_sid=sid, account_sid=server.account_sid)
 
         server.on_create = create
-        jambonz.callees[f"+{CALLED}"] = Callee(ring_seconds=0.05, steps=(AwaitAgentSpeech(timeout=5), HangUp()))
+        jambonz.callees[f"+{CALLED}"] = Callee(ring_seconds=0.05, steps=(AwaitAgentSpeech(), HangUp()))
         await two.store.numbers.create(DEFAULT_OWNER, HOME, handler="jambonz", outbound=True)
-        async with asyncio.timeout(5):  # the provisioner makes the application
+        async with asyncio.timeout(PATIENCE):  # the provisioner makes the application
             while not any(row["name"] == Application.at(PUBLIC).name for row in server.applications.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
@@ -305,12 +306,12 @@ async def test_a_call_that_is_placed_is_answered_by_whom_was_asked_to(
                     assert answer.status == 200, told
                     return str(told["data"]["callId"])
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             rung = await asyncio.gather(*(ring(slot, f"key-{number}") for number in range(3) for slot in (0, 1)))
         assert len(set(rung)) == 3, "what is asked for twice, of whomever, rings once"
         assert len(server.created_calls) == 3
-        await two.quiet(10)
-        async with asyncio.timeout(5):
+        await two.quiet()
+        async with asyncio.timeout(PATIENCE):
             while None in (ended := await reasons(two)) or len(ended) < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert ended == ["caller"] * 3

@@ -181,7 +181,7 @@ def test_jambonzs_own_validator_gives_the_same_verdicts() -> None:
     applications = ACCEPTED + REFUSED
     script = Path(__file__).with_name("verdicts.js")
     run = subprocess.run(
-        [node, script, PACKAGE], input=json.dumps(applications), capture_output=True, text=True, check=True, timeout=30
+        [node, script, PACKAGE], input=json.dumps(applications), capture_output=True, text=True, check=True, timeout=100
     )
     verdicts: list[str | None] = json.loads(run.stdout)
     ours = [reason(application) for application in applications]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from pipelines.parts import ProviderError, Transcript
+from tests.steady import PATIENCE
 
 
 class Ear:
@@ -34,7 +35,7 @@ class Ear:
         self.used.append(units)
 
     async def until(self, met: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not met():
                 self._news.clear()
                 await self._news.wait()
@@ -50,6 +51,6 @@ class Ear:
 
 
 async def wait_until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not met():  # noqa: ASYNC110 - what another task does
             await asyncio.sleep(0.005)

@@ -13,6 +13,7 @@ from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel, m
 from pipelines.providers.conversation import BEGINNING, SILENCE
 from tests.simulators.anthropic_messages import KEY, MessagesServer, message, serve_messages, text, thinking, tool
 from tests.simulators.sse_server import Reply
+from tests.steady import PATIENCE
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
 TOOL = ToolSpec("book", "Books", {"type": "object", "properties": {"day": {"type": "string"}}})
@@ -72,7 +73,7 @@ async def test_text_is_passed_on_before_the_answer_is_complete(
 ) -> None:
     server.replies = [Reply(message(text("One", " two")), hang_after=4)]
     async with aclosing(AnthropicModel(connection, "claude").generate(ASKED)) as events:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             assert await anext(events) == TextDelta("One")
 
 
@@ -286,7 +287,7 @@ async def test_an_answer_may_take_its_time_as_long_as_it_goes_on(server: Message
 async def test_what_is_no_stream_is_not_read_on(server: MessagesServer, connection: AnthropicConnection) -> None:
     server.replies = [Reply(message(), content_type="text/html", hang_after=1)]
     error = await fault(connection)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.left.wait()
     assert "text/html" in str(error)
 
@@ -300,14 +301,14 @@ async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_no
     server.replies = [Reply(message(text("Yes.")), linger=30.0)]
     began = time.monotonic()
     assert await answer(connection) == [TextDelta("Yes."), USAGE]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15, "and not 30"
 
 
 async def test_closing_the_generator_stops_the_request(server: MessagesServer, connection: AnthropicConnection) -> None:
     server.replies = [Reply(message(text("One", " two")), hang_after=5)]
     async with aclosing(AnthropicModel(connection, "claude").generate(ASKED)) as events:
         assert await anext(events) == TextDelta("One")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.left.wait()
 
 
@@ -317,7 +318,7 @@ async def test_cancelling_before_the_first_token_stops_the_request(
 ) -> None:
     server.replies = [reply]
     task = asyncio.create_task(answer(connection))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.arrived.wait()
         task.cancel()
         await asyncio.wait([task])

@@ -23,6 +23,7 @@ from tests.simulators.cartesia import CartesiaServer, serve_cartesia
 from tests.simulators.cartesia_voices import KEY, PIECE_BYTES, WORD_SECONDS
 from tests.simulators.live_wire import GARBAGE
 from tests.simulators.speech_wire import Fault
+from tests.steady import PATIENCE
 
 VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
 SETTINGS = {"model_id": "sonic-3", "voice": {"mode": "id", "id": VOICE}, "language": "en"}
@@ -180,7 +181,7 @@ async def speaking(
 
 
 async def speech_of(tts: CartesiaTextToSpeech, text: str) -> tuple[bytes, list[WordTiming]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         events = [event async for event in tts.synthesize(text)]
     sound = b"".join(event.data for event in events if isinstance(event, SpeechAudio))
     return sound, [event for event in events if isinstance(event, WordTiming)]

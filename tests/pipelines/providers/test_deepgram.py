@@ -27,6 +27,7 @@ from tests.simulators.deepgram import DeepgramServer, serve_deepgram
 from tests.simulators.deepgram_ears import KEY
 from tests.simulators.live_wire import GARBAGE
 from tests.simulators.speech_wire import Fault
+from tests.steady import PATIENCE
 
 LOUD = b"\x10" * 160
 QUIET = MULAW_8K.silence(20)
@@ -253,7 +254,7 @@ class Ear:
         self.used.append(units)
 
     async def until(self, met: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not met():
                 self._news.clear()
                 await self._news.wait()

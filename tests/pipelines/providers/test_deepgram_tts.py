@@ -26,6 +26,7 @@ from tests.simulators.deepgram_ears import KEY
 from tests.simulators.deepgram_voices import WORD_SECONDS, FluxVoiceSession, Spoken, voice
 from tests.simulators.live_wire import GARBAGE, Hangup, Out
 from tests.simulators.speech_wire import Fault
+from tests.steady import PATIENCE
 
 AURA, FLUX = "aura-2-thalia-en", "flux-alexis-en"
 both = pytest.mark.parametrize("model", [AURA, FLUX])
@@ -289,7 +290,7 @@ async def speaking(
 
 
 async def sound_of(tts: DeepgramTextToSpeech, text: str) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return b"".join([event.data async for event in tts.synthesize(text) if isinstance(event, SpeechAudio)])
 
 

@@ -29,6 +29,7 @@ from tests.simulators.elevenlabs import ElevenLabsServer, serve_elevenlabs
 from tests.simulators.elevenlabs_ears import KEY
 from tests.simulators.live_wire import GARBAGE
 from tests.simulators.speech_wire import Fault
+from tests.steady import PATIENCE
 
 # Contexts, pure
 
@@ -246,7 +247,7 @@ async def speaking(server: ElevenLabsServer, **settings: Any) -> AsyncGenerator[
 
 
 async def speech_of(tts: ElevenLabsTextToSpeech, text: str) -> list[SpeechEvent]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return [event async for event in tts.synthesize(text)]
 
 

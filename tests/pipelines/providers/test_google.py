@@ -14,6 +14,7 @@ from pipelines.providers.google import GoogleConnection, GoogleModel, model_sett
 from tests.simulators import gemini_chat
 from tests.simulators.gemini_chat import KEY, GeminiServer, call, serve_gemini_chat, text
 from tests.simulators.sse_server import Reply
+from tests.steady import PATIENCE
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
 DAY = {"type": "object", "properties": {"day": {"type": "string"}}, "additionalProperties": False, "required": ["day"]}
@@ -286,14 +287,14 @@ async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_no
     server.replies = [Reply(text("Yes."), linger=30.0)]
     began = time.monotonic()
     assert await collect(model) == [TextDelta("Yes."), USAGE]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15, "and not 30"
 
 
 async def test_closing_the_generator_stops_the_request(server: GeminiServer, connection: GoogleConnection) -> None:
     server.replies = [Reply(text("One", " two", " three"), hang_after=2)]
     async with aclosing(GoogleModel(connection, "gemini").generate(ASKED)) as events:
         assert await anext(events) == TextDelta("One")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.left.wait()
 
 

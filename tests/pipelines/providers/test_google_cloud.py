@@ -27,12 +27,13 @@ from pipelines.providers.registry import Registry
 from tests.simulators.google_sessions import SECRET, Fault
 from tests.simulators.google_speech import GoogleServer, serve_google
 from tests.simulators.mulaw_words import heard, speak
+from tests.steady import PATIENCE
 
 QUIET = MULAW_8K.silence(20)
 
 
 async def wait_until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not met():  # noqa: ASYNC110 - what another task does
             await asyncio.sleep(0.005)
 

@@ -19,12 +19,13 @@ from pipelines.providers.google_wire import without_header
 from tests.simulators.google_sessions import SECRET, Fault
 from tests.simulators.google_speech import GoogleServer, serve_google
 from tests.simulators.mulaw_words import heard, speak
+from tests.steady import PATIENCE
 
 VOICE, LANGUAGE = "en-GB-Chirp3-HD-Kore", "en-GB"
 
 
 async def wait_until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not met():  # noqa: ASYNC110 - what another task does
             await asyncio.sleep(0.005)
 
@@ -45,7 +46,7 @@ async def speaking(
 
 
 async def sound_of(tts: GoogleTextToSpeech, text: str) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return b"".join([event.data async for event in tts.synthesize(text) if isinstance(event, SpeechAudio)])
 
 

@@ -12,6 +12,7 @@ from pipelines.parts import Message, ModelEvent, ProviderError, TextDelta, ToolC
 from pipelines.providers.openai import OPTIONAL, OpenAIChatModel, OpenAIConnection
 from pipelines.providers.registry import Registry
 from tests.simulators.openai_chat import KEY, ChatServer, Reply, serve_chat, text
+from tests.steady import PATIENCE
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
 USAGE = Usage(12, 5, 3, reasoning_tokens=1, cache_write_tokens=4, input_audio_tokens=2, output_audio_tokens=1)
@@ -298,7 +299,7 @@ async def test_closing_the_generator_stops_the_request(server: ChatServer, conne
     model = OpenAIChatModel(connection, "gpt-4o")
     async with aclosing(model.generate(ASKED)) as events:
         assert await anext(events) == TextDelta("One")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.left.wait()
 
 
@@ -307,7 +308,7 @@ async def test_cancelling_before_the_first_token_stops_the_request(
 ) -> None:
     server.replies = [Reply(text("One"), first_after=30.0)]
     task = asyncio.create_task(answer(OpenAIChatModel(connection, "gpt-4o")))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.arrived.wait()
         task.cancel()
         await asyncio.wait([task])

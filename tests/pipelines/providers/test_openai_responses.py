@@ -31,6 +31,7 @@ from tests.simulators.openai_responses import (
     tool,
 )
 from tests.simulators.sse_server import Reply
+from tests.steady import PATIENCE
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
 TOOL = ToolSpec("book", "Books", {"type": "object", "properties": {"day": {"type": "string"}}})
@@ -55,7 +56,7 @@ async def connection(server: ResponsesServer) -> AsyncGenerator[ResponsesConnect
 
 
 async def collect(model: ResponsesModel, messages: list[Message] | None = None, *tools: ToolSpec) -> list[ModelEvent]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return [event async for event in model.generate(messages or ASKED, tools)]
 
 
@@ -94,7 +95,7 @@ async def test_text_is_passed_on_before_the_answer_is_complete(
 ) -> None:
     server.replies = [Reply(response(text("One", " two")), hang_after=5)]
     async with aclosing(ResponsesModel(connection, "m").generate(ASKED)) as events:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             assert await anext(events) == TextDelta("One")
 
 
@@ -317,7 +318,7 @@ async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_no
     server.replies = [Reply(response(text("Yes.")), linger=30.0)]
     began = time.monotonic()
     assert await collect(ResponsesModel(connection, "m")) == [TextDelta("Yes."), USAGE]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15, "and not 30"
 
 
 async def test_closing_the_generator_stops_the_request(
@@ -326,7 +327,7 @@ async def test_closing_the_generator_stops_the_request(
     server.replies = [Reply(response(text("One", " two")), hang_after=6)]
     async with aclosing(ResponsesModel(connection, "m").generate(ASKED)) as events:
         assert await anext(events) == TextDelta("One")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.left.wait()
 
 
@@ -335,7 +336,7 @@ async def test_cancelling_before_the_first_token_stops_the_request(
 ) -> None:
     server.replies = [Reply(first_after=30.0)]
     task = asyncio.create_task(collect(ResponsesModel(connection, "m")))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.arrived.wait()
         task.cancel()
         await asyncio.wait([task])

@@ -32,6 +32,7 @@ from tests.simulators.openai_transcription import (
     serve_transcription,
     spoken,
 )
+from tests.steady import PATIENCE
 
 RATE = MULAW_8K.bytes_per_second
 
@@ -446,7 +447,7 @@ async def listening(
 
 
 async def wait_until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not met():  # noqa: ASYNC110 - what another task does
             await asyncio.sleep(0.005)
 

@@ -15,6 +15,7 @@ from pipelines.providers.openai_tts import SPEAKERS, SpeechServer, speech_fields
 from pipelines.providers.registry import Registry
 from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.openai_speech import KEY, Reply, SpeechSimulation, serve_speech
+from tests.steady import PATIENCE
 
 TEXT = "Good morning, what can I do for you?"
 
@@ -36,7 +37,7 @@ async def speaking(
 
 
 async def chunks(voice: SpeechServer, text: str = TEXT) -> list[bytes]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return [event.data async for event in voice.synthesize(text) if isinstance(event, SpeechAudio)]
 
 
@@ -87,7 +88,7 @@ async def test_half_a_sample_at_the_end_is_left_out(server: SpeechSimulation) ->
 async def test_sound_comes_as_it_is_made(server: SpeechSimulation) -> None:
     server.replies = [Reply(hang_after=4800)]
     async with speaking(server) as voice, aclosing(voice.synthesize(TEXT)) as sound:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             assert isinstance(await anext(sound), SpeechAudio)
 
 
@@ -224,7 +225,7 @@ async def test_breaking_off_stops_the_request(server: SpeechSimulation) -> None:
     async with speaking(server) as voice:
         async with aclosing(voice.synthesize(TEXT)) as sound:
             await anext(sound)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             await server.left.wait()
         assert words(b"".join(await chunks(voice, "Hello"))) == ["hello"]
 
@@ -233,7 +234,7 @@ async def test_cancelling_before_the_first_sound_stops_the_request(server: Speec
     server.replies = [Reply(first_after=30.0)]
     async with speaking(server) as voice:
         task = asyncio.create_task(chunks(voice))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             await server.arrived.wait()
             task.cancel()
             await asyncio.wait([task])

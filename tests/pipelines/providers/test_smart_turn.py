@@ -19,6 +19,7 @@ from media.mel import Floats
 from pipelines.parts import ProviderError
 from pipelines.providers import smart_turn
 from pipelines.providers.smart_turn import Model, QuestionCounts, SemanticDetector, SmartTurn, features, find_smart_turn
+from tests.steady import PATIENCE
 
 TURN = Clip(MULAW_8K, MULAW_8K.silence(1000))
 
@@ -58,7 +59,7 @@ class Heard:
         self._answered.set()
 
     async def wait(self) -> float:
-        await asyncio.wait_for(self._answered.wait(), 10)
+        await asyncio.wait_for(self._answered.wait(), PATIENCE)
         return self.answers[-1]
 
 
@@ -76,7 +77,7 @@ async def detector(bench: Bench) -> AsyncGenerator[SmartTurn, None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)
 

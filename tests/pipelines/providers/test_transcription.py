@@ -20,6 +20,7 @@ from pipelines.turns import TurnSettings
 from tests.pipelines.providers.ear import Ear
 from tests.simulators.codeword import PeakDetector, speak
 from tests.simulators.openai_speech import KEY, Reply, SpeechSimulation, serve_speech
+from tests.steady import PATIENCE
 
 QUIET = PCM_8K.silence(20)
 
@@ -98,7 +99,7 @@ async def test_after_a_pause_all_of_the_segment_is_heard_anew_and_the_part_is_ab
     server.replies = [Reply(first_after=30.0), Reply()]
     async with listening(server) as (stream, ear):
         say(stream, "my number is")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             await server.arrived.wait()
             say(stream, "five six")
             await server.left.wait()
@@ -114,7 +115,7 @@ async def test_what_is_wanted_no_more_is_aborted(server: SpeechSimulation) -> No
     server.replies = [Reply(first_after=30.0)]
     async with listening(server) as (stream, ear):
         say(stream, "never mind")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             await server.arrived.wait()
             stream.end_segment()
             await server.left.wait()
@@ -127,7 +128,7 @@ async def test_closing_aborts(server: SpeechSimulation) -> None:
     async with listening(server) as (stream, _):
         say(stream, "bye")
         await server.arrived.wait()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.left.wait()
 
 

@@ -18,6 +18,7 @@ from pipelines.providers.anthropic import AnthropicConnection, AnthropicModel
 from pipelines.providers.openai import OpenAIChatModel, OpenAIConnection
 from pipelines.providers.warmth import AGAIN_SECONDS, GIVE_UP_SECONDS, Warmth
 from tests.clock import run_virtual
+from tests.steady import PATIENCE
 
 CHUNK = (
     b'data: {"choices": [{"index": 0, "delta": {"content": "Hello."}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
@@ -75,7 +76,7 @@ async def test_the_first_words_come_over_a_connection_that_was_open(server: Serv
     connection = OpenAIConnection("openai", api_key="k", base_url=f"{server.url}/v1")
     model = OpenAIChatModel(connection, "gpt")
     await model.prepare()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await server.came.wait()
         while connection.warmth.busy:  # noqa: ASYNC110 - what another task does
             await asyncio.sleep(0.005)

@@ -31,6 +31,7 @@ from pipelines.realtime.model import (
     ToolOutput,
     Used,
 )
+from tests.steady import PATIENCE
 
 
 class Plain:
@@ -128,7 +129,7 @@ class Notes:
         self.changed.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -220,7 +221,7 @@ async def test_a_last_word_that_does_not_come_is_not_waited_for_for_long(monkeyp
     async with server(serve) as model:
         model.capabilities = Capabilities(PCM_8K, PCM_8K, tells_last_usage=True)
         connection = await dial(model, Notes())
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             await connection.close(model)
         over.set()
 
@@ -305,7 +306,7 @@ async def test_pings_are_answered_unless_the_connection_is_half_open() -> None:
         connection = await dial(model, Notes())
         opened = connection.heard_at
         connection.ping()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while connection.heard_at == opened:  # noqa: ASYNC110 - what a pong changes has no event
                 await asyncio.sleep(0.01)
         answered = connection.heard_at

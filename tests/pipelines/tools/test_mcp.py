@@ -31,6 +31,7 @@ from pipelines.tools.request import HttpRequest
 from tests.clock import run_virtual
 from tests.pipelines.tools.test_http import service
 from tests.pipelines.tools.test_toolbox import function
+from tests.steady import PATIENCE
 
 KEYS = [Key.model_validate({"name": "token", "in": "bearer", "value": "secret-7"})]
 
@@ -332,7 +333,7 @@ async def test_a_stream_is_read_to_its_answer_and_no_further() -> None:
 
     async with service(handle) as served:
         bench = Bench(f"http://127.0.0.1:{served.port}/mcp", ["a"])
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(PATIENCE):
             assert [spec.name for spec in (await bench.prepared()).specs] == ["crm_a"]
         await bench.close()
 
