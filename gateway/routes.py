@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Sequence
 from functools import partial
 
 from aiohttp import web
 
 from gateway import metrics
-from gateway.api.errors import NUL
+from gateway.api.errors import NUL, ApiError, as_error, not_found
 from gateway.api.messages import SocketMessages
 from gateway.application import ApplicationSocket, refusal_of
-from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure, authorize
+from gateway.auth import authorize
 from gateway.bodies import error as _error
 from gateway.bodies import hook_body
 from gateway.client_messages import names_of
@@ -130,29 +131,16 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
     """Events of a listener's calls, one JSON object each: all that follow ``since``, or those from now on. ``call``
     is the id of the only call that is watched, ``functions`` are those that this socket answers. What else comes over
     it are messages into these calls."""
-    answers = "functions" in request.query
+    answers, listener_id = "functions" in request.query, request.match_info["listener_id"]
     try:
         identity = await request.app[DOORKEEPER].identify_socket(request)
         authorize(identity, "calls:write" if answers else "calls:read")
-    except Unauthenticated as error:
-        return _error(401, "UNAUTHORIZED", str(error))
-    except Forbidden as error:
-        return _error(403, "FORBIDDEN", str(error))
-    except Unsure as error:
-        return _error(503, "UNAVAILABLE", str(error))
-    except TooMany as error:
-        return _error(429, "TOO_MANY_REQUESTS", str(error))
-    listener_id = request.match_info["listener_id"]
-    listener = await request.app[STORE].listeners.get(identity.owner, listener_id)
-    if listener is None:
-        return _error(404, "NOT_FOUND", f"There is no listener {listener_id}.")
-    try:
-        if NUL in request.query.get("call", ""):
-            raise ValueError("call is no id of a call.")
-        since = Seen.parse(request.query["since"]) if "since" in request.query else None
-        names = names_of(request.query["functions"]) if answers else ()
-    except ValueError as error:
-        return _error(400, "BAD_REQUEST", str(error))
+        listener = None if NUL in listener_id else await request.app[STORE].listeners.get(identity.owner, listener_id)
+        if listener is None:
+            raise not_found("listener", listener_id)
+        since, names = _asked(request)
+    except Exception as error:  # noqa: BLE001 - as below /api: it is answered, and a fault of ours is logged
+        return as_error(error, request.method, request.path).response()
     owner, call_id = identity.owner, request.query.get("call")
     events = request.app[FEEDS].events(owner, listener_id, call_id=call_id, since=since)
     messages = SocketMessages(request, identity, listener_id)
@@ -162,6 +150,18 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
     ):
         stands = partial(request.app[DOORKEEPER].stands, identity)
         return await watch(request, events, line, messages.answer, stands)
+
+
+def _asked(request: web.Request) -> tuple[Seen | None, Sequence[str] | None]:
+    """What a progress socket begins with, and the functions that it answers. Raises :class:`ApiError`."""
+    query = request.query
+    try:
+        if NUL in query.get("call", ""):
+            raise ValueError("call is no id of a call.")
+        since = Seen.parse(query["since"]) if "since" in query else None
+        return since, names_of(query["functions"]) if "functions" in query else ()
+    except ValueError as error:
+        raise ApiError(400, "BAD_REQUEST", str(error)) from None
 
 
 async def metrics_page(request: web.Request) -> web.Response:

@@ -612,6 +612,8 @@ async def test_no_nul_comes_to_the_database(service: Service) -> None:
     headers = {"Authorization": f"Bearer {KEY}"}
     async with service.http.get(f"{service.url}/api/agents/a%00b", headers=headers) as answer:
         assert (answer.status, (await answer.json())["error"][:22]) == (404, "There is nothing at '/")
+    async with service.http.get(f"{service.url}/progress/%00", headers=headers) as answer:
+        assert answer.status == 404
     url = f"{service.url}/progress/{service.listener_id}?call=%00&since=0"
     async with service.http.get(url, headers=headers) as answer:
         assert (answer.status, (await answer.json())["error"]) == (400, "call is no id of a call.")

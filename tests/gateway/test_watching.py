@@ -133,3 +133,17 @@ async def test_what_lets_somebody_in_is_over_at_its_time_and_stands_while_nobody
 
     monkeypatch.setattr(service.store.accounts, "stands", away)
     assert await doorkeeper.stands(Identity(DEFAULT_OWNER, None, "no key"))
+
+
+async def test_while_the_database_is_away_nobody_is_let_in_and_told_so(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> Any:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(service.store.listeners, "get", away)
+    async with service.http.get(address(service)) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (503, "UNAVAILABLE")
+    monkeypatch.setattr(service.store.accounts, "identify", away)
+    async with service.http.get(address(service)) as answer:
+        assert answer.status == 503
