@@ -7,12 +7,13 @@ takes a moment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
+from gateway.company import Company
 from gateway.floor import Floor
 from gateway.permits import NotPermitted, affordable
 from gateway.reception import Reception
@@ -22,7 +23,6 @@ from gateway.surroundings import Surroundings
 from gateway.waiting import first_of, unless
 from pipelines.agent import AgentDefinition
 from pipelines.history import Conversation
-from pipelines.interlude import Interlude
 from pipelines.messages import NOBODY, Become, CallMessage, NotNow, NotPossible
 from pipelines.parts import ProviderError
 from pipelines.pipeline import Pipeline
@@ -30,8 +30,6 @@ from store.listeners import ListenerForCall
 
 if TYPE_CHECKING:
     from gateway.session import CallSession
-
-T = TypeVar("T")
 
 MEDIA_SECONDS = 20.0
 """From the webhook's answer to the media socket: past it the caller is gone, or cannot reach us."""
@@ -41,12 +39,6 @@ PREPARE_SECONDS = 10.0
 
 LOOK_UP_SECONDS = 2.0
 """The longest that finding another agent may take."""
-
-COMPANY_SECONDS = 1.6
-"""The caller has heard nothing for so long, and somebody is being made ready: an interlude says so ..."""
-
-AGAIN_SECONDS = 2.0
-"""... and again after as much silence."""
 
 LATE_SECONDS = 3.0
 """A caller whose audio comes later is not told that nobody can go on."""
@@ -60,7 +52,6 @@ class Relay:
         self._call = call
         self._around = around
         self._own = call.listener
-        self._clock = asyncio.get_running_loop().time
         self._succession = Succession(call.listener.agent)
         self._came_as: Literal["agent", "model"] | None = None  # who has the call, if it is somebody else
         self._failed = asyncio.Event()  # or has left: whoever has the call has it no more
@@ -70,7 +61,8 @@ class Relay:
         """What that is told of the call, beside its prompt."""
         self._reception = self._reception_of(call)  # once, if at all
         self._news = ""  # of that, for who has the call next
-        self._announcing = Announcing(call, around.recordings, self._interlude)
+        self._company = Company(call, around, self.floor)
+        self._announcing = Announcing(call, around.recordings, self._company.interlude)
 
     # What pipelines ask
 
@@ -179,7 +171,7 @@ class Relay:
             pipeline = self._around.factory.pipeline(informed, self._call, spawn)
             if self.floor.so_far is not None:
                 pipeline.take_over(self.floor.so_far)
-            await self._in_company(_ready(pipeline, self._reception))
+            await self._company.during(_ready(pipeline, self._reception))
             if await self._is_attached() and not self.changing and await self._receive(pipeline):
                 await self._announcing.begin()
                 self.floor.wait_no_longer(self._call.opening)
@@ -221,7 +213,7 @@ class Relay:
         if reception is None or leg is None:
             return True
         so_far: Conversation | None = Conversation()  # where it fails: then it is for the agent to find out
-        async with self._interlude() as interlude:
+        async with self._company.interlude() as interlude:
             so_far = await reception.receive(interlude, leg.format)
         if so_far is None:
             return False
@@ -261,7 +253,7 @@ class Relay:
             successor = self._succession.next(setup=not self.floor.talked)
             match successor:
                 case AnotherAgent(agent_id):
-                    agent = await self._in_company(self._find(agent_id))
+                    agent = await self._company.during(self._find(agent_id))
                     if agent is not None:
                         self._came_as = "agent"
                         return replace(self._own, agent_id=agent_id, agent=agent)
@@ -300,7 +292,7 @@ class Relay:
             return
         self._call.handing.will_put_through(number)
         if await self._is_attached():
-            await unless(self._announce("connecting"), self._call.over)
+            await unless(self._company.announce("connecting"), self._call.over)
         await self._call.handing.put_through()
 
     async def _give_up(self) -> None:
@@ -308,60 +300,8 @@ class Relay:
         call = self._call
         await first_of(call.attached, seconds=LATE_SECONDS)
         if call.leg is not None and call.attached.is_set():
-            await unless(self._announce("cannot_go_on"), call.over)
+            await unless(self._company.announce("cannot_go_on"), call.over)
         await call.take_leave("failed")
-
-    # A caller who waits
-
-    @asynccontextmanager
-    async def _interlude(self) -> AsyncIterator[Interlude | None]:
-        """Somebody who can speak, if there is a voice."""
-        interlude = self._around.factory.interlude(self._own, self._call)
-        if interlude is None:
-            yield None
-            return
-        try:
-            self.floor.take(interlude)
-            yield interlude
-        except Exception as error:
-            self._call.log.error("the caller is left in silence", exc_info=error)
-        finally:
-            await self.floor.leave(interlude)
-
-    async def _announce(self, what: Literal["connecting", "cannot_go_on"]) -> None:
-        async with self._interlude() as interlude:
-            if interlude is not None:
-                await interlude.say(getattr(interlude.words, what))
-
-    async def _in_company(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """What ``work`` returns, while the caller is not left alone; None where the call is over sooner."""
-        enough = asyncio.Event()
-        company = asyncio.ensure_future(self._keep_company(enough))
-        try:
-            return await unless(work, self._call.over)
-        finally:
-            enough.set()
-            if self._call.over.is_set():
-                company.cancel()
-            await asyncio.wait((company,))
-            if not company.cancelled():
-                company.result()
-
-    async def _keep_company(self, enough: asyncio.Event) -> None:
-        """Until it is ``enough``, and what was begun to be said was said."""
-        await first_of(self._call.attached, enough)
-        quiet = self._clock() - max(self._call.attached_at, self.floor.quiet_since)
-        await first_of(enough, self._call.over, seconds=max(0.0, COMPANY_SECONDS - quiet))
-        if enough.is_set() or self._call.leg is None:
-            return
-        async with self._interlude() as interlude:
-            if interlude is None:
-                return
-            await interlude.say(interlude.words.one_moment)
-            while not enough.is_set():
-                await first_of(enough, seconds=AGAIN_SECONDS)
-                if not enough.is_set():
-                    await interlude.say(interlude.words.still_here)
 
 
 async def _ready(pipeline: Pipeline, reception: Reception | None) -> None:

@@ -166,11 +166,11 @@ class Crew:
         return None
 
     async def home_of(self, key: str) -> int:
-        """The worker for whatever has this key, so that the same finds the same; another where that takes no calls."""
+        """The worker for whatever has this key, so that the same finds the same; the next where that takes no calls."""
         for slot in order(key, self.workers):
             standing = self.here(None) if slot == self.slot else await self.standing(slot, None)
-            if standing is not None:
-                return slot if standing.open else await self.least_busy()
+            if standing is not None and standing.open:
+                return slot
         return self.slot
 
     async def place(self, sid: str) -> int:
