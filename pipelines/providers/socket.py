@@ -9,7 +9,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_
 
 from pipelines.parts import ProviderError, ProviderFault
 from pipelines.providers.wire import Failed, Place, failure, kind_of_close
-from pipelines.sockets import look_at_end, opening_fault, trusted
+from pipelines.sockets import Pieces, TooLarge, close_of, look_at_end, opening_fault, trusted
 
 CONNECT_SECONDS = 3.0
 IDLE_SECONDS, PONG_SECONDS = 3.0, 3.0
@@ -40,8 +40,7 @@ class ProviderSocket(WSListener):
         self._on_message = on_message
         self._on_lost: Callable[[ProviderError], None] | None = on_lost
         self._transport: WSTransport | None = None
-        self._partial = bytearray()
-        self._partial_is_text = False
+        self._pieces = Pieces(MOST_BYTES)
 
     @classmethod
     async def open(
@@ -132,19 +131,17 @@ class ProviderSocket(WSListener):
             if frame.fin:
                 self._message(frame.get_payload_as_bytes(), text=kind == WSMsgType.TEXT)
             else:
-                self._partial[:] = frame.get_payload_as_bytes()
-                self._partial_is_text = kind == WSMsgType.TEXT
+                self._pieces.begin(frame)
         elif kind == WSMsgType.CONTINUATION:
-            self._partial += frame.get_payload_as_bytes()
-            if len(self._partial) > MOST_BYTES:
+            try:
+                whole = self._pieces.go_on(frame)
+            except TooLarge:
                 self._lose(Failed("protocol", "a message was too large"))
-            elif frame.fin:
-                whole = bytes(self._partial)
-                self._partial.clear()
-                self._message(whole, text=self._partial_is_text)
+            else:
+                if whole is not None:
+                    self._message(whole[0], text=whole[1])
         elif kind == WSMsgType.CLOSE:
-            payload = frame.get_payload_as_bytes()
-            code, why = int.from_bytes(payload[:2]) if payload else 1005, payload[2:].decode(errors="replace")
+            code, why = close_of(frame)
             if self._on_lost is None:
                 self.drop()
             else:

@@ -24,7 +24,7 @@ from pipelines.realtime.model import (
     Setup,
     Used,
 )
-from pipelines.sockets import opening_fault, trusted
+from pipelines.sockets import Pieces, TooLarge, close_of, opening_fault, trusted
 
 CONNECT_SECONDS = 3.0
 """From dialling to a session that is set up."""
@@ -65,8 +65,7 @@ class RealtimeConnection:
         self._loop = asyncio.get_running_loop()
         self._last_word: asyncio.Event | None = None  # it is told of the end, and may say something yet
         self._ready: asyncio.Future[SessionReady] = self._loop.create_future()
-        self._partial = bytearray()
-        self._partial_is_text = False
+        self._pieces = Pieces(MOST_BYTES)
         self.seconds: float | None = None
         """How long the session may last, where the model says so."""
         self.heard_at = self._loop.time()
@@ -147,19 +146,17 @@ class RealtimeConnection:
             if frame.fin:
                 self._on_message(frame.get_payload_as_bytes(), text=kind == WSMsgType.TEXT)
             else:
-                self._partial[:] = frame.get_payload_as_bytes()
-                self._partial_is_text = kind == WSMsgType.TEXT
+                self._pieces.begin(frame)
         elif kind == WSMsgType.CONTINUATION:
-            self._partial += frame.get_payload_as_bytes()
-            if len(self._partial) > MOST_BYTES:
+            try:
+                whole = self._pieces.go_on(frame)
+            except TooLarge:
                 self.lose("a message was too large")
-            elif frame.fin:
-                whole = bytes(self._partial)
-                self._partial.clear()
-                self._on_message(whole, text=self._partial_is_text)
+            else:
+                if whole is not None:
+                    self._on_message(whole[0], text=whole[1])
         elif kind == WSMsgType.CLOSE:
-            payload = frame.get_payload_as_bytes()
-            code, why = int.from_bytes(payload[:2]) if payload else 1005, payload[2:].decode(errors="replace")
+            code, why = close_of(frame)
             self.lose(f"it closed the socket: {code} {why[:200]}".strip())
 
     def _on_message(self, data: bytes, *, text: bool) -> None:
