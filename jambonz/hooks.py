@@ -98,7 +98,6 @@ class ActionHook(Hook):
     digits: Text = ""
     dial_call_status: Text = ""
     dial_sip_status: int | None = None
-    dial_call_sid: Text = ""
     refer_status: int | None = None
     final_referred_call_status: int | None = None
     verb_id: Text = ""

@@ -262,9 +262,6 @@ def _short(value: object) -> str:
 CLEAR = '{"type":"killAudio"}'
 """Drop what has not been played; marks under way come back as cleared. Takes effect with the next 20 ms of playout."""
 
-CLEAR_MARKS = '{"type":"clearMarks"}'
-"""Forget marks under way, without a word."""
-
 DISCONNECT = '{"type":"disconnect"}'
 """End the listen verb: Jambonz closes the socket (1000, after some 45 ms) and goes on with the action hook."""
 

@@ -31,10 +31,6 @@ class Converter:
         self._steps = tuple(steps)
 
     @property
-    def is_identity(self) -> bool:
-        return not self._steps
-
-    @property
     def delay_seconds(self) -> float:
         return self._resampler.delay_seconds if self._resampler is not None else 0.0
 

@@ -30,12 +30,6 @@ def rms_dbov(pcm: bytes) -> float:
     return max(10 * math.log10(power), SILENCE_DBOV) if power else SILENCE_DBOV
 
 
-def peak_dbov(pcm: bytes) -> float:
-    """The largest magnitude of signed 16 bit samples."""
-    peak = int(np.abs(np.frombuffer(pcm, np.int16).astype(np.int32)).max(initial=0))
-    return 20 * math.log10(peak / FULL_SCALE) if peak else SILENCE_DBOV
-
-
 def sounding(pcm: bytes, rate: int, above_dbov: float = -50.0, bridge: float = 0.2) -> list[tuple[float, float]]:
     """The stretches (start, end in seconds, in steps of 20 ms) louder than ``above_dbov``; pauses shorter than
     ``bridge`` seconds do not part them. What does not fill a frame at the end is left out."""

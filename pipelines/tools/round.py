@@ -8,7 +8,7 @@ it returns later is told once, to ``on_late``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from pipelines.events import EndReason, PipelineEvent, ToolCalled, ToolReturned
@@ -71,11 +71,9 @@ class Round:
         self.left = True
         return self._ends
 
-    def _in_order(self) -> Iterator[tuple[int, ToolCall]]:
+    def _in_order(self) -> Sequence[tuple[int, ToolCall]]:
         """What ends the call comes last: whatever else is called with it is done."""
-        calls = list(enumerate(self._step.calls))
-        yield from (one for one in calls if not self._toolbox.is_parting(one[1].name))
-        yield from (one for one in calls if self._toolbox.is_parting(one[1].name))
+        return sorted(enumerate(self._step.calls), key=lambda one: self._toolbox.is_parting(one[1].name))
 
     def leave(self, *, keep: bool = False) -> None:
         """Nobody waits for it any more. ``keep``: what runs goes on, whatever it is."""

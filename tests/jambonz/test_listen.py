@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from jambonz.listen import (
     CLEAR,
-    CLEAR_MARKS,
     DISCONNECT,
     MAX_IGNORED_PER_MINUTE,
     MAX_TEXT,
@@ -365,7 +364,6 @@ def test_the_end_is_told_once() -> None:
 
 def test_texts() -> None:
     assert json.loads(CLEAR) == {"type": "killAudio"}
-    assert json.loads(CLEAR_MARKS) == {"type": "clearMarks"}
     assert json.loads(DISCONNECT) == {"type": "disconnect"}
     assert json.loads(mark("g-1_a")) == {"type": "mark", "data": {"name": "g-1_a"}}
 

@@ -22,7 +22,6 @@ def test_a_frame_of_one_format_becomes_a_frame_of_the_other(src: AudioFormat, ds
     to_pcm = Converter(dst, AudioFormat(Encoding.PCM16, dst.rate))
     silence = np.frombuffer(to_pcm.process(converter.process(src.silence(20))), np.int16)
     assert np.abs(silence).max() <= 8, "A-law has no zero: its quietest codes stand for -8 and 8"
-    assert converter.is_identity == (src == dst)
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=str)
