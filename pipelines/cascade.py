@@ -159,7 +159,7 @@ class Cascade:
 
     def take_over(self, so_far: Conversation) -> None:
         self._so_far = so_far
-        self._inbox.refill(so_far.waiting, so_far.learned)
+        self._inbox.refill(so_far.waiting)
         self.history.go_on_from(so_far.known_to({function.name for function in self._agent.functions}))
 
     async def prepare(self) -> None:
@@ -263,7 +263,7 @@ class Cascade:
             self.history.user(words)
         entries = self.history.entries
         owed = self._owed or bool(entries and entries[-1].role == "user")
-        so_far = Conversation(entries, owed, self._waiting.since, self._inbox.all, self._inbox.learned)
+        so_far = Conversation(entries, owed, self._waiting.since, self._inbox.all)
         return so_far.stopped(self._toolbox.running, STOPPED)
 
     async def close(self) -> None:

@@ -39,8 +39,6 @@ class Conversation:
     """When the caller last heard something, or said something."""
     waiting: Sequence[Tell | Say] = ()
     """Messages that wait for their time."""
-    learned: Sequence[str] = ()
-    """What functions have returned since, and other news, of which the model was not told yet."""
 
     def known_to(self, tools: Collection[str]) -> Sequence[Message]:
         """The entries for a model that has these tools: vendors refuse calls of others."""

@@ -141,13 +141,9 @@ class Inbox:
     def all(self) -> Sequence[Tell | Say]:
         return tuple(self._waiting)
 
-    @property
-    def learned(self) -> Sequence[str]:
-        return tuple(self._learned)
-
-    def refill(self, waiting: Sequence[Tell | Say], learned: Sequence[str] = ()) -> None:
+    def refill(self, waiting: Sequence[Tell | Say]) -> None:
         """With what waited at whoever had the call before."""
-        self._waiting, self._learned = list(waiting), list(learned)
+        self._waiting = list(waiting)
 
     @property
     def has_texts(self) -> bool:

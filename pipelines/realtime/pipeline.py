@@ -217,8 +217,7 @@ class Realtime:
 
     def take_over(self, so_far: Conversation) -> None:
         self._so_far = so_far
-        waiting = [one for one in so_far.waiting if one.urgency != "later" or not self._can.notes]
-        self._inbox.refill(waiting, so_far.learned)
+        self._inbox.refill([one for one in so_far.waiting if one.urgency != "later" or not self._can.notes])
         self._notes.refill([one.text for one in so_far.waiting if one.urgency == "later" and self._can.notes])
         self.history.go_on_from(so_far.known_to({function.name for function in self._agent.functions}))
 
@@ -286,7 +285,7 @@ class Realtime:
         entries = self.history.entries
         owed = self._attention.is_owed or bool(entries and entries[-1].role == "user")
         waiting = [*(Tell(text, "later") for text in self._notes.texts), *self._inbox.all]
-        so_far = Conversation(entries, owed, self._attention.heard_at, waiting, self._inbox.learned)
+        so_far = Conversation(entries, owed, self._attention.heard_at, waiting)
         return so_far.stopped(self._toolbox.running, STOPPED)
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.messages import CallUpdate, perform
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Wait
 from pipelines.parts import ProviderError
 from pipelines.phrasebook import phrases
@@ -158,5 +159,27 @@ def test_without_anybody_else_the_caller_is_told_by_the_service() -> None:
             agree(office, report, GREETING, phrases("en").cannot_go_on)
             assert office.ending() == "failed"
             assert report.ended_by == "jambonz"
+
+    run_virtual(main())
+
+
+def test_other_models_go_on_as_the_agent_that_it_has_become() -> None:
+    """What was changed of it in mid-call counts for them, too."""
+
+    async def main() -> None:
+        model, second = MemoryModel(answers), ReplyModel(always(ANSWER))
+        async with HandoverOffice(live(model="scripted/second"), model, by_name={"scripted/second": second}) as office:
+
+            async def change() -> None:
+                await asyncio.sleep(1.0)
+                changes = CallUpdate.model_validate({"prompt": "You are another.", "context": "Ann."})
+                await perform(office.sessions[0], changes)
+
+            changing = asyncio.create_task(change())
+            lost_for_good(model, 2.0)
+            await office.call(AwaitAgentSilence(), *asks(Wait(12), HangUp()))
+            await changing
+            assert office.gone_on() == ["model"]
+            assert {told[0].content for told in second.told} == {"You are another.\n\nAnn."}
 
     run_virtual(main())

@@ -353,11 +353,18 @@ def test_an_update_counts_from_the_next_answer_on() -> None:
         await asyncio.sleep(3)
         await perform(call, CallUpdate(context="Bob."))
         await perform(call, TextMessage(text="third"))
+        await asyncio.sleep(3)
+        await perform(call, CallUpdate(prompt="Else."))
+        await perform(call, TextMessage(text="fourth"))
+        await asyncio.sleep(3)
+        await perform(call, CallUpdate(context=""))
+        await perform(call, TextMessage(text="fifth"))
 
     here = cascade()
-    run(here, meanwhile, Wait(12), HangUp())
+    run(here, meanwhile, Wait(18), HangUp())
     prompts = [told[0].content for told in here.model.told]
-    assert prompts == ["You are a test.", "Another.\n\nAnn.", "Another.\n\nBob."]
+    known = ["Another.\n\nAnn.", "Another.\n\nBob.", "Else.\n\nBob.", "Else."]
+    assert prompts == ["You are a test.", *known], "what is left out stays"
     assert here.pipelines[0]._toolbox.specs[0].name == "look"
     assert injected(here)[1] == {"update": ["prompt", "context", "functions"]}
     assert here.agent.prompt == "You are a test."

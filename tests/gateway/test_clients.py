@@ -142,6 +142,17 @@ async def test_one_that_does_not_answer_in_time_is_too_late(service: Service) ->
         assert "its time has passed, or the caller interrupted it" in await refusal(client, id=told["id"], result=1)
 
 
+async def test_of_two_answers_at_once_the_first_is_the_one(service: Service) -> None:
+    async with socket(service) as client:
+        asked = ask(service)
+        told = await question(client)
+        await client.send_json({"function_results": [{"id": told["id"], "result": one} for one in (1, 2)]})
+        assert await asked == 1
+        while "error" not in (event := await client.receive_json(timeout=5)):
+            pass
+        assert event["error"] == "This call of a function was answered already."
+
+
 async def test_a_stranger_cannot_answer(service: Service) -> None:
     """Nor can one who watches another listener."""
     async with socket(service) as client:

@@ -20,6 +20,7 @@ from jambonz.provisioning.wanted import Application
 from jambonz.simulator.outgoing import Callee
 from jambonz.simulator.rest_api import ApiServer
 from store import DEFAULT_OWNER
+from store.listeners import ListenerForCall
 from tests.gateway.api_service import conforms
 from tests.gateway.service import KEY, NUMBER, Service, serving
 from tests.simulators.jambonz_wire import jambonz_on_loopback
@@ -105,6 +106,25 @@ async def over(office: Desk, call_id: str) -> Any:
             if status == 200 and call["endedAt"]:
                 return call
             await asyncio.sleep(0.02)
+
+
+async def test_metadata_are_laid_over_those_of_the_listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk(tmp_path) as office:
+        placing = office.service.switchboard.placing
+        placed, originate = [], placing.originate
+
+        async def noted(listener: ListenerForCall, *what: Any, **how: Any) -> Any:
+            placed.append(listener.options.metadata)
+            return await originate(listener, *what, **how)
+
+        monkeypatch.setattr(placing, "originate", noted)
+        metadata = {"shop": "high-street", "customer": {"name": "Nobody"}}
+        _, agent = await office.ask("POST", "/agents", {"modelName": "scripted/echo", "prompt": ""})
+        _, other = await office.ask("POST", f"/agents/{agent['id']}/listen", {"options": {"metadata": metadata}})
+        status, _ = await office.ring(listener=other["id"], metadata={"customer": {"name": "Ann"}})
+        assert status == 200
+        assert placed == [{"shop": "high-street", "customer": {"name": "Ann"}}]
+        await office.service.quiet()
 
 
 async def test_a_request_that_is_repeated_rings_once(tmp_path: Path) -> None:
