@@ -8,6 +8,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from gateway.api.nearby import nearby
 from gateway.auth import Forbidden, TooMany, Unauthenticated, Unsure
 from gateway.places import NoPlace
 from pipelines.agent import Problem, sentence
@@ -115,6 +116,11 @@ def _refusal(error: StoreError) -> ApiError:
             return ApiError(500, "INTERNAL", f"The store could not do it: {error}")
 
 
+def _hint(request: web.Request) -> str:
+    meant = nearby(request.path, (resource.canonical for resource in request.app.router.resources()))
+    return f"did you mean {meant}?" if meant else "/api/docs tells what there is"
+
+
 def _plain(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:
         raise error
@@ -123,7 +129,7 @@ def _plain(request: web.Request, error: web.HTTPException) -> web.StreamResponse
             allowed = ", ".join(sorted(error.allowed_methods))
             text = f"{request.path} does not take {request.method}; it takes {allowed}"
         case web.HTTPNotFound():
-            text = f"There is nothing at {request.path}; /api/docs tells what there is"
+            text = f"There is nothing at {request.path}; {_hint(request)}"
         case _:
             text = error.reason
     response = ApiError(error.status, _CODES.get(error.status, "REFUSED"), text).response()

@@ -160,7 +160,7 @@ async def raw(api: Api, method: str, path: str, **request: Any) -> tuple[int, An
 @pytest.mark.parametrize(
     ("method", "path", "data", "status", "code", "said"),
     [
-        ("GET", "/api/agent", None, 404, "NOT_FOUND", "There is nothing at /api/agent; /api/docs tells what there is"),
+        ("GET", "/api/agent", None, 404, "NOT_FOUND", "There is nothing at /api/agent; did you mean /api/agents?"),
         ("GET", "/api", None, 404, "NOT_FOUND", "There is nothing at /api;"),
         ("PATCH", "/api/agents", None, 405, "METHOD_NOT_ALLOWED", "/api/agents does not take PATCH; it takes GET, "),
         ("POST", "/api/agents", b"{", 400, "BAD_JSON", "The body is not JSON: "),
