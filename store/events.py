@@ -8,17 +8,19 @@ to a position has everything up to it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database import Database
-from store.rows import Owner, insert_if_absent
+from store.rows import Owner
 from store.tables import call_events, calls, listener_positions
 from store.wakeups import STORED
 
@@ -90,8 +92,7 @@ async def insert_events(connection: AsyncConnection, batch: Mapping[str, Sequenc
     if connection.dialect.name == "postgresql":
         await _insert_at_once(connection, [(call_id, e) for _, call_id, e in moments], by)
         return
-    of_calls = sa.select(calls.c.id, calls.c.listener_id).where(calls.c.id.in_(batch), calls.c.listener_id.is_not(None))
-    listeners = {row[0]: row[1] for row in await connection.execute(of_calls)}
+    listeners = {row[0]: row[1] for row in await connection.execute(_LISTENERS, {"ids": list(batch)})}
     free = await _take_positions(connection, [listeners[call_id] for _, call_id, _ in moments if call_id in listeners])
     rows = []
     for _, call_id, e in moments:
@@ -104,12 +105,34 @@ async def insert_events(connection: AsyncConnection, batch: Mapping[str, Sequenc
             {"call_id": call_id, "seq": e.seq, "type": e.type, "data": e.data, "is_final": e.is_final,
              "created_at": e.at, "listener_id": listener_id, "position": position}
         )  # fmt: skip
-    insert = insert_if_absent(connection, call_events)
+    await connection.execute(_STORE, rows)
+
+
+# What SQLite is asked, for every batch again: made once, and of a shape that SQLAlchemy keeps compiled (it does not where
+# one INSERT has so many rows). Making and compiling them took more than half of a batch's time.
+
+_LISTENERS = sa.select(calls.c.id, calls.c.listener_id).where(
+    calls.c.id.in_(sa.bindparam("ids", expanding=True)), calls.c.listener_id.is_not(None)
+)
+
+
+def _store() -> sqlite.Insert:
+    insert = sqlite.insert(call_events)
     changed = {name: insert.excluded[name] for name in ("type", "data", "is_final", "created_at", "position")}
     of_others = sa.and_(call_events.c.type == "hangup", call_events.c.created_at != insert.excluded.created_at)
-    await connection.execute(
-        insert.on_conflict_do_update(index_elements=["call_id", "seq"], set_=changed, where=of_others), rows
-    )
+    return insert.on_conflict_do_update(index_elements=["call_id", "seq"], set_=changed, where=of_others)
+
+
+_STORE = _store()
+
+_TAKE = sa.text(
+    """
+    INSERT INTO listener_positions (listener_id, position)
+    SELECT key, value FROM json_each(:many) WHERE true
+    ON CONFLICT (listener_id) DO UPDATE SET position = listener_positions.position + excluded.position
+    RETURNING listener_id, position
+    """
+)
 
 
 _AT_ONCE = sa.text(
@@ -169,16 +192,9 @@ async def _insert_at_once(connection: AsyncConnection, told: Sequence[tuple[str,
 
 
 async def _take_positions(connection: AsyncConnection, listener_ids: Sequence[str]) -> dict[str, int]:
-    """As many of each listener as it is there; the first of them. In one order, so that writers never wait for each
-    other in a circle."""
+    """As many of each listener as it is there; the first of them."""
     if not listener_ids:
         return {}
-    count = {listener_id: listener_ids.count(listener_id) for listener_id in sorted(set(listener_ids))}
-    insert = insert_if_absent(connection, listener_positions).values(
-        [{"listener_id": listener_id, "position": many} for listener_id, many in count.items()]
-    )
-    total = listener_positions.c.position + insert.excluded.position
-    taken = insert.on_conflict_do_update(index_elements=["listener_id"], set_={"position": total}).returning(
-        listener_positions.c.listener_id, listener_positions.c.position
-    )
-    return {row[0]: row[1] - count[row[0]] + 1 for row in await connection.execute(taken)}
+    count = Counter(listener_ids)
+    taken = await connection.execute(_TAKE, {"many": json.dumps(count)})
+    return {row[0]: row[1] - count[row[0]] + 1 for row in taken}
