@@ -95,6 +95,7 @@ class JambonzLeg:
         """Text frames that meant nothing, as of the end."""
         self.drifts = 0
         """Seconds in which the caller's audio came at another rate than announced."""
+        self._frame_bytes = format.frame_bytes
         self._listener = listener
         self._told = told
         self._ws: web.WebSocketResponse | None = None
@@ -162,15 +163,14 @@ class JambonzLeg:
 
     def send_audio(self, pcm: bytes) -> None:
         """Audio in the leg's format, as :meth:`prepare` gave it: whole samples. Goes out in messages of 20 ms."""
-        size = self.format.frame_bytes
-        if len(pcm) <= size:
-            self._write(_header(_BINARY, len(pcm)), pcm)
-            return
-        parts: list[bytes] = []
-        for at in range(0, len(pcm), size):
-            frame = pcm[at : at + size]
-            parts += (_header(_BINARY, len(frame)), frame)
-        self._write(*parts)
+        size = self._frame_bytes
+        frames = [pcm[at : at + size] for at in range(0, len(pcm), size)]
+        if frames and len(frames[-1]) == size:
+            header = _header(_BINARY, size)
+            data = header + header.join(frames)
+        else:
+            data = b"".join([part for frame in frames for part in (_header(_BINARY, len(frame)), frame)])
+        self._write(data, len(frames))
 
     def send_mark(self, name: str) -> None:
         self._write_text(mark(name))
@@ -245,15 +245,15 @@ class JambonzLeg:
 
     def _write_text(self, text: str) -> None:
         payload = text.encode()
-        self._write(_header(_TEXT, len(payload)), payload)
+        self._write(_header(_TEXT, len(payload)) + payload)
 
-    def _write(self, *parts: bytes) -> None:
-        """Headers and payloads in turn."""
+    def _write(self, data: bytes, messages: int = 1) -> None:
+        """Messages with their headers."""
         transport, ws = self._transport, self._ws
         if not self._open or transport is None or ws is None or ws.closed or transport.is_closing():
-            self.unsent += len(parts) // 2
+            self.unsent += messages
             return
-        transport.write(b"".join(parts))
+        transport.write(data)
         if transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             self._cut(Refusal.NOT_READING)
 

@@ -6,7 +6,7 @@ call. On the audio path itself sound travels as plain ``bytes`` in the format it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 FRAME_MS = 20
@@ -37,22 +37,16 @@ class AudioFormat:
 
     encoding: Encoding
     rate: int
+    frame_samples: int = field(init=False, repr=False, compare=False)
+    frame_bytes: int = field(init=False, repr=False, compare=False)
+    bytes_per_second: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.rate <= 0 or self.rate % 50:
             raise ValueError(f"a rate of {self.rate} Hz does not divide into frames of 20 ms; use a multiple of 50")
-
-    @property
-    def frame_samples(self) -> int:
-        return self.rate // 50
-
-    @property
-    def frame_bytes(self) -> int:
-        return self.frame_samples * self.encoding.sample_bytes
-
-    @property
-    def bytes_per_second(self) -> int:
-        return self.rate * self.encoding.sample_bytes
+        object.__setattr__(self, "frame_samples", self.rate // 50)
+        object.__setattr__(self, "frame_bytes", self.frame_samples * self.encoding.sample_bytes)
+        object.__setattr__(self, "bytes_per_second", self.rate * self.encoding.sample_bytes)
 
     def seconds(self, data: bytes | bytearray | memoryview) -> float:
         """How long ``data`` lasts."""

@@ -32,6 +32,17 @@ class Framer:
         self.pending = chunk[whole:]
         return [chunk[start : start + size] for start in range(0, whole, size)]
 
+    def whole(self, chunk: bytes) -> bytes:
+        """The frames that ``chunk`` completes, in one piece."""
+        if self.pending:
+            chunk = self.pending + chunk
+        rest = len(chunk) % self._frame_bytes
+        if not rest:
+            self.pending = b""
+            return chunk
+        self.pending = chunk[-rest:]
+        return chunk[:-rest]
+
     def flush(self) -> list[bytes]:
         """The last frame, filled up with silence; nothing if no sound waits. Half a sample at the end is dropped."""
         pending, self.pending = self.pending, b""

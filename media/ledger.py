@@ -169,11 +169,6 @@ class GenerationRecord:
     def heard_frames(self) -> int:
         return sum(segment.heard for segment in self.segments)
 
-    @property
-    def unheard_frames(self) -> int:
-        """Of the sound made so far."""
-        return sum(segment.frames - segment.heard for segment in self.segments)
-
     def cancel(self) -> None:
         for segment in self.segments:
             segment.cancelled = True

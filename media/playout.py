@@ -10,6 +10,7 @@ Pure: the time comes in as seconds of a monotonic clock, audio goes out by plain
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -286,8 +287,10 @@ class Playout:
 
     @property
     def due(self) -> float:
-        """While active: the time before which a tick changes nothing, unless something else is called in between."""
-        return self._next_due if self._state is _State.PLAYING else 0.0
+        """The time before which a tick changes nothing, unless something else is called in between."""
+        if self._state is _State.PLAYING:
+            return self._next_due if self._generations else math.inf
+        return 0.0 if self._state is _State.CLEARING or self._generations else math.inf
 
     @property
     def paused(self) -> bool:
@@ -311,7 +314,11 @@ class Playout:
     @property
     def unheard_seconds(self) -> float:
         """How much of what was made so far is still to be heard."""
-        return sum(record.unheard_frames for record in self._generations) * FRAME_SECONDS
+        frames = 0
+        for record in self._generations:
+            for segment in record.segments:
+                frames += segment.frames - segment.heard
+        return frames * FRAME_SECONDS
 
     @property
     def early_marks(self) -> int:

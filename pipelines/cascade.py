@@ -361,7 +361,7 @@ class Cascade:
         playout, ears = self._playout, self._ears
         if playout is None or ears is None:
             return 0.0
-        if playout.active:
+        if now >= playout.due:
             events = playout.tick(now)
             if events:
                 self._generations.on_playout(events)
@@ -369,7 +369,7 @@ class Cascade:
             self._chores_at = now + CHORES_SECONDS
             ears.tick(now)
             self._do_chores(now)
-        return min(self._chores_at, playout.due) if playout.active else self._chores_at
+        return min(self._chores_at, playout.due)
 
     def _play_now(self) -> None:
         """The caller waits: the first sound of an answer goes out at once, and not at the next tick."""

@@ -108,8 +108,8 @@ async def insert_events(connection: AsyncConnection, batch: Mapping[str, Sequenc
     await connection.execute(_STORE, rows)
 
 
-# What SQLite is asked, for every batch again: made once, and of a shape that SQLAlchemy keeps compiled (it does not where
-# one INSERT has so many rows). Making and compiling them took more than half of a batch's time.
+# What SQLite is asked, for every batch again: made once, and of a shape that SQLAlchemy keeps compiled (it does not
+# where one INSERT has so many rows). Making and compiling them took more than half of a batch's time.
 
 _LISTENERS = sa.select(calls.c.id, calls.c.listener_id).where(
     calls.c.id.in_(sa.bindparam("ids", expanding=True)), calls.c.listener_id.is_not(None)

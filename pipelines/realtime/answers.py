@@ -66,12 +66,11 @@ class Item:
         self._converter = Converter(source, leg)
 
     def write(self, data: bytes, source: AudioFormat) -> bool:
-        frames = self._framer.push(data)
+        frames, most = self._framer.whole(data), MOST_FRAMES * source.frame_bytes
         self.milliseconds += 1000 * len(data) / source.bytes_per_second
         kept = True
-        for start in range(0, len(frames), MOST_FRAMES):
-            pcm = self._converter.process(b"".join(frames[start : start + MOST_FRAMES]))
-            kept = self.segment.write(pcm) and kept
+        for start in range(0, len(frames), most):
+            kept = self.segment.write(self._converter.process(frames[start : start + most])) and kept
         return kept
 
     def add_words(self, text: str) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections.abc import Sequence
 from typing import Any, Final
 
 from media.audio import PCM_16K, PCM_24K
+from pipelines.base64_sound import decode
 from pipelines.json_text import duration_seconds, json_object
 from pipelines.parts import ProviderError, ToolCall
 from pipelines.realtime.fast_sound import FastSound
@@ -323,7 +324,7 @@ class GeminiLiveProtocol:
 
     def _sound(self, encoded: str | bytes, events: Events) -> None:
         try:
-            data = self._odd + a2b_base64(encoded)
+            data = self._odd + decode(encoded)
         except ValueError:
             events.append(NotUnderstood("sound that is no base64"))
             return

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import re
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from media.audio import MULAW_8K, PCM_16K, AudioFormat
+from pipelines.base64_sound import decode
 from pipelines.json_text import json_object
 from pipelines.parts import ProviderError, ProviderFault, ToolCall
 from pipelines.realtime.fast_sound import FastSound
@@ -215,7 +216,7 @@ class GptLiveProtocol:
 
     def _sound(self, encoded: str | bytes) -> Events:
         try:
-            data = self._half + a2b_base64(encoded)
+            data = self._half + decode(encoded)
         except ValueError:
             return [NotUnderstood("sound that is no base64")]
         whole = len(data) - len(data) % self._format.encoding.sample_bytes

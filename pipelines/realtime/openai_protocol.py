@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from pipelines.base64_sound import decode
 from pipelines.json_text import json_object
 from pipelines.parts import ToolCall
 from pipelines.realtime.model import (
@@ -186,7 +187,7 @@ class OpenAIRealtimeProtocol:
             message = message.decode("utf-8", "replace")
         sound = read_sound(message)
         if sound is not None:
-            return self._sound(sound.response, sound.item, sound.data), ()
+            return self._sound(sound.response_id, sound.item_id, sound.delta), ()
         event = json_object(message)
         if event is None:
             return [NotUnderstood("not a JSON object")], ()
@@ -209,7 +210,7 @@ class OpenAIRealtimeProtocol:
         match event:
             case {"type": "response.output_audio.delta" | "response.audio.delta", "delta": str(delta)}:
                 try:
-                    data = binascii.a2b_base64(delta, strict_mode=True)
+                    data = decode(delta)
                 except ValueError:
                     return [NotUnderstood(f"{kind} without base64")], ()
                 return self._sound(text(event.get("response_id")), text(event.get("item_id")), data), ()

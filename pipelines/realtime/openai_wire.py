@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
+from pydantic import BaseModel, TypeAdapter
+
+from pipelines.base64_sound import AS_BASE64
 from pipelines.parts import ProviderFault
 from pipelines.realtime.model import ModelFault
 
@@ -48,40 +50,34 @@ IGNORED = frozenset(
 )
 """Known, and of no consequence for a call on a WebSocket: told elsewhere, of WebRTC and SIP, or of tools not ours."""
 
-# Sound, without a JSON parser, which takes twice as long. What is not spelled as the vendor does is left to the parser.
-
-_SOUND_TYPES = ('"type":"response.output_audio.delta"', '"type":"response.audio.delta"')
+_SOUND = 'audio.delta"'
 _HEAD_CHARACTERS = 400
 
 
-class Sound(NamedTuple):
-    response: str
-    item: str
-    data: bytes
+class Sound(BaseModel):
+    """The only message that comes often, and is large."""
+
+    model_config = AS_BASE64
+
+    type: Literal["response.output_audio.delta", "response.audio.delta"]
+    response_id: str
+    item_id: str
+    delta: bytes
+
+
+_read = TypeAdapter(Sound).validator.validate_json
 
 
 def read_sound(message: str) -> Sound | None:
-    """The sound in a message of the usual shape: flat, compact, the sound last. None: it is another, or has another."""
-    start = message.find('"delta":"', 0, _HEAD_CHARACTERS)
-    if start < 0:
-        return None
-    head = message[:start]
-    if not any(kind in head for kind in _SOUND_TYPES) or head.rfind("{") != 0 or "\\" in head:
-        return None
-    start += 9
-    end = message.find('"', start)
-    response, item = _member(head, '"response_id":"'), _member(head, '"item_id":"')
-    if not response or not item or message[end:] != '"}':
+    """The sound in a message that holds some and says so early, in a quarter of the time that it takes otherwise. None:
+    it is another message, or there is something wrong with it."""
+    if message.find(_SOUND, 0, _HEAD_CHARACTERS) < 0:
         return None
     try:
-        return Sound(response, item, binascii.a2b_base64(message[start:end], strict_mode=True))
+        sound: Sound = _read(message)
     except ValueError:
         return None
-
-
-def _member(head: str, key: str) -> str:
-    start = head.find(key) + len(key)
-    return head[start : head.find('"', start)] if start >= len(key) else ""
+    return sound
 
 
 def text(value: object) -> str:

@@ -424,14 +424,14 @@ class Realtime:
         playout = self._speaking.playout
         if playout is None:
             return 0.0
-        if playout.active:
+        if now >= playout.due:
             events = playout.tick(now)
             if events:
                 self._speaking.on_playout(events)
         if now >= self._chores_at:
             self._do_chores(playout, now)
             self._chores_at = now + (CHORES_SECONDS if self._is_busy else self._seldom)
-        return min(self._chores_at, playout.due) if playout.active else self._chores_at
+        return min(self._chores_at, playout.due)
 
     @property
     def _is_busy(self) -> bool:

@@ -100,7 +100,7 @@ class Call:
                 continue
             sound = read_sound(message.data)
             if sound is not None:
-                await self._begin(self._down.process(sound.data))
+                await self._begin(self._down.process(sound.delta))
             elif (
                 json.loads(message.data)["type"] == "input_audio_buffer.speech_started" and self in self._relay.playing
             ):

@@ -274,19 +274,26 @@ def test_sound_from_the_model_however_it_is_spelled(message: str) -> None:
         assert protocol().receive(spelled) == ([AudioCame("r", "i", b"abcd")], ())
 
 
-def test_sound_is_read_without_the_parser_only_in_the_usual_shape() -> None:
-    assert read_sound(SPELLINGS[0]) == ("r", "i", b"abcd")
-    assert [read_sound(message) for message in SPELLINGS[2:]] == [None] * 6
-    assert read_sound(delta("i", b"abcd").replace("YWJj", "Y§Jj")) is None
+def test_sound_is_read_the_short_way_unless_something_is_wrong_with_it() -> None:
+    for message in SPELLINGS:
+        sound = read_sound(message)
+        assert sound is not None
+        assert (sound.response_id, sound.item_id, sound.delta) == ("r", "i", b"abcd")
+    wrong = [("YWJj", "Y§Jj"), ('"r"', "3"), ('"item_id"', '"item"'), ("output_audio", "other.audio"), ('"}', '"')]
+    assert [read_sound(SPELLINGS[0].replace(*what)) for what in wrong] == [None] * len(wrong)
 
 
 @given(st.binary(max_size=2000), st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1))
 def test_any_sound_is_read_as_the_parser_would(sound: bytes, item: str) -> None:
     compact = delta(item, sound)
     spaced = json.dumps(json.loads(compact))
-    assert read_sound(compact) is not None
-    assert read_sound(spaced) is None
-    assert protocol().receive(compact) == protocol().receive(spaced)
+    read, event = read_sound(compact), json.loads(spaced)
+    assert read is not None
+    assert (read.delta, read.item_id) == (sound, event["item_id"])
+    assert read == read_sound(spaced)
+    later = json.dumps({"padding": "x" * 400, **event})  # it does not say early what it is
+    assert read_sound(later) is None
+    assert protocol().receive(compact) == protocol().receive(later)
 
 
 def test_samples_are_never_torn() -> None:
