@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -48,18 +49,16 @@ class Retention:
         """Some of the calls that began longer than ``age`` ago (None: for ever), or than their organisation keeps them,
         whichever is less, and are over; returns how many, 0 if there are no more. Any number of processes may do it at
         once."""
+        deleted = 0
+        due = await self._due(age)
+        if not due:
+            return 0
         async with self._database.write() as connection:
-            now = await clock(connection)
-            deleted = 0
             # By organisation, for the index of their calls goes by that.
-            query = sa.select(organisations.c.id, organisations.c.retention_days)
-            for organisation, days in (await connection.execute(query)).all():
-                kept = [one for one in (age, None if days is None else timedelta(days=days)) if one is not None]
-                if not kept:
-                    continue
+            for organisation, before in due.items():
                 old = (
                     sa.select(calls.c.id)
-                    .where(calls.c.organisation_id == organisation, calls.c.started_at < now - min(kept))
+                    .where(calls.c.organisation_id == organisation, calls.c.started_at < before)
                     .where(calls.c.ended_at.is_not(None))
                     .order_by(calls.c.started_at)
                     .limit(AT_ONCE - deleted)
@@ -72,6 +71,24 @@ class Retention:
                 if deleted >= AT_ONCE:
                     break
         return deleted
+
+    async def _due(self, age: timedelta | None) -> Mapping[str, datetime]:
+        """Organisations with a call that may be too old, and when it began then: before that. One question, however
+        many there are, and nobody waits for it."""
+        oldest = (
+            sa.select(sa.func.min(calls.c.started_at))
+            .where(calls.c.organisation_id == organisations.c.id)
+            .scalar_subquery()
+        )
+        due = {}
+        async with self._database.read() as connection:
+            at = await clock(connection)
+            query = sa.select(organisations.c.id, organisations.c.retention_days, oldest.label("oldest"))
+            for organisation, days, began in await connection.execute(query):
+                kept = [one for one in (age, None if days is None else timedelta(days=days)) if one is not None]
+                if kept and began is not None and began < at - min(kept):
+                    due[organisation] = at - min(kept)
+        return due
 
     async def forget_positions(self) -> int:
         """Of listeners that are gone, as their last events are. Returns how many."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from pipelines.agent import AgentDefinition
 from store import DEFAULT_OWNER, NewCall, Owner, Store
@@ -55,3 +56,11 @@ def new_call(owner: Owner = DEFAULT_OWNER, agent_id: str = "agent", **changes: A
         "called_id": "442",
     }
     return NewCall(**(values | changes))
+
+
+def statements(store: Store) -> list[str]:
+    """What is asked of the database from now on."""
+    asked: list[str] = []
+    for engine in {store._database._reader.sync_engine, store._database._writer.sync_engine}:
+        event.listen(engine, "before_cursor_execute", lambda _c, _cursor, text, *_: asked.append(text))
+    return asked

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 
-from store import DEFAULT_OWNER, ListenerOptions, Store, tables
+from store import DEFAULT_OWNER, ListenerOptions, tables
 from store.accounts import Limits
 from store.errors import NotFound
 from store.listeners import ListenerForCall
-from tests.store.opened import definition, opened
+from tests.store.opened import definition, opened, statements
 
 KEYS = [{"name": "crm", "in": "bearer", "value": "token"}]
 
@@ -79,14 +78,6 @@ async def test_only_own_agents_listen_and_only_own_listeners_go(tmp_path: Path) 
         assert not await store.listeners.delete(other, listener.id)
         assert not await store.listeners.delete(DEFAULT_OWNER, listener.id, agent_id="another agent")
         assert await store.listeners.delete(DEFAULT_OWNER, listener.id, agent_id=agent.id)
-
-
-def statements(store: Store) -> list[str]:
-    """What is asked of the database from now on."""
-    asked: list[str] = []
-    for engine in {store._database._reader.sync_engine, store._database._writer.sync_engine}:
-        event.listen(engine, "before_cursor_execute", lambda _c, _cursor, text, *_: asked.append(text))
-    return asked
 
 
 async def test_two_hundred_calls_at_once_take_a_few_questions(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from store import DEFAULT_OWNER, CallEvent, ListenerOptions, Store, retention
 from store.errors import InUse
 from store.rows import now
 from store.tables import call_events, call_usage, calls, listener_positions
-from tests.store.opened import definition, new_call, opened
+from tests.store.opened import definition, new_call, opened, statements
 
 
 async def call(store: Store, days: float = 0.0, *, over: bool = True, **changes: Any) -> str:
@@ -57,6 +57,17 @@ async def test_old_calls_are_deleted_a_few_at_a_time(tmp_path: Path, monkeypatch
         age = timedelta(days=30)
         assert [await store.retention.delete_old(age) for _ in range(3)] == [3, 1, 0]
         assert (await left(store))[0] == kept
+
+
+async def test_organisations_without_old_calls_are_asked_about_together(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for number in range(20):
+            stranger = await store.accounts.create_organisation(f"other {number}")
+            await store.retention.set_days(stranger, 10 + number)
+            await call(store, 5, owner=stranger)
+        asked = statements(store)
+        assert await store.retention.delete_old(timedelta(days=30)) == 0
+        assert len(asked) <= 4, "and not some for each; PostgreSQL has one engine of both, and counts twice"
 
 
 async def test_an_organisation_keeps_its_calls_for_as_long_as_it_says_and_no_longer_than_the_service(
