@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 import structlog
@@ -95,6 +96,18 @@ def test_it_is_told_of_its_call() -> None:
         [first, second] = [event for event in bench.events if isinstance(event, ToolRan)]
         assert first.digest == second.digest == digest_of("tool", {"x": 7, "who": "Ann"})
         assert (first.name, first.kind, first.outcome) == ("tool", "python", "done")
+
+    run_virtual(main())
+
+
+def test_values_are_given_as_the_hints_have_them() -> None:
+    async def book(day: date, people: int = 2) -> str:
+        return f"{day:%A}, {people + 1}"
+
+    async def main() -> None:
+        bench = Bench(book)
+        assert (await bench.call(day="2026-12-24", people="3")).text == "Thursday, 4"
+        assert "the parameter 'day' is wrong" in told(await bench.call(day="24 December"))
 
     run_virtual(main())
 
