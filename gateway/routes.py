@@ -26,6 +26,10 @@ from gateway.workers.switching import from_inside
 from jambonz.leg import JambonzLeg
 from jambonz.signature import SIGNATURE_HEADER
 from media.ringback import ringback_wav
+from pipelines.agent import nearest
+
+ASKED = ("call", "functions", "since", "ticket", "access_token")
+"""What the query of a progress socket may have."""
 
 RINGBACK_AGE = 86400
 """Seconds."""
@@ -156,6 +160,11 @@ def _asked(request: web.Request) -> tuple[Seen | None, Sequence[str] | None]:
     """What a progress socket begins with, and the functions that it answers. Raises :class:`ApiError`."""
     query = request.query
     try:
+        for name in query:
+            if name not in ASKED:
+                meant = nearest(name, ASKED)
+                hint = f"did you mean {meant}?" if meant else f"known here: {', '.join(ASKED)}."
+                raise ValueError(f"{name} is not known; {hint}")
         if NUL in query.get("call", ""):
             raise ValueError("call is no id of a call.")
         since = Seen.parse(query["since"]) if "since" in query else None

@@ -71,6 +71,13 @@ async def test_a_bad_cursor_is_refused(service: Service) -> None:
         assert "since is no cursor" in json.loads(await answer.text())["error"]
 
 
+@pytest.mark.parametrize(("name", "hint"), [("sinse", "did you mean since?"), ("q", "known here: call, functions, ")])
+async def test_a_name_that_is_not_known_is_not_passed_over(service: Service, name: str, hint: str) -> None:
+    async with service.http.get(address(service, **{name: "0"})) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"].startswith(f"{name} is not known; {hint}")
+
+
 async def test_who_is_cut_off_is_told_why_and_how_to_go_on(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "MAX_WAITING", 4)
     async with service.http.ws_connect(address(service)) as socket:
