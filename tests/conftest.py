@@ -41,6 +41,12 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         yield blockbuster
 
 
+@pytest.fixture
+def in_place_of_threads(no_blocking_calls: BlockBuster) -> None:
+    """Files are written where threads would: virtual time has none."""
+    no_blocking_calls.deactivate()
+
+
 @pytest.fixture(params=["webhooks", "application"])
 def by_both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The test's calls come by webhooks, and once more by the WebSocket application API."""

@@ -171,6 +171,15 @@ class CallReport:
         return self.ear.heard_audio()
 
     @property
+    def verbs(self) -> list[str]:
+        """Those that ran, in their order."""
+        return [event.verb for event in self.events if isinstance(event, VerbStarted)]
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Note)]
+
+    @property
     def seconds_of_sound(self) -> float:
         return self.ear.seconds
 

@@ -13,7 +13,7 @@ from gateway.control import RECONNECT_SECONDS, ControlFailed, SocketControl
 from gateway.session import CallSession
 from jambonz import verbs
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
-from jambonz.simulator.report import CallReport, Note, VerbStarted
+from jambonz.simulator.report import CallReport
 from jambonz.simulator.transport import SocketRefused
 from tests.calls.handover_office import NUMBER, HandoverOffice, asks
 from tests.calls.office import Office
@@ -46,14 +46,6 @@ def in_call(meanwhile: Meanwhile, check: Callable[[Office, CallReport], None], *
     run_virtual(main())
 
 
-def started(report: CallReport) -> list[str]:
-    return [event.verb for event in report.events if isinstance(event, VerbStarted)]
-
-
-def notes(report: CallReport) -> list[str]:
-    return [event.text for event in report.events if isinstance(event, Note)]
-
-
 # Sockets that are lost
 
 
@@ -71,7 +63,7 @@ def test_a_call_outlives_its_application_socket(times: int) -> None:
         assert all(hook.answered for hook in report.hooks_of("session:reconnect"))
         assert [command for _, command, _ in report.commands] == ["dtmf"]
         assert report.application_closes == [1011] * times + [1000]
-        assert started(report) == ["listen"]
+        assert report.verbs == ["listen"]
         assert office.ending() == "caller"
         assert len(office.store.started) == 1
 
@@ -105,7 +97,7 @@ def test_a_caller_is_put_through_by_the_socket_that_came_back() -> None:
                 await asyncio.sleep(0.005)
             office.applications[0].close(1012)  # it is gone when Jambonz asks what is next
             report = await calling
-            assert started(report) == ["listen", "dial", "hangup"]
+            assert report.verbs == ["listen", "dial", "hangup"]
             assert office.ending() == "transferred"
             assert len(report.hooks_of("session:reconnect")) == 1
 
@@ -120,7 +112,7 @@ def test_where_jambonz_does_not_come_back_the_call_ends_as_its_verbs_say() -> No
     def check(office: Office, report: CallReport) -> None:
         assert heard_words(report.heard) == WORDS, "the audio has a socket of its own"
         assert office.ending() == "caller"
-        assert "the application socket did not come back" in "\n".join(notes(report))
+        assert "the application socket did not come back" in "\n".join(report.notes)
 
     in_call(lose, check)
 

@@ -18,7 +18,7 @@ from gateway.control import ControlFailed
 from jambonz.simulator.call import CallSession as Simulated
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Step, Wait
 from jambonz.simulator.outgoing import Callee
-from jambonz.simulator.report import CallReport, VerbStarted
+from jambonz.simulator.report import CallReport
 from pipelines.agent.consultant import BEGIN, LONGEST_SECONDS
 from pipelines.parts import Message, ToolCall
 from pipelines.phrasebook import phrases
@@ -116,10 +116,6 @@ async def consult(office: Office, who: Callee, *steps: Step) -> tuple[CallReport
     return report, other
 
 
-def verbs_of(report: CallReport) -> list[str]:
-    return [event.verb for event in report.events if isinstance(event, VerbStarted)]
-
-
 def consulted(office: Office) -> str:
     """The record of the call with whoever was rung."""
     [found] = [call.id for call in office.store.started.values() if call.parent_id and call.model_name != MODEL_NAME]
@@ -151,8 +147,8 @@ def test_who_takes_the_call_is_joined_with_the_caller(kind: str, who: str) -> No
             parted = f"let me ask they are being rung {WORDS.connecting}"
             assert heard(report) == words(f"hello {parted} welcome here")
             assert heard_words(other.heard) == words(f"{ASKING} connecting you now good morning")
-            assert verbs_of(report)[:2] == ["listen", "conference"]
-            assert verbs_of(other)[:2] == ["listen", "conference"]
+            assert report.verbs[:2] == ["listen", "conference"]
+            assert other.verbs[:2] == ["listen", "conference"]
             assert report.ended == pytest.approx(other.ended, abs=0.5), "nobody is left alone"
             assert not office.jambonz._settings.rooms.open
 
@@ -181,7 +177,7 @@ def test_who_does_not_take_the_call_is_said_goodbye_to_and_the_agent_knows_why(k
             report, other = await consult(office, desk, *asks(Wait(14), Speak(speak("never mind")), Wait(4), HangUp()))
             assert heard(report) == words("hello let me ask they are being rung i am sorry meeting you said never mind")
             assert heard_words(other.heard) == words(f"{ASKING} goodbye then")
-            assert verbs_of(report) == ["listen"], "the caller was never away"
+            assert report.verbs == ["listen"], "the caller was never away"
             assert other.ended_by == "jambonz"
             assert ending_of(office, parent_of(office)) == ("ended normally", "caller")
             assert ending_of(office, consulted(office)) == ("ended normally", "agent")
@@ -374,7 +370,7 @@ def test_who_is_gone_before_they_have_met(when: str) -> None:
             assert ending_of(office, parent_of(office)) == ("ended normally", "caller")
             assert not bridged(office)
             before = when.startswith("before")
-            assert verbs_of(report) == (["listen"] if before else ["listen", "conference", "listen"])
+            assert report.verbs == (["listen"] if before else ["listen", "conference", "listen"])
             nothing_is_left(office, report)
 
     run_virtual(main())

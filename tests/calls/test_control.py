@@ -11,7 +11,7 @@ from gateway.control import CallControl, ControlFailed
 from jambonz import verbs
 from jambonz.rest import Refused, Unavailable
 from jambonz.simulator.caller import HangUp, Step, Wait
-from jambonz.simulator.report import CallReport, Note, VerbStarted
+from jambonz.simulator.report import CallReport
 from tests.calls.office import BASE, Office
 from tests.calls.outbound_office import Fault, Lines
 from tests.clock import run_virtual
@@ -38,10 +38,6 @@ def in_call(meanwhile: Meanwhile, *steps: Step) -> CallReport:
     return run_virtual(main())
 
 
-def started(report: CallReport) -> list[str]:
-    return [event.verb for event in report.events if isinstance(event, VerbStarted)]
-
-
 @pytest.mark.usefixtures("by_both")
 def test_commands_are_such_as_jambonz_takes() -> None:
     async def command(_: Lines, control: CallControl) -> None:
@@ -59,8 +55,7 @@ def test_commands_are_such_as_jambonz_takes() -> None:
     recording = {"recordingID": "r", "siprecServerURL": "sip:rec@example.com"}
     assert start == ("record", {"action": "startCallRecording", **recording})
     assert (stop[0], stop[1]["action"]) == ("record", "stopCallRecording")
-    notes = [event.text for event in report.events if isinstance(event, Note)]
-    assert notes == ["whisper: you are being recorded (say)", "dtmf: 1", "dtmf: #"]
+    assert report.notes == ["whisper: you are being recorded (say)", "dtmf: 1", "dtmf: #"]
     assert report.ended_by == "caller"
 
 
@@ -69,7 +64,7 @@ def test_a_redirect_replaces_what_is_left_and_our_hook_does_not_replace_it(by_bo
         await control.redirect([verbs.say("One moment."), verbs.hangup()])
 
     report = in_call(redirect, Wait(30))
-    assert started(report) == ["listen", "say", "hangup"]
+    assert report.verbs == ["listen", "say", "hangup"]
     assert report.ended_by == "jambonz"
     assert len(report.hooks_of("verb:hook")) == 1
     fetched = [hook.status for hook in report.hooks_of("session:redirect")]
@@ -136,6 +131,6 @@ def test_nobody_who_was_not_sent_there_is_given_verbs() -> None:
             office.jambonz.update_call(call.call_sid, {"call_hook": {"url": f"{BASE}/jambonz/redirect/{there}"}})
 
     report = in_call(stray, Wait(2), HangUp())
-    assert started(report) == ["listen"]
+    assert report.verbs == ["listen"]
     assert report.ended_by == "caller"
     assert [hook.status for hook in report.hooks_of("session:redirect")] == [404, 404]

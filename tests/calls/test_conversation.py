@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Cough, HangUp, Speak, Wait
-from jambonz.simulator.report import VerbStarted
 from pipelines.parts import ToolCall
 from tests.calls.office import Office
 from tests.clock import run_virtual
@@ -83,7 +82,7 @@ def test_a_goodbye_is_heard_and_the_call_ended_by_our_verb() -> None:
             assert heard_words(report.heard)[-4:] == plain_words("goodbye and thank you")
             assert report.ended_by == "jambonz"
             assert office.ending() == "agent"
-            assert [event.verb for event in report.events if isinstance(event, VerbStarted)] == ["listen", "hangup"]
+            assert report.verbs == ["listen", "hangup"]
 
     run_virtual(main())
 

@@ -18,10 +18,10 @@ from jambonz.simulator.caller import (
     Speak,
     Wait,
 )
-from jambonz.simulator.report import CallReport
 from pipelines.parts import ProviderError, ProviderFault, ToolCall
 from pipelines.phrasebook import phrases
 from tests.calls.realtime_office import RealtimeOffice
+from tests.calls.silences import longest_silence
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words, read, speak
 from tests.simulators.realtime_memory import MemoryModel, Reply
@@ -248,17 +248,6 @@ def test_a_call_longer_than_a_session_goes_on_with_its_history() -> None:
 def lose(model: MemoryModel, after: float) -> None:
     """The model's present session is lost ``after`` seconds from now."""
     asyncio.get_running_loop().call_later(after, lambda: model.sessions[-1].lose("it closed the socket: 1006"))
-
-
-def longest_silence(report: CallReport, since: float) -> float:
-    """Of both, from ``since`` to the last that the agent says."""
-    spans = sorted(
-        [(span.start, span.end) for span in report.ear.utterances()]
-        + [(r.speech_started, r.speech_ended) for r in report.steps if r.speech_started and r.speech_ended]
-    )
-    ends = [since, *(end for _, end in spans if end > since)]
-    begins = [start for start, _ in spans if start > since]
-    return max((b - a for a, b in zip(ends, begins, strict=False)), default=0.0)
 
 
 def test_a_session_that_is_lost_in_mid_sentence_is_followed_by_another() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blockbuster import BlockBuster
 
 from gateway.recordings.call import CallRecording
 from gateway.recordings.sealed import client_key
@@ -26,16 +25,10 @@ from tests.simulators.codeword import CODE, Code, heard_words, plain_words, spea
 from tests.simulators.realtime_memory import MemoryModel
 from tests.simulators.replies import Answer, ReplyModel, always
 
-pytestmark = pytest.mark.usefixtures("by_both")
+pytestmark = pytest.mark.usefixtures("by_both", "in_place_of_threads")
 
 LONG = "the first thing is this and the second thing is that and then there is a third thing to tell you about"
 ANNOUNCED = len(phrases("en").recorded.split()) * 0.3
-
-
-@pytest.fixture(autouse=True)
-def in_place_of_threads(no_blocking_calls: BlockBuster) -> None:
-    """Files are written where threads would: virtual time has none."""
-    no_blocking_calls.deactivate()
 
 
 @pytest.fixture(autouse=True)

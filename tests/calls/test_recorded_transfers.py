@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blockbuster import BlockBuster
 
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Wait
 from jambonz.simulator.outcomes import DialOutcome
@@ -17,17 +16,11 @@ from tests.calls.transfer_office import BACK, agent_of, asks, heard, office_of, 
 from tests.clock import run_virtual
 from tests.simulators.codeword import speak
 
-pytestmark = pytest.mark.usefixtures("by_both")
+pytestmark = pytest.mark.usefixtures("by_both", "in_place_of_threads")
 
 RECORDED = {"recording": {"enabled": True, "announcement": None}}
 BUSY = DialOutcome("busy", 486, ring_seconds=2.0)
 DESK = DialOutcome(ring_seconds=2.0, steps=(Speak(speak("desk speaking " * 3)), Wait(3)), talk_seconds=0)
-
-
-@pytest.fixture(autouse=True)
-def in_place_of_threads(no_blocking_calls: BlockBuster) -> None:
-    """Files are written where threads would: virtual time has none."""
-    no_blocking_calls.deactivate()
 
 
 def call(kind: str, dial: DialOutcome, folder: Path) -> tuple[CallReport, np.ndarray, float]:

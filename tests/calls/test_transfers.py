@@ -72,10 +72,6 @@ FAILURES = {
 }
 
 
-def verbs_of(report: CallReport) -> list[str]:
-    return [event.verb for event in report.events if isinstance(event, VerbStarted)]
-
-
 def verb_of(report: CallReport, name: str) -> dict[str, Any]:
     [properties] = [e.properties for e in report.events if isinstance(e, VerbStarted) and e.verb == name]
     return properties
@@ -117,7 +113,7 @@ def test_what_is_dialled() -> None:
     async def main() -> None:
         async with office_of("cascade") as office:
             report = await office.call(*asks(Wait(30)))
-            assert verbs_of(report) == ["listen", "dial", "hangup"]
+            assert report.verbs == ["listen", "dial", "hangup"]
             dial = verb_of(report, "dial")
             assert dial["target"] == [{"type": "phone", "number": DESK, "trunk": "My carrier"}]
             assert dial["callerId"] == f"+{NUMBER}"
@@ -140,7 +136,7 @@ def test_a_bridge_that_fails_brings_the_caller_back(kind: str, outcome: str) -> 
                 )
             )
             assert heard(report) == words(f"{SPOKEN} {BACK} you said never mind")
-            assert verbs_of(report) == ["listen", "dial", "listen"]
+            assert report.verbs == ["listen", "dial", "listen"]
             parent, [child] = parent_of(office), children_of(office)
             assert ending_of(office, parent) == ("ended normally", "caller")
             assert ending_of(office, child) == ("failed", outcome)
@@ -377,7 +373,7 @@ def test_the_trunk_can_refer_and_the_agent_wants_a_bridge() -> None:
         agent = agent_of(transfer_function(forceBridged={"source": "static", "from": "true"}))
         async with office_of("cascade", agent, can_refer=True) as office:
             report = await office.call(*asks(Wait(30)))
-            assert verbs_of(report) == ["listen", "dial", "hangup"]
+            assert report.verbs == ["listen", "dial", "hangup"]
             nothing_is_left(office, report)
 
     run_virtual(main())
@@ -393,7 +389,7 @@ def test_a_call_that_came_by_a_registration_is_referred(monkeypatch: pytest.Monk
             [listener] = office.store.listeners.values()
             office.store.find_listener_of_registration = _always(listener)  # type: ignore[attr-defined]
             report = await office.call(*asks(Wait(30)))
-            assert "sip:refer" in verbs_of(report)
+            assert "sip:refer" in report.verbs
 
     run_virtual(main())
 

@@ -26,7 +26,7 @@ from jambonz.simulator.caller import (
     Step,
     Wait,
 )
-from jambonz.simulator.report import CallReport, VerbStarted
+from jambonz.simulator.report import CallReport
 from pipelines.parts import Message, ToolCall
 from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
@@ -228,7 +228,7 @@ def _problems(office: Office, scene: Scene, report: CallReport) -> Iterator[str]
         yield f"the goodbye was clipped: {' '.join(heard)!r}"
     if heard != said:
         yield f"history is not what was heard: {said} {heard}"
-    verbs = [event.verb for event in report.events if isinstance(event, VerbStarted)]
+    verbs = report.verbs
     if report.ended_by != "jambonz" or verbs != ["listen", "hangup"]:
         yield f"it was not ended by our verb: {report.ended_by}, {verbs}"
     spoken = report.ear.utterances()[-1].end

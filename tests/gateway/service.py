@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp.test_utils import TestServer
 
 from gateway.app import create_app
+from gateway.factory import ProviderFactory
 from gateway.keys import STORE, SWITCHBOARD
 from gateway.session import CallSession
 from gateway.settings import Settings
@@ -32,6 +33,7 @@ from pipelines.agent import AgentDefinition
 from pipelines.cascade import Cascade, CascadeParts
 from pipelines.interlude import Interlude
 from store import DEFAULT_OWNER, Store
+from store.calls import Call, Calls, Period
 from store.listeners import ListenerForCall, ListenerOptions
 from tests.simulators.codeword import CodewordRecogniser, CodewordVoice, PeakDetector, read
 from tests.simulators.replies import ReplyModel, always
@@ -191,3 +193,20 @@ async def _set_up(store: Store, agent: Mapping[str, Any]) -> str:
     await store.numbers.create(DEFAULT_OWNER, NUMBER, handler="jambonz")
     listener, _ = await store.listeners.create(DEFAULT_OWNER, made.id, number=NUMBER, options=ListenerOptions())
     return listener.id
+
+
+class LoudFactory(ProviderFactory):
+    """Whatever is loud is speech: words of the simulations are no voice to a detector of voices."""
+
+    def detector(self, format: AudioFormat) -> Any:
+        return PeakDetector()
+
+
+async def recorded(calls: Calls) -> Call:
+    """The only call, once its record is closed."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            [call] = await calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=2, period=Period())
+            if call.ended_at is not None:
+                return call
+            await asyncio.sleep(0.02)

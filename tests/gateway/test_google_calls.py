@@ -5,26 +5,21 @@ In real time, and marked so: what is tried is how the parts go together over rea
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.equipment import Equipment, provider_environment
-from gateway.factory import ProviderFactory
 from gateway.settings import load
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, HangUp, Speak
-from media.audio import AudioFormat
 from media.g711 import mulaw_to_pcm, pcm_to_mulaw
 from pipelines.providers.registry import Registry
 from store import DEFAULT_OWNER
-from store.calls import Call, Calls, Period
-from tests.gateway.service import serving
-from tests.simulators.codeword import PeakDetector, plain_words
+from tests.gateway.service import LoudFactory, recorded, serving
+from tests.simulators.codeword import plain_words
 from tests.simulators.google_speech import serve_google
 from tests.simulators.mulaw_words import CUT, heard, speak
-from tests.steady import PATIENCE
 
 ANSWER = "well they open each noon till nine when both boys come"
 """Words of one length: Google's streams do not time them, and what was heard of a phrase is reckoned by its letters."""
@@ -46,23 +41,6 @@ AGENT: dict[str, Any] = {
 }
 
 
-class Factory(ProviderFactory):
-    """Whatever is loud is speech: the caller's words are no voice to a detector of voices."""
-
-    def detector(self, format: AudioFormat) -> Any:
-        return PeakDetector()
-
-
-async def recorded(calls: Calls) -> Call:
-    """The only call, once its record is closed."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            [call] = await calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=2, period=Period())
-            if call.ended_at is not None:
-                return call
-            await asyncio.sleep(0.02)
-
-
 def test_what_the_settings_say_of_google_reaches_the_providers() -> None:
     google = {
         "GOOGLE_APPLICATION_CREDENTIALS": "/etc/google.json",
@@ -81,7 +59,7 @@ async def test_a_conversation_with_a_barge_in(tmp_path: Path) -> None:
     async with serve_google(per_word_seconds=0.01) as google:
         endpoints = {"google_speech_endpoint": google.endpoint, "google_tts_endpoint": google.endpoint}
         settings = load(env_file=None, flags={"google_project_id": "my-project", **endpoints})
-        factory = Factory(Registry(provider_environment(settings)), None, equipment=Equipment.of(settings))
+        factory = LoudFactory(Registry(provider_environment(settings)), None, equipment=Equipment.of(settings))
         async with serving(tmp_path, agent=AGENT, factory=factory) as service:
             report = await service.call(
                 AwaitAgentSilence(),

@@ -5,7 +5,6 @@ In real time, and marked so: what is tried is how the parts go together over rea
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,17 @@ import numpy as np
 import pytest
 
 from gateway.equipment import Equipment
-from gateway.factory import ProviderFactory
 from gateway.realtime import RealtimeModels
 from jambonz.simulator.caller import AwaitAgentSilence, BargeIn, Speak
-from media.audio import AudioFormat
 from media.g711 import mulaw_to_pcm
 from pipelines.providers.registry import Registry
 from pipelines.tools.addresses import Guard
 from store import DEFAULT_OWNER
-from store.calls import Call, Calls, Period
-from tests.gateway.service import serving
-from tests.simulators.codeword import PeakDetector, heard_words, plain_words
+from tests.gateway.service import LoudFactory, recorded, serving
+from tests.simulators.codeword import heard_words, plain_words
 from tests.simulators.openai_account import serve_openai
 from tests.simulators.openai_responses import response, text, tool
 from tests.simulators.openai_transcription import spoken
-from tests.steady import PATIENCE
 
 pytestmark = pytest.mark.realtime
 
@@ -64,13 +59,6 @@ def script(body: dict[str, Any]) -> Sequence[dict[str, Any]]:
             return response(text("What?"))
 
 
-class Factory(ProviderFactory):
-    """Whatever is loud is speech: the caller's words are no voice to a detector of voices."""
-
-    def detector(self, format: AudioFormat) -> Any:
-        return PeakDetector()
-
-
 def snapped(audio: bytes) -> bytes:
     """Codewords that were resampled, with their exact values again."""
     samples = np.frombuffer(audio, np.int16).astype(np.int32)
@@ -78,21 +66,11 @@ def snapped(audio: bytes) -> bytes:
     return np.where(np.abs(samples) < 390, 0, np.sign(samples) * near).astype(np.int16).tobytes()
 
 
-async def recorded(calls: Calls) -> Call:
-    """The only call, once its record is closed."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            [call] = await calls.of_organisation(DEFAULT_OWNER, after_index=0, limit=2, period=Period())
-            if call.ended_at is not None:
-                return call
-            await asyncio.sleep(0.02)
-
-
 async def test_a_conversation_with_a_tool_and_a_barge_in(tmp_path: Path) -> None:
     """What the caller said is what log and model have; what they have of the agent is what the caller heard."""
     async with serve_openai(script) as openai:
         env = {"OPENAI_API_KEY": openai.key, "OPENAI_BASE_URL": openai.base_url}
-        factory = Factory(Registry(env), None, equipment=Equipment(RealtimeModels({}), Guard()))
+        factory = LoudFactory(Registry(env), None, equipment=Equipment(RealtimeModels({}), Guard()))
         async with serving(tmp_path, agent=AGENT, factory=factory) as service:
             report = await service.call(
                 AwaitAgentSilence(),

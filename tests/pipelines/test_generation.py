@@ -33,6 +33,7 @@ from pipelines.thinker import MODEL_SECONDS
 from pipelines.tools import Toolbox
 from tests.clock import run_virtual
 from tests.simulators.codeword import CodewordVoice
+from tests.simulators.nowhere import Nowhere
 from tests.simulators.replies import Answer, ReplyModel
 
 BROKEN = ProviderError("reply-model", "server", "it is broken")
@@ -40,19 +41,6 @@ FUNCTIONS = [
     Function.model_validate({"name": "look", "implementation": "stub", "result": "free at nine"}),
     Function.model_validate({"name": "bye", "implementation": "builtin", "platform": "hangup"}),
 ]
-
-
-class Sink:
-    exact_marks = True
-
-    def prepare(self, pcm: bytes) -> bytes:
-        return pcm
-
-    def send_audio(self, pcm: bytes) -> None: ...
-
-    def send_mark(self, name: str) -> None: ...
-
-    def send_clear(self) -> None: ...
 
 
 APOLOGY = phrases("en").went_wrong
@@ -71,7 +59,7 @@ class Scene:
         self.hung_up = 0
         self.decided = asyncio.Event()
         self.decided.set()
-        self.playout = Playout(Sink(), PCM_8K)
+        self.playout = Playout(Nowhere(), PCM_8K)
         self.history = History("You are a test.")
         self.history.user("When?")
         clock = asyncio.get_running_loop().time

@@ -16,6 +16,7 @@ from gateway import logs
 from media.audio import PCM_8K
 from media.playout import Playout
 from tests.realtime_soak.soak import Soak, fill_pools, soaking, what_is_left, what_stays
+from tests.simulators.nowhere import Nowhere
 
 ROUND = 100
 
@@ -57,7 +58,7 @@ async def _soak(directory: Path, calls: int, at_once: int, seconds: float, *, le
         await _timed(soak, at_once, together=True)
         if not leak:
             return await what_stays(before)
-        kept, sleeping, line = Playout(_Nowhere(), PCM_8K), asyncio.create_task(asyncio.sleep(60)), socket.socket()
+        kept, sleeping, line = Playout(Nowhere(), PCM_8K), asyncio.create_task(asyncio.sleep(60)), socket.socket()
         waits = threading.Event()
         thread = threading.Thread(target=waits.wait, name="asyncio_99", daemon=True)  # one more than its pool has
         thread.start()
@@ -67,19 +68,6 @@ async def _soak(directory: Path, calls: int, at_once: int, seconds: float, *, le
         waits.set()
         del kept
         return found
-
-
-class _Nowhere:
-    exact_marks = True
-
-    def prepare(self, pcm: bytes) -> bytes:
-        return pcm
-
-    def send_audio(self, pcm: bytes) -> None: ...
-
-    def send_mark(self, name: str) -> None: ...
-
-    def send_clear(self) -> None: ...
 
 
 async def _timed(soak: Soak, calls: int, *, together: bool) -> None:

@@ -3,16 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from blockbuster import BlockBuster
 
 from tests.calls.recorded import MemoryRows, seconds_kept
 from tests.recorded_hours.hours import record
-
-
-@pytest.fixture(autouse=True)
-def in_place_of_threads(no_blocking_calls: BlockBuster) -> None:
-    """Files are written where threads would: virtual time has none."""
-    no_blocking_calls.deactivate()
 
 
 def test_what_is_kept_of_a_recording_does_not_grow_with_the_call(tmp_path: Path) -> None:
@@ -24,3 +17,6 @@ def test_what_is_kept_of_a_recording_does_not_grow_with_the_call(tmp_path: Path)
     assert samples[-1].objects - samples[1].objects < 500
     assert samples[-1].written > 4 * samples[0].written
     assert seconds_kept(tmp_path, rows.stored[0]) == pytest.approx(lasted, abs=0.5)
+
+
+pytestmark = pytest.mark.usefixtures("in_place_of_threads")

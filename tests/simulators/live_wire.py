@@ -228,7 +228,7 @@ async def drive(request: web.Request, session: Session, server: WireServer) -> w
             else:
                 break
             for out in outs:
-                if not await _send(request, socket, out):
+                if not await send_out(request, socket, out):
                     return socket
     except ConnectionResetError:
         pass
@@ -239,7 +239,7 @@ async def drive(request: web.Request, session: Session, server: WireServer) -> w
     return socket
 
 
-async def _send(request: web.Request, socket: web.WebSocketResponse, out: Out) -> bool:
+async def send_out(request: web.Request, socket: web.WebSocketResponse, out: Out) -> bool:
     """Whether the socket is open still."""
     match out:
         case str():

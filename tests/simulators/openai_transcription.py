@@ -21,7 +21,7 @@ from typing import Any, Literal
 from aiohttp import WSMsgType, web
 
 from media.audio import MULAW_8K
-from tests.simulators.live_wire import GARBAGE, HUGE_BYTES, Hangup, Out, Stall
+from tests.simulators.live_wire import GARBAGE, HUGE_BYTES, Hangup, Out, Stall, send_out
 from tests.simulators.loopback import on_loopback
 
 KEY = "sk-simulated-transcription-key"
@@ -337,7 +337,7 @@ async def _drive(request: web.Request, server: TranscriptionServer, fault: Fault
             for out in outs:
                 if session.late and isinstance(out, str) and "completed" in out:
                     await asyncio.sleep(session.late)
-                if not await _send(request, socket, out):
+                if not await send_out(request, socket, out):
                     return socket
             message = await socket.receive()
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -347,24 +347,3 @@ async def _drive(request: web.Request, server: TranscriptionServer, fault: Fault
         return socket
     finally:
         server.open -= 1
-
-
-async def _send(request: web.Request, socket: web.WebSocketResponse, out: Out) -> bool:
-    """Whether the socket is open still."""
-    match out:
-        case str():
-            await socket.send_str(out)
-        case bytes():
-            await socket.send_bytes(out)
-        case Hangup(None, _):
-            assert request.transport is not None
-            request.transport.abort()
-            return False
-        case Hangup(code, reason):
-            assert code is not None
-            await socket.close(code=code, message=reason.encode())
-            return False
-        case Stall():
-            await asyncio.sleep(60)
-            return False
-    return True

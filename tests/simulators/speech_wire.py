@@ -12,7 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from aiohttp import WSMsgType, web
 
-from tests.simulators.live_wire import GARBAGE, HUGE_BYTES, Hangup, Out, Stall
+from tests.simulators.live_wire import GARBAGE, HUGE_BYTES, Hangup, Out, Stall, send_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ async def drive(request: web.Request, sockets: Sockets, session: Session, fault:
             for out in day.allow(outs):
                 if late:
                     await asyncio.sleep(late)
-                if not await _send(request, socket, out):
+                if not await send_out(request, socket, out):
                     return socket
             speaking = isinstance(session, Mouth) and session.speaking
             try:
@@ -174,7 +174,7 @@ async def drive(request: web.Request, sockets: Sockets, session: Session, fault:
                     assert isinstance(session, Mouth)
                     outs = session.go_on()
                     continue
-                await _send(request, socket, session.idle())
+                await send_out(request, socket, session.idle())
                 return socket
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return socket
@@ -184,24 +184,3 @@ async def drive(request: web.Request, sockets: Sockets, session: Session, fault:
     finally:
         sockets.open -= 1
         sockets.closed.set()
-
-
-async def _send(request: web.Request, socket: web.WebSocketResponse, out: Out) -> bool:
-    """Whether the socket is open still."""
-    match out:
-        case str():
-            await socket.send_str(out)
-        case bytes():
-            await socket.send_bytes(out)
-        case Hangup(None, _):
-            assert request.transport is not None
-            request.transport.abort()
-            return False
-        case Hangup(code, reason):
-            assert code is not None
-            await socket.close(code=code, message=reason.encode())
-            return False
-        case Stall():
-            await asyncio.sleep(60)
-            return False
-    return True

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-from blockbuster import BlockBuster
 
 from gateway.recordings.call import BATCH_SECONDS, CallRecording
 from gateway.recordings.keeper import MOST_SWEEPS, ROW_TRIES
@@ -25,13 +24,10 @@ from tests.calls.recorded import MemoryRows, decoded, kept, recordings_in
 from tests.clock import run_virtual
 
 T = TypeVar("T")
+
+pytestmark = pytest.mark.usefixtures("in_place_of_threads")
 CALL = NewCall(DEFAULT_OWNER, "agent", "listener", "scripted/echo", "jambonz", None, None)
 FRAME = np.tile(np.array([3000, -3000], "<i2"), 80).tobytes()
-
-
-@pytest.fixture(autouse=True)
-def in_place_of_threads(no_blocking_calls: BlockBuster) -> None:
-    no_blocking_calls.deactivate()
 
 
 async def talk(recording: CallRecording, seconds: float) -> None:

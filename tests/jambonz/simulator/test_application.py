@@ -14,7 +14,7 @@ from jambonz.simulator.caller import Caller, HangUp, Step, Wait
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.memory import MemoryEnd, MemoryTransport
 from jambonz.simulator.outcomes import DialOutcome, Outcomes
-from jambonz.simulator.report import CallReport, Note, VerbStarted
+from jambonz.simulator.report import CallReport
 from jambonz.simulator.requestor import basic_auth
 from jambonz.simulator.transport import HookResponse, SocketRefused
 from tests.clock import run_virtual
@@ -101,14 +101,6 @@ class Application:
         self.closes.append(code)
 
 
-def started(report: CallReport) -> list[str]:
-    return [event.verb for event in report.events if isinstance(event, VerbStarted)]
-
-
-def notes(report: CallReport) -> str:
-    return "\n".join(event.text for event in report.events if isinstance(event, Note))
-
-
 # One socket
 
 
@@ -116,7 +108,7 @@ def test_everything_goes_by_one_socket() -> None:
     app = Application([{**SAY, "id": "greeting"}, {"verb": "redirect", "actionHook": "/next"}], verb_hook=[HANGUP])
     report = app.call()
     assert (report.ended_by, report.sip_status) == ("jambonz", 200)
-    assert started(report) == ["say", "redirect", "hangup"]
+    assert report.verbs == ["say", "redirect", "hangup"]
     assert [message["type"] for message in app.messages] == [
         "session:new", "call:status", "call:status", "verb:hook", "call:status",
     ]  # fmt: skip
@@ -144,7 +136,7 @@ def test_an_absolute_hook_is_a_webhook() -> None:
     app = Application([{"verb": "redirect", "actionHook": "http://elsewhere/hook"}])
     report = app.call()
     assert app.posted == ["http://elsewhere/hook"]
-    assert started(report) == ["redirect", "say", "hangup"]
+    assert report.verbs == ["redirect", "say", "hangup"]
     assert app.of("verb:hook") == []
 
 
@@ -234,7 +226,7 @@ def test_what_is_to_be_sent_meanwhile_waits_for_the_reconnect() -> None:
     report = app.call(then=lose)
     kinds = [message["type"] for message in app.messages]
     assert kinds.index("session:reconnect") < kinds.index("verb:hook")
-    assert started(report) == ["pause", "redirect", "say", "hangup"]
+    assert report.verbs == ["pause", "redirect", "say", "hangup"]
 
 
 def test_a_hook_that_was_under_way_is_lost_and_the_next_verb_runs() -> None:
@@ -242,7 +234,7 @@ def test_a_hook_that_was_under_way_is_lost_and_the_next_verb_runs() -> None:
     app = Application([listen, SAY, HANGUP], verb_hook=None)
     app.on_message = lambda message: app.sockets[-1].close(1011) if message["type"] == "verb:hook" else None
     report = app.call()
-    assert "abandoning msgid" in notes(report)
+    assert "abandoning msgid" in "\n".join(report.notes)
 
 
 @pytest.mark.parametrize("acknowledged", [True, False])
@@ -288,7 +280,7 @@ def test_after_1000_nothing_is_sent_and_the_call_ends_with_its_verbs() -> None:
         app.sockets[-1].close(1000)
 
     report = app.call(then=bye)
-    assert started(report) == ["say", "redirect", "say"]
+    assert report.verbs == ["say", "redirect", "say"]
     assert report.ended_by == "jambonz"
     assert app.of("verb:hook") == []
     assert len(app.upgrades) == 1
@@ -308,7 +300,7 @@ def test_a_call_whose_verbs_are_used_up_is_held_for_a_command() -> None:
 
     report = app.call(Wait(40), HangUp(), then=command)
     assert report.ended_by == "caller"
-    assert started(report) == ["say", "say", "pause", "say"]
+    assert report.verbs == ["say", "say", "pause", "say"]
     assert report.ended == pytest.approx(40, abs=1)
 
 
@@ -320,7 +312,7 @@ def test_a_redirect_ends_the_verb_that_runs() -> None:
         app.command("redirect", [SAY, HANGUP])
 
     report = app.call(then=command)
-    assert started(report) == ["pause", "say", "hangup"]
+    assert report.verbs == ["pause", "say", "hangup"]
 
 
 @pytest.mark.parametrize(
@@ -379,7 +371,7 @@ def test_what_is_wrong_is_answered_with_an_error(message: Any, details: str) -> 
     [error] = app.of("jambonz:error")
     assert error["data"]["msg"] == "InvalidMessage"
     assert details in error["data"]["details"]
-    assert started(report) == ["pause", "say", "hangup"], "the call goes on"
+    assert report.verbs == ["pause", "say", "hangup"], "the call goes on"
 
 
 def test_a_message_of_more_than_24_kib_closes_the_socket() -> None:
@@ -394,7 +386,7 @@ def test_a_message_of_more_than_24_kib_closes_the_socket() -> None:
 
     report = app.call(then=say)
     assert report.application_closes == [1009, 1000]
-    assert "an acknowledgement of x, which waits for none" in notes(report)
+    assert "an acknowledgement of x, which waits for none" in report.notes
     assert len(app.of("session:reconnect")) == 1
 
 
@@ -423,6 +415,6 @@ def test_a_whisper_is_heard_in_listen_and_dial_only() -> None:
         app.command("whisper", {"whisper": [{"verb": "say", "text": "two"}]})
 
     report = app.call(then=whisper)
-    assert "a whisper in say is not heard" in notes(report)
-    assert "whisper: one" not in notes(report)
-    assert "whisper: two (say)" in notes(report)
+    assert "a whisper in say is not heard" in report.notes
+    assert "whisper: one" not in "\n".join(report.notes)
+    assert "whisper: two (say)" in report.notes

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jambonz.simulator.caller import Caller, HangUp, Wait
-from jambonz.simulator.report import CallReport, Note
+from jambonz.simulator.report import CallReport
 from jambonz.simulator.transport import HookResponse
 from tests.clock import run_virtual
 from tests.jambonz.simulator.service import LISTEN, Service
@@ -30,10 +30,6 @@ def controlled(*bodies: dict[str, Any]) -> CallReport:
     return run_virtual(run())
 
 
-def notes(report: CallReport) -> list[str]:
-    return [event.text for event in report.events if isinstance(event, Note)]
-
-
 def test_what_comes_by_rest_is_told_as_what_comes_by_the_socket() -> None:
     keys, psst = {"dtmf": {"digit": "5", "duration": 100}}, {"whisper": {"verb": "say", "text": "Psst."}}
     recording = {"action": "startCallRecording", "recordingID": "r", "siprecServerURL": "sip:rec@example.com"}
@@ -51,7 +47,7 @@ def test_what_comes_by_rest_is_told_as_what_comes_by_the_socket() -> None:
 
 def test_what_the_feature_server_cannot_do_was_accepted_all_the_same() -> None:
     report = controlled({"dtmf": {"digit": "12"}}, {"whisper": {"verb": "hangup"}}, {"tag": {"a": 1}})
-    assert [note for note in notes(report) if "nothing" in note] == [
+    assert [note for note in report.notes if "nothing" in note] == [
         "a command by the REST API does nothing: dtmf: invalid digit: 12",
         "a command by the REST API does nothing: whisper: say and play only",
         "the option tag is not simulated: it does nothing",
@@ -63,4 +59,4 @@ def test_a_redirect_without_verbs_ends_the_verb_that_runs_and_one_that_fails_cha
     assert controlled({"call_hook": "/empty"}).ended == pytest.approx(1.0, abs=0.1)
     failed = controlled({"call_hook": "/failing"})
     assert failed.ended_by == "caller"
-    assert any(note.startswith("a redirect failed") for note in notes(failed))
+    assert any(note.startswith("a redirect failed") for note in failed.notes)

@@ -15,7 +15,7 @@ from jambonz.simulator.commanding import Incompatible
 from jambonz.simulator.ear import Ear
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.outcomes import DialOutcome, Outcomes, ReferOutcome
-from jambonz.simulator.report import CallReport, Dialled, Note, SocketClosed, SocketFailed
+from jambonz.simulator.report import CallReport, Dialled, SocketClosed, SocketFailed
 from jambonz.simulator.transport import HookResponse
 from tests.clock import run_virtual
 from tests.jambonz.simulator.service import LISTEN, Leg, Service, tone
@@ -31,10 +31,6 @@ def call(
 
 def sockets_closed(report: CallReport) -> list[tuple[int, str]]:
     return [(event.code, event.by) for event in report.events if isinstance(event, SocketClosed)]
-
-
-def notes(report: CallReport) -> str:
-    return "\n".join(event.text for event in report.events if isinstance(event, Note))
 
 
 # The call hook
@@ -140,7 +136,7 @@ def test_an_application_after_the_callers_end_is_not_run() -> None:
     service = Service([LISTEN], next=[{"verb": "say", "text": "never"}])
     report = call(service, HangUp())
     assert service.posted("/next")
-    assert "never" not in notes(report)
+    assert "never" not in "\n".join(report.notes)
 
 
 def test_verbs_used_up_hang_up() -> None:
@@ -226,7 +222,7 @@ def test_an_action_hooks_array_replaces_the_rest_and_anything_else_does_not() ->
     ):
         service = Service([{"verb": "play", "url": "http://a/b.wav", "actionHook": "/next"}, *rest], next=reply)
         report = call(service)
-        assert notes(report).endswith(f"say: {expected}")
+        assert report.notes[-1] == f"say: {expected}"
 
 
 def test_a_verb_that_does_not_expect_its_hook_to_fail_ends_the_call() -> None:
@@ -235,13 +231,13 @@ def test_a_verb_that_does_not_expect_its_hook_to_fail_ends_the_call() -> None:
         next=HookResponse(500, "", b""),
     )
     report = call(service)
-    assert "say" not in notes(report)
+    assert "say" not in "\n".join(report.notes)
     assert report.ended_by == "jambonz"
 
 
 def test_redirect_goes_on_with_what_its_hook_answers() -> None:
     service = Service([{"verb": "redirect", "actionHook": "/next"}], next=[{"verb": "say", "text": "redirected"}])
-    assert "say: redirected" in notes(call(service))
+    assert "say: redirected" in call(service).notes
 
 
 def test_keys_for_gather() -> None:
@@ -272,7 +268,7 @@ def test_dial(outcome: DialOutcome, statuses: list[str], sip_status: int) -> Non
     assert [hook["call_status"] for hook in child] == statuses
     assert {hook["parent_call_sid"] for hook in child} == {report.call_sid}
     assert {hook["direction"] for hook in child} == {"outbound"}
-    assert "say: after" in notes(report)
+    assert "say: after" in report.notes
 
 
 def test_dial_answers_on_bridge_only_if_told_so() -> None:
@@ -318,14 +314,14 @@ def test_who_is_dialled_and_the_caller_hear_each_other() -> None:
     assert ours.seconds == pytest.approx(0.6, abs=0.03)
     assert one.ended == pytest.approx(one.answered + 4.5, abs=0.05), "who was dialled hangs up"
     assert service.posted("/jambonz/status")[-2]["duration"] == 4
-    assert "say: after" in notes(report)
+    assert "say: after" in report.notes
 
 
 @pytest.mark.parametrize("status", [480, 603])
 def test_who_is_dialled_declines(status: int) -> None:
     _, report, one = dialled(DialOutcome("failed", status, ring_seconds=0.5))
     assert (one.call_status, one.answered) == ("failed", None)
-    assert "say: after" in notes(report)
+    assert "say: after" in report.notes
 
 
 def test_dial_rings_no_longer_than_its_timeout() -> None:
@@ -333,21 +329,21 @@ def test_dial_rings_no_longer_than_its_timeout() -> None:
     assert (one.call_status, one.sip_status, one.answered) == ("no-answer", 487, None)
     assert one.ended == pytest.approx(one.rang + 7.1, abs=0.05)
     assert "in-progress" not in [hook["call_status"] for hook in service.posted("/jambonz/status")[2:]]
-    assert "say: after" in notes(report)
+    assert "say: after" in report.notes
 
 
 def test_the_talk_that_dial_began_has_a_time_limit() -> None:
     _, report, one = dialled(DialOutcome(talk_seconds=30), timeLimit=4)
     assert one.answered is not None
     assert one.ended == pytest.approx(one.answered + 4, abs=0.05)
-    assert "say: after" in notes(report)
+    assert "say: after" in report.notes
 
 
 def test_the_caller_hangs_up_on_who_was_dialled() -> None:
     _, report, one = dialled(DialOutcome(talk_seconds=30), Wait(5), HangUp())
     assert (one.call_status, one.ended) == ("completed", report.ended)
     assert report.ended_by == "caller"
-    assert "say: after" not in notes(report)
+    assert "say: after" not in "\n".join(report.notes)
 
 
 def test_a_caller_who_hangs_up_leaves_nobody_ringing() -> None:
@@ -366,7 +362,7 @@ def test_a_refer_that_succeeds_ends_with_the_far_ends_bye() -> None:
     result = service.posted("/next")[0]
     assert (result["refer_status"], result["final_referred_call_status"]) == (202, 200)
     assert report.ended_by == "caller"
-    assert "never" not in notes(report)
+    assert "never" not in "\n".join(report.notes)
 
 
 @pytest.mark.parametrize(
@@ -391,8 +387,8 @@ def test_after_a_refer_that_fails_the_next_verb_runs(outcome: ReferOutcome, seco
 def test_verbs_that_are_not_simulated_say_so() -> None:
     service = Service([{"verb": "alert", "message": "x"}, {"verb": "enqueue", "name": "q"}])
     report = call(service, Wait(1), HangUp())
-    assert "alert is not simulated" in notes(report)
-    assert "enqueue is not simulated: the caller is held" in notes(report)
+    assert "alert is not simulated" in "\n".join(report.notes)
+    assert "enqueue is not simulated: the caller is held" in "\n".join(report.notes)
 
 
 # Listen
@@ -453,7 +449,7 @@ def test_when_the_service_closes_the_action_hook_tells_a_duration_and_the_next_v
     report = call(service)
     assert service.posted("/next")[0]["dial_call_duration"] == 2
     assert sockets_closed(report) == [(1011, "service")]
-    assert "say: after" in notes(report)
+    assert "say: after" in report.notes
 
 
 @pytest.mark.parametrize("status", [403, 503])
@@ -462,7 +458,7 @@ def test_without_a_connection_the_action_hook_has_no_duration_and_the_next_verb_
     service.refuse_socket = status
     report = call(service)
     assert "dial_call_duration" not in service.posted("/next")[0]
-    assert "say: after" in notes(report)
+    assert "say: after" in report.notes
     assert any(isinstance(event, SocketFailed) for event in report.events)
 
 
@@ -488,7 +484,7 @@ def test_an_action_hook_that_fails_lets_the_next_verb_run() -> None:
     for reply in (HookResponse(500, "", b""), [{"verb": "nope"}]):
         service = Service([LISTEN, {"verb": "say", "text": "after"}], next=reply)
         service.on_leg = lambda leg: setattr(leg, "on_start", lambda leg: leg.command("disconnect"))
-        assert "say: after" in notes(call(service))
+        assert "say: after" in call(service).notes
 
 
 def test_keys_during_listen() -> None:
@@ -573,13 +569,13 @@ def test_after_a_redirect_listens_action_hook_still_fires() -> None:
     service, report = redirected("")
     assert service.posted("/transfer")[0]["call_status"] == "in-progress"
     assert len(service.posted("/next")) == 1
-    assert "say: the transfer" in notes(report)
+    assert "say: the transfer" in report.notes
 
 
 def test_the_trap_an_array_from_listens_action_hook_replaces_the_redirected_application() -> None:
     _, report = redirected([{"verb": "say", "text": "the old application"}])
-    assert "say: the old application" in notes(report)
-    assert "the transfer" not in notes(report)
+    assert "say: the old application" in report.notes
+    assert "the transfer" not in "\n".join(report.notes)
 
 
 def test_a_call_can_be_completed_from_outside() -> None:

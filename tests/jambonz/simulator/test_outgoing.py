@@ -13,7 +13,7 @@ from jambonz.simulator.caller import HangUp, Wait
 from jambonz.simulator.commanding import Incompatible
 from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.outgoing import Callee
-from jambonz.simulator.report import CallReport, Note
+from jambonz.simulator.report import CallReport
 from tests.clock import run_virtual
 from tests.jambonz.simulator.service import Service
 from tests.jambonz.simulator.test_application import Application
@@ -128,7 +128,7 @@ def test_a_hook_that_fails_ends_the_call_and_one_without_verbs_leaves_silence() 
     silent = placed(Service(""), Callee((Wait(4.0), HangUp())))
     assert silent.ended == pytest.approx(6.0, abs=0.1)
     assert silent.ended_by == "caller"
-    assert any("in silence" in event.text for event in silent.events if isinstance(event, Note))
+    assert any("in silence" in note for note in silent.notes)
 
 
 MACHINE = Callee(

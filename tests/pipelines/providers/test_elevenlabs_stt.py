@@ -24,6 +24,7 @@ from pipelines.standby import Standby
 from pipelines.turn_events import SpeechDropped, TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
 from tests.pipelines.providers.ear import Ear, wait_until
+from tests.pipelines.providers.google_caller import NeverWrong
 from tests.simulators.codeword import speak
 from tests.simulators.elevenlabs import ElevenLabsServer, serve_elevenlabs
 from tests.simulators.elevenlabs_ears import KEY, Heard, ScribeSession
@@ -579,19 +580,6 @@ async def test_a_caller_without_sound_keeps_the_socket() -> None:
         assert server.mistakes == []
 
 
-class Voice:
-    """Voice activity that is never wrong."""
-
-    echo = None
-    closely = True
-
-    def hear(self, frame: bytes, now: float) -> bool:
-        return frame != QUIET
-
-    def hear_all(self, frames: Sequence[bytes], now: float) -> list[bool]:
-        return [self.hear(frame, now) for frame in frames]
-
-
 async def test_turns_end_by_what_is_heard() -> None:
     """With the turn machine: three turns, the second of them with a pause in it."""
     now, turns, errors = [0.0], list[TurnEvent](), list[ProviderError]()
@@ -605,7 +593,7 @@ async def test_turns_end_by_what_is_heard() -> None:
             language="en-GB",
             hints=(),
             format=MULAW_8K,
-            detector=Voice(),
+            detector=NeverWrong(),
             on_turn=lambda event, _: turns.append(event),
             on_error=errors.append,
             on_usage=lambda provider, units: used.append((provider, units)),

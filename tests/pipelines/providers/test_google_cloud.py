@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,12 @@ from pipelines.providers.google_cloud import Cloud, SpeechService, VoiceService
 from pipelines.providers.google_stt import GoogleSpeechToText
 from pipelines.providers.google_tts import GoogleTextToSpeech
 from pipelines.providers.registry import Registry
+from tests.pipelines.providers.ear import wait_until
 from tests.simulators.google_sessions import SECRET, Fault
 from tests.simulators.google_speech import GoogleServer, serve_google
 from tests.simulators.mulaw_words import heard, speak
-from tests.steady import PATIENCE
 
 QUIET = MULAW_8K.silence(20)
-
-
-async def wait_until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not met():  # noqa: ASYNC110 - what another task does
-            await asyncio.sleep(0.005)
 
 
 class Ear:

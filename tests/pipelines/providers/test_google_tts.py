@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -16,18 +16,13 @@ from pipelines.providers.google_account import Account
 from pipelines.providers.google_cloud import Cloud, VoiceService
 from pipelines.providers.google_tts import GoogleTextToSpeech
 from pipelines.providers.google_wire import without_header
+from tests.pipelines.providers.ear import wait_until
 from tests.simulators.google_sessions import SECRET, Fault
 from tests.simulators.google_speech import GoogleServer, serve_google
 from tests.simulators.mulaw_words import heard, speak
 from tests.steady import PATIENCE
 
 VOICE, LANGUAGE = "en-GB-Chirp3-HD-Kore", "en-GB"
-
-
-async def wait_until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not met():  # noqa: ASYNC110 - what another task does
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

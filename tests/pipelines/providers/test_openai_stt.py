@@ -21,7 +21,8 @@ from pipelines.providers.wire import Consumed, Failed, HearingEvent, Place, Rene
 from pipelines.standby import Standby
 from pipelines.turn_events import SpeechDropped, TurnEnded, TurnEvent
 from pipelines.turns import TurnSettings
-from tests.pipelines.providers.ear import Ear
+from tests.pipelines.providers.ear import Ear, wait_until
+from tests.pipelines.providers.google_caller import NeverWrong
 from tests.simulators.live_wire import GARBAGE
 from tests.simulators.openai_transcription import (
     KEY,
@@ -32,7 +33,6 @@ from tests.simulators.openai_transcription import (
     serve_transcription,
     spoken,
 )
-from tests.steady import PATIENCE
 
 RATE = MULAW_8K.bytes_per_second
 
@@ -446,12 +446,6 @@ async def listening(
     await wait_until(lambda: server.open == 0)
 
 
-async def wait_until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not met():  # noqa: ASYNC110 - what another task does
-            await asyncio.sleep(0.005)
-
-
 def say(stream: SttStream, text: str) -> None:
     """Before it connected, too: the sound waits."""
     sound = spoken(text)
@@ -629,19 +623,6 @@ async def test_sessions_that_are_over_at_once_are_not_opened_for_ever(monkeypatc
         assert len(server.queries) == 3
 
 
-class Voice:
-    """Voice activity that is never wrong."""
-
-    echo = None
-    closely = True
-
-    def hear(self, frame: bytes, now: float) -> bool:
-        return frame != QUIET
-
-    def hear_all(self, frames: Sequence[bytes], now: float) -> list[bool]:
-        return [self.hear(frame, now) for frame in frames]
-
-
 @pytest.mark.parametrize("model", ["gpt-live-transcribe", "gpt-transcribe"])
 @pytest.mark.parametrize("fault", [None, Fault("drop", after=2.2), Fault("drop", after=3.0), Fault("drop", after=4.0)])
 async def test_turns_end_by_what_is_heard(model: str, fault: Fault | None) -> None:
@@ -657,7 +638,7 @@ async def test_turns_end_by_what_is_heard(model: str, fault: Fault | None) -> No
             language="en-GB",
             hints=(),
             format=MULAW_8K,
-            detector=Voice(),
+            detector=NeverWrong(),
             on_turn=lambda event, _: turns.append(event),
             on_error=errors.append,
             on_usage=lambda provider, units: used.append(provider),

@@ -36,57 +36,23 @@ from pipelines.realtime.model import (
     Used,
     WordsCame,
 )
+from tests.pipelines.realtime.stepped import Stepped, told
 from tests.simulators.gemini_live import KEY, GeminiServer, GeminiSession, serve_gemini
-from tests.simulators.live_wire import Fault, Hangup, Out, Reply, Stall, Turn, tones
+from tests.simulators.live_wire import Fault, Hangup, Reply, Stall, Turn, tones
 
 OLD, NEW = "gemini-live-2.5-flash-native-audio", "gemini-3.8-live"
 SEATS = {"type": "object", "properties": {"seats": {"type": "integer"}}, "additionalProperties": False}
 TABLE = ToolSpec("book_table", "Books a table.", SEATS)
 
 
-class Line:
-    """An adapter and a simulated session on one clock: a frame of sound every 20 ms."""
-
+class Line(Stepped):
     def __init__(
         self, setup: Setup, server: GeminiServer | None = None, model: str = NEW, handle: str | None = None
     ) -> None:
         self.server = server or GeminiServer()
         self.session = GeminiSession(self.server)
         self.protocol = GeminiLiveProtocol(model, setup, handle)
-        self.now = 0.0
-        self.events: list[RealtimeEvent] = []
-        self.ended: list[Hangup | Stall] = []
-        self.send(*self.protocol.opened())
-
-    def send(self, *messages: str | bytes) -> None:
-        for message in messages:
-            self._take(self.session.receive(message, self.now))
-
-    def _take(self, outs: list[Out]) -> None:
-        for out in outs:
-            if isinstance(out, Hangup | Stall):
-                self.ended.append(out)
-                continue
-            events, replies = self.protocol.receive(out)
-            self.events += events
-            self.send(*replies)
-
-    def pass_(self, seconds: float, sound: bytes = b"") -> None:
-        for frame in range(round(seconds / 0.02)):
-            self.send(self.protocol.audio(sound[640 * frame : 640 * frame + 640].ljust(640, b"\0")))
-            self.now += 0.02
-            self._take(self.session.advance(self.now))
-
-    def speak(self, words: str) -> None:
-        sound = tones(words, 16000)
-        self.pass_(len(sound) / 32000, sound)
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    @property
-    def words(self) -> str:
-        return "".join(event.text for event in self.of(WordsCame))
+        super().__init__(self.protocol, self.session)
 
 
 def book(history: list[Turn]) -> Reply:
@@ -113,10 +79,6 @@ def sound_message(data: bytes = b"\1\0") -> dict[str, Any]:
     return {"serverContent": {"modelTurn": {"parts": [{"inlineData": blob}]}}}
 
 
-def told(protocol: GeminiLiveProtocol, *messages: object) -> list[RealtimeEvent]:
-    return [event for message in messages for event in protocol.receive(json.dumps(message))[0]]
-
-
 # Conversations
 
 
@@ -128,7 +90,7 @@ def test_a_conversation_with_a_greeting_and_a_tool(model: str) -> None:
     line.server.said.append("a table please")
     line.pass_(2.0)
     assert line.events[0] == SessionReady()
-    assert line.words == "Welcome back."
+    assert line.text == "Welcome back."
     assert [turn.text for turn in line.session.history[:1]] == ["I am Ann.[The tool free returned: 4 free]"]
     line.speak("table please now")
     line.pass_(1.5)
@@ -138,7 +100,7 @@ def test_a_conversation_with_a_greeting_and_a_tool(model: str) -> None:
     assert (call.name, call.arguments) == ("book_table", {"seats": 4})
     line.send(*line.protocol.results([ToolOutput(asked.response, call, "table 7")]))
     line.pass_(2.0)
-    assert line.words.endswith('Done {"output": "table 7"}')
+    assert line.text.endswith('Done {"output": "table 7"}')
     assert line.of(ResponseBegan) == [ResponseBegan(f"r{number}") for number in (1, 2, 3)]
     assert line.of(ResponseEnded) == [ResponseEnded(f"r{number}") for number in (1, 2, 3)]
     assert [used.units["output_tokens"] for used in line.of(Used)] == [20, 40]
@@ -199,7 +161,7 @@ def test_a_question_to_tools_is_withdrawn() -> None:
     assert line.of(ToolsWithdrawn) == [ToolsWithdrawn((asked.calls[0].id,))]
     assert line.protocol.results([ToolOutput(asked.response, asked.calls[0], "late")]) == ()
     line.pass_(1.0)
-    assert line.words.endswith("Hello there.")
+    assert line.text.endswith("Hello there.")
     assert line.server.mistakes == []
 
 
@@ -211,14 +173,14 @@ def test_another_thing_said_is_no_caller_speaking(model: str) -> None:
     line.pass_(1.0)
     assert line.of(OutputCleared) == [OutputCleared()]
     assert line.of(CallerSpeaks) == []
-    assert line.words.endswith("Goodbye.")
+    assert line.text.endswith("Goodbye.")
 
 
 def test_keys_are_answered() -> None:
     line = Line(Setup(""))
     line.send(*line.protocol.tell("1234"))
     line.pass_(1.0)
-    assert line.words == "You said 1234"
+    assert line.text == "You said 1234"
 
 
 def test_the_session_goes_on_in_another_one() -> None:
@@ -233,14 +195,14 @@ def test_the_session_goes_on_in_another_one() -> None:
     second.send(*second.protocol.tell("7"))
     second.pass_(2.0)
     assert [turn.role for turn in second.session.history] == ["user", "model", "user", "model"]
-    assert (second.words, server.mistakes) == ("You said 7", [])
+    assert (second.text, server.mistakes) == ("You said 7", [])
 
 
 @pytest.mark.parametrize("what", ["garbage", "huge"])
 def test_what_is_no_message_does_no_harm(what: Any) -> None:
     line = Line(Setup("", greeting="one two three four"), GeminiServer(fault=Fault(what, after=2)))
     line.pass_(2.0)
-    assert line.words == "one two three four"
+    assert line.text == "one two three four"
     assert line.of(ResponseEnded) == [ResponseEnded("r1")]
     assert line.of(NotUnderstood)
 

@@ -30,55 +30,29 @@ from pipelines.realtime.model import (
     Used,
     WordsCame,
 )
+from tests.pipelines.realtime.stepped import Stepped, told
 from tests.simulators.gpt_live import KEY, GptLiveServer, GptLiveSession, serve_gpt_live
-from tests.simulators.live_wire import Fault, Hangup, Out, Reply, Stall, Turn, obedient, tones
+from tests.simulators.live_wire import Fault, Hangup, Reply, Stall, Turn, obedient, tones
 
 MODEL, BEHIND = "gpt-live-1", "gpt-5.4-mini"
 TABLE = ToolSpec("book_table", "Books a table.", {"type": "object", "properties": {"seats": {"type": "integer"}}})
 
 
-class Line:
-    """An adapter and a simulated session on one clock: a frame of sound every 20 ms."""
+class Line(Stepped):
+    rate = 8000
 
     def __init__(self, setup: Setup, server: GptLiveServer | None = None) -> None:
         self.server = server or GptLiveServer()
         self.session = GptLiveSession(self.server)
         self.protocol = GptLiveProtocol(MODEL, BEHIND, setup)
-        self.now = 0.0
-        self.events: list[RealtimeEvent] = []
-        self.ended: list[Hangup | Stall] = []
-        self.send(*self.protocol.opened())
+        super().__init__(self.protocol, self.session)
 
-    def send(self, *messages: str | bytes) -> None:
-        for message in messages:
-            self._take(self.session.receive(message, self.now))
-
-    def _take(self, outs: list[Out]) -> None:
-        for out in outs:
-            if isinstance(out, Hangup | Stall):
-                self.ended.append(out)
-                continue
-            events, replies = self.protocol.receive(out)
-            self.events += events
-            self.send(*replies)
-
-    def pass_(self, seconds: float, sound: bytes = b"") -> None:
-        for frame in range(round(seconds / 0.02)):
-            pcm = sound[320 * frame : 320 * frame + 320].ljust(320, b"\0")
-            self.send(self.protocol.audio(pcm_to_mulaw(pcm)))
-            self.now += 0.02
-            self._take(self.session.advance(self.now))
-
-    def speak(self, words: str) -> None:
-        sound = tones(words, 8000)
-        self.pass_(len(sound) / 16000, sound)
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
+    def encode(self, pcm: bytes) -> bytes:
+        return pcm_to_mulaw(pcm)
 
     @property
     def words(self) -> list[str]:
-        return "".join(event.text for event in self.of(WordsCame)).split()
+        return self.text.split()
 
 
 def book(history: list[Turn]) -> Reply:
@@ -275,10 +249,6 @@ def ready() -> GptLiveProtocol:
     protocol = GptLiveProtocol(MODEL, BEHIND, Setup("", [TABLE]))
     protocol.receive('{"type":"session.started"}')
     return protocol
-
-
-def told(protocol: GptLiveProtocol, *messages: object) -> list[RealtimeEvent]:
-    return [event for message in messages for event in protocol.receive(json.dumps(message))[0]]
 
 
 def sound_message(data: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pipelines.events import AgentSaid, PipelineEvent
 from pipelines.history import History
 from pipelines.realtime.answers import Answer
 from pipelines.realtime.records import LATE_WORDS_SECONDS, Records
+from tests.simulators.nowhere import Nowhere
 
 
 class Host:
@@ -20,21 +21,8 @@ class Host:
             self.said.append(event.text)
 
 
-class Sink:
-    exact_marks = True
-
-    def prepare(self, pcm: bytes) -> bytes:
-        return pcm
-
-    def send_audio(self, pcm: bytes) -> None: ...
-
-    def send_mark(self, name: str) -> None: ...
-
-    def send_clear(self) -> None: ...
-
-
 def an_answer(number: int, *, sound: bool = True) -> Answer:
-    playout = Playout(Sink(), PCM_8K)
+    playout = Playout(Nowhere(), PCM_8K)
     playout.begin(number)
     answer = Answer(number, f"r{number}")
     if sound:
