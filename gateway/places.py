@@ -7,16 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol, assert_never
 
-import structlog
-
 from gateway import metrics
 from gateway.admission import Admission
 from gateway.session import CallSession
 from store.errors import NotFound
 from store.listeners import ListenerForCall
 from store.places import LimitReached, ListenerGone, Place, Refused, Scope
-
-log = structlog.get_logger(__name__)
 
 COUNT_SECONDS = 2.0
 """The longest that the database may take to count calls: Jambonz gives a webhook 10 s, and an application socket 5."""

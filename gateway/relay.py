@@ -172,7 +172,7 @@ class Relay:
             if self.floor.so_far is not None:
                 pipeline.take_over(self.floor.so_far)
             await self._company.during(_ready(pipeline, self._reception))
-            if await self._is_attached() and not self.changing and await self._receive(pipeline):
+            if await self._is_attached() and not self.changing and await self._receive():
                 await self._announcing.begin()
                 self.floor.wait_no_longer(self._call.opening)
                 self.floor.take(pipeline)
@@ -206,7 +206,7 @@ class Relay:
             return None
         return Reception(call, call.dialling, call.dialling.detection, call.listener, self._around)
 
-    async def _receive(self, pipeline: Pipeline) -> bool:
+    async def _receive(self) -> bool:
         """Whether there is somebody for the agent to speak with, who is told of what was said."""
         reception, self._reception = self._reception, None
         leg = self._call.leg

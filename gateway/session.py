@@ -41,8 +41,6 @@ from pipelines.tools.transfer import Answers
 from store.calls import NewCall
 from store.listeners import ListenerForCall
 
-log = structlog.get_logger(__name__)
-
 FAULT = "The call failed by a fault of this service."
 
 GONE_SECONDS = 3.0
@@ -67,13 +65,12 @@ class CallSession:
         listener: ListenerForCall,
         around: Surroundings,
         *,
-        next_url: str = "",
         platform: Platform = "jambonz",
         dialling: Dialling | None = None,
         call_id: str | None = None,
     ) -> None:
-        """``next_url`` is where Jambonz asks what comes after our socket. ``platform``: who opens that, Jambonz or a
-        client of the API. ``dialling`` is of a call that we place; ``call_id`` where its id is given."""
+        """``platform``: who opens the media socket, Jambonz or a client of the API. ``dialling`` is of a call that we
+        place; ``call_id`` where its id is given."""
         row = NewCall(
             owner=listener.owner,
             agent_id=listener.agent_id,
@@ -95,7 +92,8 @@ class CallSession:
         """What functions may read of the call, beside what they are told anyway."""
         self.call_sid = hook.call_sid
         self.token = around.new_token()
-        self.next_url = next_url
+        self.next_url = ""
+        """Where Jambonz asks what comes after our socket."""
         self.base_url = ""
         """How Jambonz reaches us, where it does."""
         self.carrier = hook.originating_sip_trunk_name

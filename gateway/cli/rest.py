@@ -168,10 +168,6 @@ def text(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)
 
 
-def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(f"{_short(cell):<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
 def _short(cell: str) -> str:
     one_line = " ".join(cell.split())
     return one_line if len(one_line) <= _WIDEST else f"{one_line[: _WIDEST - 1]}…"
