@@ -90,6 +90,7 @@ class OpenAIRealtimeProtocol:
         self._setup = setup
         self._session = session
         self._input, self._output = capabilities.input, capabilities.output
+        self._whole_samples = self._output.encoding.sample_bytes == 2
         self._secret = secret
         self._preview = preview
         self._wall = wall
@@ -200,7 +201,7 @@ class OpenAIRealtimeProtocol:
 
     def _sound(self, response: str, item: str, data: bytes) -> Sequence[RealtimeEvent]:
         self._received[item] = self._received.get(item, 0) + len(data)
-        if self._output.encoding.sample_bytes == 2 and (self._half or len(data) % 2):
+        if self._whole_samples and (self._half or len(data) % 2):
             data = self._half + data
             whole = len(data) // 2 * 2
             data, self._half = data[:whole], data[whole:]
