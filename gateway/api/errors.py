@@ -58,13 +58,19 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         _refuse_nul(request)
         return await handler(request)
     except TooMany as error:
-        response = as_error(error, request.method, request.path).response()
+        response = as_error(error, request.method, loggable(request)).response()
         response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.seconds))
         return response
     except web.HTTPException as error:
         return _plain(request, error)
     except Exception as error:  # noqa: BLE001 - whatever it is: it is answered, and what is a fault of ours is logged
-        return as_error(error, request.method, request.path).response()
+        return as_error(error, request.method, loggable(request)).response()
+
+
+def loggable(request: web.Request) -> str:
+    """Its path, without the token that this may hold."""
+    token = request.match_info.get("token")
+    return request.path if token is None else request.path.replace(token, "{token}")
 
 
 def _refuse_nul(request: web.Request) -> None:

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
 from gateway import metrics
-from gateway.api.errors import ApiError
+from gateway.api.errors import ApiError, loggable
 from gateway.api.operations import read_raw
 from gateway.api.originate import IDEMPOTENCY_HEADER
 from gateway.bodies import error, hook_body
@@ -169,7 +169,7 @@ async def _passed_on(
             return web.Response(status=answer.status, body=told, headers=passed)
     except TimeoutError:
         metrics.workers_unreached.labels("too_slow").inc()
-        log.error("another worker has taken too long for a request", other=slot, path=_pattern(request))
+        log.error("another worker has taken too long for a request", other=slot, path=loggable(request))
         return error(503, "UNAVAILABLE", "The process that has this call does not answer.")
     except (aiohttp.ClientError, OSError) as lost:
         metrics.workers_unreached.labels("away").inc()
@@ -189,11 +189,6 @@ async def _media(crew: Crew, request: web.Request, token: str) -> web.StreamResp
         return error(503, "UNAVAILABLE", "The process that has this call is not there.")
     metrics.workers_passed.labels("socket").inc()
     return gone
-
-
-def _pattern(request: web.Request) -> str:
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else ""
 
 
 def _passes(name: str) -> bool:

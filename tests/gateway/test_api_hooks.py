@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from gateway import metrics
 from gateway.api import setup
@@ -81,3 +82,12 @@ async def test_without_a_secret_no_webhook_is_believed(tmp_path: Path) -> None:
         answer = await client.post("/api/hooks/ultravox", data=body, headers=headers(body))
         assert answer.status == 403
         assert "ULTRAVOX_WEBHOOK_SECRET" in (await answer.json())["error"]
+
+
+async def test_a_token_in_a_path_is_in_no_log(client: TestClient[Any, Any]) -> None:
+    with capture_logs() as logged:
+        answer = await client.post("/api/hooks/ultravox/c-1/a-secret-of-the-call/stock", json={})
+    assert answer.status == 500, "nobody is there who has calls at Ultravox"
+    [entry] = logged
+    assert entry["path"] == "/api/hooks/ultravox/c-1/{token}/stock"
+    assert "a-secret-of-the-call" not in str(logged)
