@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -58,14 +57,6 @@ async def test_streams_text_then_usage(server: MessagesServer, connection: Anthr
     assert request["system"] == [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
     assert request["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Hello?"}]}]
     assert "tools" not in request
-
-
-@pytest.mark.parametrize("chunk", [1, 7])
-async def test_how_the_stream_is_cut_does_not_matter(
-    server: MessagesServer, connection: AnthropicConnection, chunk: int
-) -> None:
-    server.replies = [Reply(message(text("Grüße", " 你好")), chunk=chunk)]
-    assert await answer(connection) == [TextDelta("Grüße"), TextDelta(" 你好"), USAGE]
 
 
 async def test_text_is_passed_on_before_the_answer_is_complete(
@@ -161,69 +152,6 @@ async def test_a_call_that_was_cut_off_is_not_made(server: MessagesServer, conne
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "requests"),
-    [
-        (400, "bad_request", 1),
-        (403, "auth", 1),
-        (404, "bad_request", 1),
-        (429, "rate_limit", 1),
-        (302, "bad_request", 1),
-        (503, "server", 2),
-        (529, "server", 2),
-    ],
-)
-async def test_refusals_are_told_apart(
-    server: MessagesServer, connection: AnthropicConnection, status: int, kind: str, requests: int
-) -> None:
-    server.replies = [Reply(status=status, message=f"no, {'x' * 240} {KEY} may not")]
-    error = await fault(connection)
-    assert error.kind == kind
-    assert KEY[:8] not in str(error)
-    assert len(server.requests) == requests
-    assert connection.retries == requests - 1
-
-
-async def test_a_limit_says_when_to_come_back(server: MessagesServer, connection: AnthropicConnection) -> None:
-    server.replies = [Reply(status=429, message="slow down", headers={"retry-after": "17"})]
-    assert "retry after 17 s" in str(await fault(connection))
-
-
-async def test_a_wrong_key_is_named_as_such_and_not_repeated(server: MessagesServer) -> None:
-    connection = AnthropicConnection(api_key="sk-wrong", base_url=server.base_url)
-    error = await fault(connection)
-    assert error.kind == "auth"
-    assert "sk-wrong" not in str(error)
-    await connection.close()
-
-
-@pytest.mark.parametrize(
-    "failure", [Reply(status=529), Reply(message(), break_after=1), Reply(message(), error_after=1)]
-)
-async def test_one_failure_before_the_first_token_is_not_noticed(
-    server: MessagesServer, connection: AnthropicConnection, failure: Reply
-) -> None:
-    server.replies = [failure, Reply(message(text("Yes.")))]
-    assert await answer(connection) == [TextDelta("Yes."), USAGE]
-    assert connection.retries == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [("overloaded_error", "server"), ("rate_limit_error", "rate_limit"), ("invalid_request_error", "bad_request")],
-)
-async def test_an_error_in_mid_stream(
-    server: MessagesServer, connection: AnthropicConnection, error: str, kind: str
-) -> None:
-    server.replies = [Reply(message(text("Half", " of", " it")), error_after=5, error=error, message="Overloaded")]
-    events = AnthropicModel(connection, "claude").generate(ASKED)
-    assert [await anext(events), await anext(events)] == [TextDelta("Half"), TextDelta(" of")]
-    with pytest.raises(ProviderError, match="Overloaded") as caught:
-        await anext(events)
-    assert caught.value.kind == kind
-    assert connection.retries == 0
-
-
-@pytest.mark.parametrize(
     ("reply", "kind"),
     [
         (Reply(message(text("Half", " of")), break_after=5), "connect"),
@@ -242,25 +170,6 @@ async def test_answers_that_break(
 ) -> None:
     server.replies = [reply]
     assert (await fault(connection)).kind == kind
-
-
-async def test_nobody_there(unused_tcp_port: int) -> None:
-    connection = AnthropicConnection(api_key=KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}")
-    assert (await fault(connection)).kind == "connect"
-    assert connection.retries == 1
-    await connection.close()
-
-
-@pytest.mark.parametrize("pings", [False, True])
-@pytest.mark.parametrize("hang_after", [0, 4])
-async def test_a_token_that_comes_too_late(server: MessagesServer, pings: bool, hang_after: int) -> None:
-    server.replies = [Reply(message(text("One", " two")), hang_after=hang_after, pings=pings)]
-    connection = AnthropicConnection(
-        api_key=KEY, base_url=server.base_url, first_token_seconds=0.2, next_token_seconds=0.2
-    )
-    assert (await fault(connection)).kind == "timeout"
-    assert len(server.requests) == 1
-    await connection.close()
 
 
 async def test_the_wait_is_for_the_model_and_not_for_who_listens(server: MessagesServer) -> None:
@@ -290,39 +199,6 @@ async def test_what_is_no_stream_is_not_read_on(server: MessagesServer, connecti
     async with asyncio.timeout(PATIENCE):
         await server.left.wait()
     assert "text/html" in str(error)
-
-
-async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_nobody_up(
-    server: MessagesServer, connection: AnthropicConnection
-) -> None:
-    for _ in range(3):
-        await answer(connection)
-    assert len(set(server.peers)) == 1
-    server.replies = [Reply(message(text("Yes.")), linger=30.0)]
-    began = time.monotonic()
-    assert await answer(connection) == [TextDelta("Yes."), USAGE]
-    assert time.monotonic() - began < 15, "and not 30"
-
-
-async def test_closing_the_generator_stops_the_request(server: MessagesServer, connection: AnthropicConnection) -> None:
-    server.replies = [Reply(message(text("One", " two")), hang_after=5)]
-    async with aclosing(AnthropicModel(connection, "claude").generate(ASKED)) as events:
-        assert await anext(events) == TextDelta("One")
-    async with asyncio.timeout(PATIENCE):
-        await server.left.wait()
-
-
-@pytest.mark.parametrize("reply", [Reply(first_after=30.0), Reply(message(), hang_after=1)])
-async def test_cancelling_before_the_first_token_stops_the_request(
-    server: MessagesServer, connection: AnthropicConnection, reply: Reply
-) -> None:
-    server.replies = [reply]
-    task = asyncio.create_task(answer(connection))
-    async with asyncio.timeout(PATIENCE):
-        await server.arrived.wait()
-        task.cancel()
-        await asyncio.wait([task])
-        await server.left.wait()
 
 
 async def test_closing_the_connection_in_the_middle_is_an_error_and_opens_no_other(

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from pipelines.providers.google import GoogleConnection, GoogleModel, model_sett
 from tests.simulators import gemini_chat
 from tests.simulators.gemini_chat import KEY, GeminiServer, call, serve_gemini_chat, text
 from tests.simulators.sse_server import Reply
-from tests.steady import PATIENCE
 
 ASKED = [Message("system", "Be brief."), Message("user", "Hello?")]
 DAY = {"type": "object", "properties": {"day": {"type": "string"}}, "additionalProperties": False, "required": ["day"]}
@@ -62,14 +59,6 @@ async def test_streams_text_then_usage(server: GeminiServer, connection: GoogleC
 
 async def test_a_model_of_ones_own(server: GeminiServer, connection: GoogleConnection) -> None:
     assert len(await collect(GoogleModel(connection, "tunedModels/mine"))) == 4
-
-
-@pytest.mark.parametrize("chunk", [1, 7])
-async def test_how_the_stream_is_cut_does_not_matter(
-    server: GeminiServer, connection: GoogleConnection, chunk: int
-) -> None:
-    server.replies = [Reply(text("Grüße", " 你好"), chunk=chunk)]
-    assert await collect(GoogleModel(connection, "gemini")) == [TextDelta("Grüße"), TextDelta(" 你好"), USAGE]
 
 
 async def test_a_whole_conversation_is_sent_in_the_vendors_shape(
@@ -163,28 +152,6 @@ async def test_arguments_that_are_no_object_are_an_error(
     assert "'book'" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("status", "kind", "requests"),
-    [
-        (400, "bad_request", 1),
-        (403, "auth", 1),
-        (404, "bad_request", 1),
-        (429, "rate_limit", 1),
-        (500, "server", 2),
-        (503, "server", 2),
-    ],
-)
-async def test_refusals_are_told_apart(
-    server: GeminiServer, connection: GoogleConnection, status: int, kind: str, requests: int
-) -> None:
-    server.replies = [Reply(status=status, message=f"no, {'x' * 240} {KEY} may not")]
-    error = await fault(connection)
-    assert error.kind == kind
-    assert KEY[:8] not in str(error)
-    assert len(server.requests) == requests
-    assert connection.retries == requests - 1
-
-
 async def test_a_key_that_is_none_is_a_bad_request_to_gemini(
     server: GeminiServer, connection: GoogleConnection
 ) -> None:
@@ -198,40 +165,6 @@ async def test_a_limit_says_when_to_come_back(server: GeminiServer, connection: 
     server.replies = [Reply(status=429, details=details), Reply(status=429, headers={"retry-after": "8"})]
     assert "retry after 17 s" in str(await fault(connection))
     assert "retry after 8 s" in str(await fault(connection))
-
-
-async def test_a_wrong_key_is_named_as_such_and_not_repeated(server: GeminiServer) -> None:
-    connection = GoogleConnection(api_key="AIza-wrong", base_url=server.base_url)
-    error = await fault(connection)
-    assert error.kind == "auth"
-    assert "AIza-wrong" not in str(error)
-    await connection.close()
-
-
-@pytest.mark.parametrize(
-    "failure", [Reply(status=503), Reply(text("No."), break_after=0), Reply(text("No."), error_after=0)]
-)
-async def test_one_failure_before_the_first_token_is_not_noticed(
-    server: GeminiServer, connection: GoogleConnection, failure: Reply
-) -> None:
-    server.replies = [failure, Reply(text("Yes."))]
-    assert await collect(GoogleModel(connection, "gemini")) == [TextDelta("Yes."), USAGE]
-    assert connection.retries == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"), [("UNAVAILABLE", "server"), ("RESOURCE_EXHAUSTED", "rate_limit"), ("INTERNAL", "server")]
-)
-async def test_an_error_in_mid_stream(
-    server: GeminiServer, connection: GoogleConnection, error: str, kind: str
-) -> None:
-    server.replies = [Reply(text("Half", " of", " it"), error_after=2, error=error, message="Overloaded")]
-    events = GoogleModel(connection, "gemini").generate(ASKED)
-    assert [await anext(events), await anext(events)] == [TextDelta("Half"), TextDelta(" of")]
-    with pytest.raises(ProviderError, match="Overloaded") as caught:
-        await anext(events)
-    assert caught.value.kind == kind
-    assert connection.retries == 0
 
 
 @pytest.mark.parametrize(
@@ -257,45 +190,6 @@ async def test_answers_that_break(server: GeminiServer, connection: GoogleConnec
         assert await collect(GoogleModel(connection, "gemini")) == [TextDelta("Half"), USAGE]
     else:
         assert (await fault(connection)).kind == kind
-
-
-async def test_nobody_there(unused_tcp_port: int) -> None:
-    connection = GoogleConnection(api_key=KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}")
-    assert (await fault(connection)).kind == "connect"
-    assert connection.retries == 1
-    await connection.close()
-
-
-@pytest.mark.parametrize("hang_after", [0, 1])
-async def test_a_token_that_comes_too_late(server: GeminiServer, hang_after: int) -> None:
-    server.replies = [Reply(text("One", " two"), hang_after=hang_after)]
-    connection = GoogleConnection(
-        api_key=KEY, base_url=server.base_url, first_token_seconds=0.2, next_token_seconds=0.2
-    )
-    assert (await fault(connection)).kind == "timeout"
-    assert len(server.requests) == 1
-    await connection.close()
-
-
-async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_nobody_up(
-    server: GeminiServer, connection: GoogleConnection
-) -> None:
-    model = GoogleModel(connection, "gemini")
-    for _ in range(3):
-        await collect(model)
-    assert len(set(server.peers)) == 1
-    server.replies = [Reply(text("Yes."), linger=30.0)]
-    began = time.monotonic()
-    assert await collect(model) == [TextDelta("Yes."), USAGE]
-    assert time.monotonic() - began < 15, "and not 30"
-
-
-async def test_closing_the_generator_stops_the_request(server: GeminiServer, connection: GoogleConnection) -> None:
-    server.replies = [Reply(text("One", " two", " three"), hang_after=2)]
-    async with aclosing(GoogleModel(connection, "gemini").generate(ASKED)) as events:
-        assert await anext(events) == TextDelta("One")
-    async with asyncio.timeout(PATIENCE):
-        await server.left.wait()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -80,14 +79,6 @@ async def test_streams_text_then_usage(server: ResponsesServer, connection: Resp
         "instructions": "Be brief.",
         "input": [{"role": "user", "content": "Hello?"}],
     }
-
-
-@pytest.mark.parametrize("chunk", [1, 7])
-async def test_how_the_stream_is_cut_does_not_matter(
-    server: ResponsesServer, connection: ResponsesConnection, chunk: int
-) -> None:
-    server.replies = [Reply(response(text("Grüße", " 你好")), chunk=chunk)]
-    assert await collect(ResponsesModel(connection, "m")) == [TextDelta("Grüße"), TextDelta(" 你好"), USAGE]
 
 
 async def test_text_is_passed_on_before_the_answer_is_complete(
@@ -195,46 +186,6 @@ async def test_an_answer_that_is_too_long_is_said_and_a_call_that_is_cut_off_not
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "requests"),
-    [
-        (400, "bad_request", 1),
-        (403, "auth", 1),
-        (404, "bad_request", 1),
-        (429, "rate_limit", 1),
-        (500, "server", 2),
-        (503, "server", 2),
-    ],
-)
-async def test_refusals_are_told_apart(
-    server: ResponsesServer, connection: ResponsesConnection, status: int, kind: str, requests: int
-) -> None:
-    server.replies = [Reply(status=status, message=f"no, {KEY} may not", headers={"retry-after": "17"})]
-    error = await fault(connection)
-    assert error.kind == kind
-    assert KEY not in str(error)
-    assert ("retry after 17 s" in str(error)) == (status == 429)
-    assert (len(server.requests), connection.retries) == (requests, requests - 1)
-
-
-async def test_a_wrong_key_is_named_as_such_and_not_repeated(server: ResponsesServer) -> None:
-    connection = ResponsesConnection(api_key="sk-wrong", base_url=server.base_url)
-    error = await fault(connection)
-    assert (error.kind, "sk-wrong" in str(error)) == ("auth", False)
-    await connection.close()
-
-
-@pytest.mark.parametrize(
-    "failure", [Reply(status=503), Reply(response(), break_after=1), Reply(response(), error_after=1)]
-)
-async def test_one_failure_before_the_first_token_is_not_noticed(
-    server: ResponsesServer, connection: ResponsesConnection, failure: Reply
-) -> None:
-    server.replies = [failure, Reply(response(text("Yes.")))]
-    assert await collect(ResponsesModel(connection, "m")) == [TextDelta("Yes."), USAGE]
-    assert connection.retries == 1
-
-
-@pytest.mark.parametrize(
     ("error", "kind"),
     [("server_error", "server"), ("rate_limit_exceeded", "rate_limit"), ("invalid_prompt", "bad_request")],
 )
@@ -290,57 +241,6 @@ async def test_compatible_servers_may_be_sparing(server: ResponsesServer, connec
     assert (said, used) == (TextDelta("Yes."), Usage())
     assert isinstance(called, ToolCall)
     assert called.id.startswith("call_")
-
-
-async def test_nobody_there(unused_tcp_port: int) -> None:
-    connection = ResponsesConnection(api_key=KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
-    assert (await fault(connection)).kind == "connect"
-    await connection.close()
-
-
-@pytest.mark.parametrize("pings", [False, True])
-@pytest.mark.parametrize("hang_after", [0, 5])
-async def test_a_token_that_comes_too_late(server: ResponsesServer, pings: bool, hang_after: int) -> None:
-    server.replies = [Reply(response(text("One", " two")), hang_after=hang_after, pings=pings)]
-    connection = ResponsesConnection(
-        api_key=KEY, base_url=server.base_url, first_token_seconds=0.2, next_token_seconds=0.2
-    )
-    assert (await fault(connection)).kind == "timeout"
-    await connection.close()
-
-
-async def test_one_connection_serves_again_and_a_stream_that_stays_open_holds_nobody_up(
-    server: ResponsesServer, connection: ResponsesConnection
-) -> None:
-    for _ in range(3):
-        await collect(ResponsesModel(connection, "m"))
-    assert len(set(server.peers)) == 1
-    server.replies = [Reply(response(text("Yes.")), linger=30.0)]
-    began = time.monotonic()
-    assert await collect(ResponsesModel(connection, "m")) == [TextDelta("Yes."), USAGE]
-    assert time.monotonic() - began < 15, "and not 30"
-
-
-async def test_closing_the_generator_stops_the_request(
-    server: ResponsesServer, connection: ResponsesConnection
-) -> None:
-    server.replies = [Reply(response(text("One", " two")), hang_after=6)]
-    async with aclosing(ResponsesModel(connection, "m").generate(ASKED)) as events:
-        assert await anext(events) == TextDelta("One")
-    async with asyncio.timeout(PATIENCE):
-        await server.left.wait()
-
-
-async def test_cancelling_before_the_first_token_stops_the_request(
-    server: ResponsesServer, connection: ResponsesConnection
-) -> None:
-    server.replies = [Reply(first_after=30.0)]
-    task = asyncio.create_task(collect(ResponsesModel(connection, "m")))
-    async with asyncio.timeout(PATIENCE):
-        await server.arrived.wait()
-        task.cancel()
-        await asyncio.wait([task])
-        await server.left.wait()
 
 
 # Which API, and how much reasoning
