@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from asyncio import AbstractEventLoop, SelectorEventLoop
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -12,7 +12,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 from gateway import logs
-from tests.steady import SteadyLoop
+from tests.steady import SteadyLoop, WallClockLoop
 
 # Collecting garbage as often as Python does by itself would be a fifth of what whole calls cost on virtual time.
 gc.freeze()
@@ -25,7 +25,7 @@ settings.load_profile("any machine")
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], AbstractEventLoop]]:
     """What a machine is busy with beside a test is not the test's time."""
-    return {"loop": SelectorEventLoop if item.get_closest_marker("wall_clock") else SteadyLoop}
+    return {"loop": WallClockLoop if item.get_closest_marker("wall_clock") else SteadyLoop}
 
 
 @pytest.fixture(autouse=True)

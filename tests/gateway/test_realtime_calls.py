@@ -37,9 +37,11 @@ from tests.simulators.openai_realtime_scene import History
 from tests.simulators.ultravox import KEY as ULTRAVOX_KEY
 from tests.simulators.ultravox import serve_ultravox
 from tests.simulators.ultravox_call import Answer, Heard, UseTool
+from tests.steady import undisturbed
 
 pytestmark = [
     pytest.mark.realtime,
+    pytest.mark.timeout(360),
     pytest.mark.skipif(not find_spec("moonshine_voice"), reason="the recogniser, Moonshine, is not installed"),
     pytest.mark.skipif(not find_spec("ttspico"), reason="the voice, Pico, could not be built here"),
 ]
@@ -83,6 +85,7 @@ def rate_of(path: Path) -> int:
 
 
 @pytest.mark.parametrize("wideband", [False, True], ids=["G.711", "24 kHz"])
+@undisturbed
 async def test_openai_realtime(tmp_path: Path, wideband: bool) -> None:
     def reply(heard: str, history: History) -> openai_realtime.Reply:
         text, tools = answer(heard or history[-1][1])
@@ -114,6 +117,7 @@ def live_reply(history: list[Turn]) -> Reply:
     return Reply(text, tuple((tool, {}) for tool in tools))
 
 
+@undisturbed
 async def test_gpt_live(tmp_path: Path) -> None:
     """It falls silent by itself, and tells nobody that it was interrupted. What it used, it tells at the end."""
     voice = await Voice.make()
@@ -134,6 +138,7 @@ async def test_gpt_live(tmp_path: Path) -> None:
     assert (server.mistakes, server.sockets) == ([], 0)
 
 
+@undisturbed
 async def test_gemini_live(tmp_path: Path) -> None:
     """Over TLS: whom the service trusts is what SSL_CERT_FILE says. This model forgets nothing of what it sent."""
     authority = trustme.CA()
@@ -158,6 +163,7 @@ async def test_gemini_live(tmp_path: Path) -> None:
     assert (server.mistakes, server.sockets) == ([], 0)
 
 
+@undisturbed
 async def test_ultravox(tmp_path: Path) -> None:
     def reply(heard: Heard) -> Sequence[Answer]:
         text, tools = answer(heard.text)

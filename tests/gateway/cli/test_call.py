@@ -18,6 +18,7 @@ from jambonz.simulator.report import CallReport
 from jambonz.simulator.requestor import HookRecord
 from tests.gateway.cli.process import KEY, NUMBER, SECRET, add_agent, serve, trunkline
 from tests.gateway.cli.test_speech import SILENCE, TONE, ear_that_heard
+from tests.steady import undisturbed
 
 
 def dialled(*flags: str, **variables: str) -> Dialled:
@@ -125,7 +126,9 @@ def test_what_cannot_be_done_is_a_sentence_and_status_1(flags: list[str], senten
 
 
 @pytest.mark.realtime
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(not find_spec("moonshine_voice"), reason="the service's recogniser, Moonshine, is not installed")
+@undisturbed
 async def test_a_call_to_a_running_service(tmp_path: Path) -> None:
     """In real time: two processes have no clock that could be handed in."""
     password = {"JAMBONZ_APPLICATION_PASSWORD": "password-of-the-sockets"}

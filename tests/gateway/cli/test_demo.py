@@ -9,6 +9,7 @@ import pytest
 from gateway.cli.demo import EmbeddedSettings
 from tests.gateway.cli.process import trunkline
 from tests.gateway.cli.test_call import in_order
+from tests.steady import undisturbed
 
 
 def test_the_environment_does_not_change_the_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -22,9 +23,10 @@ def test_the_environment_does_not_change_the_demo(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.realtime
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(450)
 @pytest.mark.skipif(not find_spec("moonshine_voice"), reason="Moonshine, the demo's recogniser, is not installed")
 @pytest.mark.skipif(not find_spec("ttspico"), reason="Pico, whose voice Moonshine understands, is not installed")
+@undisturbed
 async def test_one_real_call_from_hello_to_goodbye(tmp_path: Path) -> None:
     """In real time: recogniser, voices and sockets are the real ones, and so is their speed."""
     async with trunkline("demo", "--once", directory=tmp_path, LANG="C.UTF-8") as process:

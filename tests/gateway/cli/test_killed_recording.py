@@ -19,6 +19,7 @@ from jambonz.simulator.feature_server import SimulatedJambonz
 from jambonz.simulator.network import AiohttpTransport
 from jambonz.simulator.report import Answered, CallEvent
 from tests.gateway.cli.process import KEY, NUMBER, SECONDS, SECRET, serve
+from tests.steady import undisturbed
 
 LIVES = 2.5
 """Seconds from the answer to the kill."""
@@ -47,6 +48,8 @@ def spoken_at(samples: np.ndarray) -> float:
 
 
 @pytest.mark.realtime
+@pytest.mark.timeout(240)
+@undisturbed
 async def test_a_recording_plays_up_to_the_last_second_before_the_kill(tmp_path: Path) -> None:
     """Real processes and real time: some 10 s. The file is downloaded from the next process."""
     async with serve(tmp_path) as process:
