@@ -19,7 +19,6 @@ SHORT = ["--calls", "8", "--seconds", "1", "--settle", "1", "--windows", "1", "-
 
 
 @pytest.mark.realtime
-@pytest.mark.timeout(240)  # three processes start, one after the other, and speak
 @pytest.mark.parametrize(
     ("flags", "floor"),
     [

@@ -148,7 +148,7 @@ async def test_of_two_answers_at_once_the_first_is_the_one(service: Service) -> 
         told = await question(client)
         await client.send_json({"function_results": [{"id": told["id"], "result": one} for one in (1, 2)]})
         assert await asked == 1
-        while "error" not in (event := await client.receive_json(timeout=5)):
+        while "error" not in (event := await client.receive_json(timeout=PATIENCE)):
             pass
         assert event["error"] == "This call of a function was answered already."
 

@@ -31,7 +31,7 @@ OUTAGE = float(os.environ.get("TEST_OUTAGE_SECONDS", "1.2"))
 
 pytestmark = [
     pytest.mark.skipif(not SERVER, reason="no PostgreSQL: set TEST_DATABASE_URL to test against one"),
-    pytest.mark.timeout(120 + 2 * OUTAGE),
+    pytest.mark.timeout(300 + 2 * OUTAGE),
 ]
 
 

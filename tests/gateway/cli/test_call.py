@@ -126,7 +126,6 @@ def test_what_cannot_be_done_is_a_sentence_and_status_1(flags: list[str], senten
 
 
 @pytest.mark.realtime
-@pytest.mark.timeout(240)
 @pytest.mark.skipif(not find_spec("moonshine_voice"), reason="the service's recogniser, Moonshine, is not installed")
 @undisturbed
 async def test_a_call_to_a_running_service(tmp_path: Path) -> None:

@@ -48,7 +48,6 @@ def spoken_at(samples: np.ndarray) -> float:
 
 
 @pytest.mark.realtime
-@pytest.mark.timeout(240)
 @undisturbed
 async def test_a_recording_plays_up_to_the_last_second_before_the_kill(tmp_path: Path) -> None:
     """Real processes and real time: some 10 s. The file is downloaded from the next process."""
