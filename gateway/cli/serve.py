@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway import garbage
 from gateway.cli.flags import BAD_SETTINGS, setting_flags, settings_or_exit
 from gateway.settings import Settings
 from gateway.waiting import first_of, unless
@@ -89,6 +90,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (orders.stop if orders.drain.is_set() else orders.drain).set())
     async with serving(settings) as service:
+        garbage.settle()
         await asyncio.to_thread(_announce, str(service.url))
         await _drained(settings, service, orders)
 
@@ -136,6 +138,7 @@ async def _serve_as_worker(settings: Settings, seat: Seat) -> None:
     if seat.again:
         metrics.workers_restarted.inc()
     async with serving(settings, seat) as service:
+        garbage.settle()
         _tell(seat, READY)
         beating = asyncio.create_task(_beat(seat))
         await _drained(settings, service, orders)
