@@ -188,9 +188,10 @@ class Doorkeeper:
 
 
 def bearer(header: str) -> str | None:
-    """The credential in an Authorization header; None if there is none."""
+    """The credential in an Authorization header; None if there is none, or none that is text: bytes that are no UTF-8
+    come as surrogates."""
     scheme, _, credential = header.partition(" ")
-    return credential.strip() or None if scheme.lower() == "bearer" else None
+    return credential.strip() or None if scheme.lower() == "bearer" and credential.isprintable() else None
 
 
 def _is_room_key(credential: str) -> bool:

@@ -7,6 +7,7 @@ an answer is ``{"function_results": [{"id", "result"}]}``, or has ``error``, a s
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def refusal(why: Misunderstood) -> dict[str, Any]:
 def parse(text: str) -> Sequence[Answer | Misunderstood] | None:
     """None: nothing about functions."""
     try:
-        message = json.loads(text, parse_constant=_refuse)
+        message = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     if not isinstance(message, dict) or "function_results" not in message:
@@ -76,8 +77,13 @@ def parse(text: str) -> Sequence[Answer | Misunderstood] | None:
     return [_answer(result) for result in results]
 
 
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+def _refuse(number: str) -> Any:
+    raise ValueError(f"{number} is no number of JSON's, or none that it could be given back as")
+
+
+def _finite(written: str) -> float:
+    number = float(written)
+    return number if math.isfinite(number) else _refuse(written)
 
 
 def _answer(result: Any) -> Answer | Misunderstood:

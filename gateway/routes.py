@@ -7,13 +7,13 @@ import hmac
 from collections.abc import Sequence
 from functools import partial
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway import metrics
 from gateway.api.errors import NUL, ApiError, as_error, not_found
 from gateway.api.messages import SocketMessages
 from gateway.application import ApplicationSocket, refusal_of
-from gateway.auth import authorize
+from gateway.auth import authorize, bearer
 from gateway.bodies import error as _error
 from gateway.bodies import hook_body
 from gateway.client_messages import names_of
@@ -176,7 +176,7 @@ def _asked(request: web.Request) -> tuple[Seen | None, Sequence[str] | None]:
 async def metrics_page(request: web.Request) -> web.Response:
     token = request.app[SETTINGS].metrics_token
     if token is not None:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+        given = (bearer(request.headers.get(hdrs.AUTHORIZATION, "")) or "").encode()
         if not hmac.compare_digest(given, token.get_secret_value().encode()):
             return _error(401, "UNAUTHORIZED", "The metrics ask for a token: Authorization: Bearer <token>.")
     text = await asyncio.to_thread(metrics.render)

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import not_found
 from gateway.api.operations import Operations, owner_of, read_query, store_of
-from gateway.api.shapes import Moment, Window, iso, period
+from gateway.api.shapes import Moment, Window, iso
 from pipelines.agent import Strict
 from pipelines.usage import as_json
 from store import Call, Period
@@ -89,20 +89,21 @@ class InvocationLogView(TypedDict):
     log: str
 
 
-class AgentCallsQuery(Window):
+class _Between(Strict):
     start_date: Moment | None = None
     end_date: Moment | None = None
 
     @property
     def period(self) -> Period:
-        return period(self.start_date, self.end_date)
+        return Period(self.start_date, self.end_date)
 
 
-class CallsQuery(Strict):
+class AgentCallsQuery(_Between, Window): ...
+
+
+class CallsQuery(_Between):
     """The calls after ``lastIndex``: give the ``next`` of a page to get the page after it."""
 
-    start_date: Moment | None = None
-    end_date: Moment | None = None
     last_index: int = Field(default=0, ge=0, le=2**62)
     limit: int = Field(default=50, ge=1)
 
@@ -116,7 +117,7 @@ async def list_calls(request: web.Request) -> web.Response:
         owner_of(request),
         after_index=query.last_index,
         limit=limit + 1,
-        period=period(query.start_date, query.end_date),
+        period=query.period,
     )
     shown = rows[:limit]
     return web.json_response(

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, invalid, not_found
 from gateway.api.operations import Operations, owner_of, read_body, store_of
-from gateway.api.shapes import in_words, iso
+from gateway.api.shapes import Instant, iso
 from gateway.auth import make_key
 from gateway.keys import IDENTITY
 from gateway.scopes import SCOPES, covers
@@ -41,7 +41,7 @@ class KeyRequest(Strict):
     scopes: list[Annotated[str, AfterValidator(_scope)]] | None = Field(
         default=None, max_length=len(SCOPES), examples=[["calls:read"]]
     )
-    expires_at: Annotated[AwareDatetime, BeforeValidator(in_words)] | None = None
+    expires_at: Instant | None = None
 
 
 class RotateRequest(Strict):

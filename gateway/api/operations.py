@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from store import Owner, Store
 
 MAX_BODY = 1024 * 1024
 VISIBLE = "[!-~]"
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
+"""In JSON: a backslash before it would be a text about it."""
+
 M = TypeVar("M", bound=BaseModel)
 H = TypeVar("H", bound=Handler)
 
@@ -146,10 +150,11 @@ async def read_json(request: web.Request) -> dict[str, Any]:
 
 def parse_json(raw: bytes) -> dict[str, Any]:
     """A JSON object. Raises :class:`ApiError` 400."""
-    if b"\\u0000" in raw:
+    if b"\\u0000" in raw and _NUL.search(raw) is not None:
         raise invalid([Problem("", "the body holds the character U+0000, which cannot be stored; take it out")])
     try:
         body = from_json(raw, allow_inf_nan=False)
+        json.dumps(body, allow_nan=False)  # 1e999 is JSON, but no number that could be stored and given back
     except ValueError as error:
         raise ApiError(400, "BAD_JSON", f"The body is not JSON: {error}") from None
     if not isinstance(body, dict):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
@@ -13,12 +14,13 @@ from pipelines.agent import Strict
 from pipelines.agent.options import CallHook
 from pipelines.agent.strict import A_TIME, refuse
 from pipelines.agent.telephone import digits
-from store import Page, Period
+from store import Page
 
 T = TypeVar("T")
 
 Digits = Annotated[str, AfterValidator(digits), Field(examples=["+442080996945"])]
 
+_NUMBER = re.compile(r"\s*[+-]?[\d._]+(e[+-]?\d+)?\s*", re.IGNORECASE)
 
 Handler = Literal["jambonz", "livekit", "ultravox"]
 
@@ -35,15 +37,25 @@ def iso(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def in_words(value: object) -> object:
+def _in_words(value: object) -> object:
     """Pydantic would take a number for the seconds since 1970."""
-    if isinstance(value, int | float) or (isinstance(value, str) and value.lstrip("+-").replace(".", "", 1).isdigit()):
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         raise refuse(A_TIME)
     return value
 
 
-Moment = Annotated[datetime, BeforeValidator(in_words)]
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:  # at the ends of the calendar, in another zone
+        raise refuse(A_TIME) from None
+
+
+Moment = Annotated[datetime, BeforeValidator(_in_words), AfterValidator(_in_utc)]
 """A date, or a time; without a zone it is UTC."""
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_in_words), AfterValidator(_in_utc)]
+"""A time with its zone."""
 
 
 class _WithCallHook(BaseModel):
@@ -100,8 +112,3 @@ class OffsetQuery(Strict):
     @property
     def window(self) -> Window:
         return Window(limit=self.page_size, offset=self.offset)
-
-
-def period(start: datetime | None, end: datetime | None) -> Period:
-    """A time without a zone is UTC."""
-    return Period(*(moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) for moment in (start, end)))

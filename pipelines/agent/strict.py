@@ -192,6 +192,7 @@ _WORDS = {
     "int_type": "has to be a whole number",
     "int_parsing": "has to be a whole number",
     "int_from_float": "has to be a whole number",
+    "int_parsing_size": "has to be a smaller number",
     "timezone_aware": "has to have a time zone, as 2026-11-20T12:00:00Z has",
     **dict.fromkeys(
         ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"), A_TIME

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from aiohttp import web
 from structlog.testing import capture_logs
+from yarl import URL
 
 from gateway.api import OPERATIONS, examples, messages, operations
 from gateway.app import create_app
@@ -150,65 +151,62 @@ async def test_without_users_everybody_is_the_default_user(tmp_path: Path) -> No
         ] == api.owner.organisation_id
 
 
-async def raw(api: Api, method: str, path: str, **request: Any) -> tuple[int, Any]:
+async def raw(api: Api, method: str, path: str | URL, **request: Any) -> tuple[int, Any]:
     headers = {"Authorization": f"Bearer {KEY}", **request.pop("headers", {})}
     async with api.client.request(method, path, headers=headers, **request) as answer:
         assert answer.content_type == "application/json"
         return answer.status, await answer.json()
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "data", "status", "code", "said"),
-    [
-        ("GET", "/api/agent", None, 404, "NOT_FOUND", "There is nothing at /api/agent; did you mean /api/agents?"),
-        ("GET", "/api", None, 404, "NOT_FOUND", "There is nothing at /api;"),
-        ("PATCH", "/api/agents", None, 405, "METHOD_NOT_ALLOWED", "/api/agents does not take PATCH; it takes GET, "),
-        ("POST", "/api/agents", b"{", 400, "BAD_JSON", "The body is not JSON: "),
-        ("POST", "/api/agents", b"\xff\xfe", 400, "BAD_JSON", "The body is not JSON: "),
-        ("POST", "/api/agents", b'"\\ud800"', 400, "BAD_JSON", "The body is not JSON: "),
-        ("POST", "/api/agents", b'{"a": NaN}', 400, "BAD_JSON", "The body is not JSON: "),
-        ("POST", "/api/agents", b"[" * 100_000, 400, "BAD_JSON", "The body is not JSON: "),
-        ("POST", "/api/agents", b"[]", 400, "BAD_JSON", "The body has to be a JSON object"),
-        ("POST", "/api/agents", b'{"name": "\\u0000"}', 400, "VALIDATION_ERROR", "The body holds the character U+0000"),
-        ("POST", "/api/agents", b"", 400, "VALIDATION_ERROR", "ModelName is missing (and 1 more problem)"),
-        ("POST", "/api/agents", b" " * (operations.MAX_BODY + 1), 413, "TOO_LARGE", "The body is larger than 1048576"),
-        ("GET", "/api/agents?limt=3", None, 400, "VALIDATION_ERROR", "Limt is not known; did you mean limit?"),
-        ("GET", "/api/agents?limit=0", None, 400, "VALIDATION_ERROR", "Limit has to be greater than or equal to 1"),
-        ("GET", "/api/agents?limit=1&limit=2", None, 400, "VALIDATION_ERROR", "Limit has to be a whole number"),
-        (
-            "GET",
-            "/api/agents?searchField=nmae",
-            None,
-            400,
-            "VALIDATION_ERROR",
-            "SearchField has to be 'all', 'name' or ",
-        ),
-        (
-            "GET",
-            "/api/calls?startDate=0",
-            None,
-            400,
-            "VALIDATION_ERROR",
-            "StartDate has to be a date or a time such as ",
-        ),
-        (
-            "GET",
-            "/api/calls?startDate=soon",
-            None,
-            400,
-            "VALIDATION_ERROR",
-            "StartDate has to be a date or a time such as",
-        ),
-    ],
-)
-async def test_errors_have_one_shape(
-    tmp_path: Path, method: str, path: str, data: bytes | None, status: int, code: str, said: str
-) -> None:
+A_TIME = "StartDate has to be a date or a time such as 2026-11-20T12:00:00Z"
+
+REFUSED = [
+    ("GET", "agent", None, 404, "NOT_FOUND", "There is nothing at /api/agent; did you mean /api/agents?"),
+    ("GET", "", None, 404, "NOT_FOUND", "There is nothing at /api/;"),
+    ("PATCH", "agents", None, 405, "METHOD_NOT_ALLOWED", "/api/agents does not take PATCH; it takes GET, "),
+    ("POST", "agents", b"{", 400, "BAD_JSON", "The body is not JSON: "),
+    ("POST", "agents", b"\xff\xfe", 400, "BAD_JSON", "The body is not JSON: "),
+    ("POST", "agents", b'"\\ud800"', 400, "BAD_JSON", "The body is not JSON: "),
+    ("POST", "agents", b'{"a": NaN}', 400, "BAD_JSON", "The body is not JSON: "),
+    ("POST", "agents", b'{"a": 1e999}', 400, "BAD_JSON", "The body is not JSON: "),
+    ("POST", "agents", b'{"a": 1%s}' % (b"0" * 5000), 400, "BAD_JSON", "The body is not JSON: "),
+    ("POST", "agents", b"[" * 100_000, 400, "BAD_JSON", "The body is not JSON: "),
+    ("POST", "agents", b"[]", 400, "BAD_JSON", "The body has to be a JSON object"),
+    ("POST", "agents", b'{"name": "\\u0000"}', 400, "VALIDATION_ERROR", "The body holds the character U+0000"),
+    ("POST", "agents", b'{"name": "\\\\\\u0000"}', 400, "VALIDATION_ERROR", "The body holds the character U+0000"),
+    ("POST", "agents", b"", 400, "VALIDATION_ERROR", "ModelName is missing (and 1 more problem)"),
+    ("POST", "agents", b'{"modelNam": "x"}', 400, "VALIDATION_ERROR", "ModelNam is not known; did you mean modelName?"),
+    ("POST", "agents", b" " * (operations.MAX_BODY + 1), 413, "TOO_LARGE", "The body is larger than 1048576"),
+    ("GET", "agents/%00", None, 404, "NOT_FOUND", "There is nothing at '/"),
+    ("GET", "agents?search=%00", None, 400, "VALIDATION_ERROR", "Search holds the character U+0000"),
+    ("GET", "agents?%00=a", None, 400, "VALIDATION_ERROR", "\0 holds the character U+0000"),
+    ("GET", "agents?limt=3", None, 400, "VALIDATION_ERROR", "Limt is not known; did you mean limit?"),
+    ("GET", "agents?limit=0", None, 400, "VALIDATION_ERROR", "Limit has to be greater than or equal to 1"),
+    ("GET", "agents?limit=1&limit=2", None, 400, "VALIDATION_ERROR", "Limit has to be a whole number"),
+    ("GET", f"agents?limit={'9' * 5000}", None, 400, "VALIDATION_ERROR", "Limit has to be a smaller number"),
+    ("GET", "agents?searchField=nmae", None, 400, "VALIDATION_ERROR", "SearchField has to be 'all', 'name' or "),
+    ("GET", "calls?startDate=0", None, 400, "VALIDATION_ERROR", A_TIME),
+    ("GET", "calls?startDate=1.7e9", None, 400, "VALIDATION_ERROR", A_TIME),
+    ("GET", "calls?startDate=soon", None, 400, "VALIDATION_ERROR", A_TIME),
+    ("GET", "calls?startDate=0001-01-01T00:00%2B14:00", None, 400, "VALIDATION_ERROR", A_TIME),
+    ("GET", "calls?endDate=9999-12-31T23:59-14:00", None, 400, "VALIDATION_ERROR", A_TIME.replace("Start", "End")),
+]  # fmt: skip
+
+
+async def test_errors_have_one_shape(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
-        got, error = await raw(api, method, path, data=io.BytesIO(data) if data is not None else None)
-        assert (got, error["code"]) == (status, code)
-        assert error["error"].startswith(said)
-        assert set(error) == {"error", "code", "details"}
+        for method, path, data, status, code, said in REFUSED:
+            body = io.BytesIO(data) if data is not None else None
+            got, error = await raw(api, method, URL(f"/api/{path}", encoded=True), data=body)
+            assert (got, error["code"]) == (status, code), path
+            assert error["error"].startswith(said), path
+            assert set(error) == {"error", "code", "details"}, path
+
+
+async def test_a_text_about_u_0000_is_a_text(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        agent = await api.agent(prompt="Write \\u0000 as \\\\u0000.")
+        assert agent["prompt"] == "Write \\u0000 as \\\\u0000."
 
 
 async def test_a_wrong_method_is_told_the_right_ones(tmp_path: Path) -> None:

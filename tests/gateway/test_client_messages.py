@@ -26,7 +26,18 @@ def test_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "1", '"x"', '{"ping": 1}', "[" * 100_000, '{"function_results": [NaN]}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "1",
+        '"x"',
+        '{"ping": 1}',
+        "[" * 100_000,
+        '{"function_results": [NaN]}',
+        '{"function_results": [1e999]}',
+    ],
 )
 def test_nothing_about_functions(text: str) -> None:
     assert parse(text) is None

@@ -77,6 +77,7 @@ async def test_a_key_is_rotated_without_a_gap(tmp_path: Path) -> None:
         ({"name": "k", "scopes": ["agent:read"]}, "did you mean agents:read?"),
         ({"name": "k", "expiresAt": "2001-01-01T00:00:00Z"}, "ExpiresAt is in the past"),
         ({"name": "k", "expiresAt": "2031-01-01T00:00:00"}, "ExpiresAt has to have a time zone, as 2026-11-20T"),
+        ({"name": "k", "expiresAt": "9999-12-31T23:59:59-14:00"}, "ExpiresAt has to be a date or a time such as 2026"),
         ({"name": "k", "expiresAt": "next year"}, "ExpiresAt has to be a date or a time such as 2026-11-20T"),
         ({"name": ""}, "Name"),
         ({"nam": "k"}, "did you mean name?"),

@@ -102,6 +102,10 @@ async def test_metrics_are_open_unless_there_is_a_token(service: Service, tmp_pa
             assert status == 401
             assert "Authorization: Bearer <token>" in text
         assert (await get(guarded, "/metrics", Authorization="Bearer let-me-see"))[0] == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", guarded.server.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 "), "it is no text"
+        writer.close()
 
 
 async def test_the_urls_of_verbs(service: Service, tmp_path: Path) -> None:
