@@ -23,6 +23,10 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 WAIT_SECONDS = 10
 """How long a statement waits for a free connection, SQLite for its lock, and PostgreSQL's answer is waited for."""
 
+UPGRADE_SECONDS = 600
+"""How long PostgreSQL's answer is waited for when the tables are brought up to date: they may be large, and another
+process may be at it."""
+
 READERS = 4
 """Of an SQLite file at the same time; each connection is a thread."""
 
@@ -45,7 +49,8 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = parse_url(url)
         self.file: str | None = parsed.database if parsed.get_backend_name() == "sqlite" else None
-        common: dict[str, Any] = {"pool_timeout": WAIT_SECONDS}
+        # What is stored is said in calls, and no matter of logs: errors tell the statement, and not its values.
+        common: dict[str, Any] = {"pool_timeout": WAIT_SECONDS, "hide_parameters": True}
         if self.file is not None:
             self._writer = create_async_engine(parsed, pool_size=1, max_overflow=0, **common)
             self._reader = create_async_engine(
@@ -73,6 +78,18 @@ class Database:
         return self.read() if self.file is None else self.write()
 
     @asynccontextmanager
+    async def upgrading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction whose statements may take :data:`UPGRADE_SECONDS` each."""
+        if self.file is not None:
+            async with self.write() as connection:
+                yield connection
+            return
+        patience = {**_DEADLINES, "command_timeout": UPGRADE_SECONDS}
+        engine = create_async_engine(self._writer.url, poolclass=NullPool, connect_args=patience, hide_parameters=True)
+        async with engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def apart(self) -> AsyncIterator[Any]:
         """A connection of PostgreSQL's own driver, outside the pool: for what lasts."""
         engine = create_async_engine(self._writer.url, poolclass=NullPool, connect_args=_DEADLINES)
@@ -91,6 +108,11 @@ class Database:
             engines.append(self._reader)
         for engine in engines:
             await engine.dispose()
+
+
+def shown(url: str) -> str:
+    """``url`` for people: without what may be a password."""
+    return make_url(url).set(query={}).render_as_string(hide_password=True)
 
 
 def parse_url(url: str) -> URL:

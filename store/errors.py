@@ -25,5 +25,17 @@ class Unreadable(StoreError):
     """Something encrypted does not open with the credentials key at hand."""
 
 
+class CannotOpen(Exception):
+    """The database, or the key to its secrets, cannot be used by this service; nothing is open."""
+
+
 UNREACHABLE = (sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError, OSError)
 """What comes out of any query while the database is gone or too busy to answer."""
+
+
+def reason(error: BaseException) -> str:
+    """What a database, or its driver, says is wrong: without the statement and whatever else it adds."""
+    said = getattr(error, "orig", None) or error
+    said = said.__cause__ or said  # of asyncpg's, SQLAlchemy makes others
+    silent = "no answer in time" if isinstance(said, TimeoutError) else type(said).__name__
+    return str(said).partition("\n")[0] or silent

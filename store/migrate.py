@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from store.database import Database
+from store.errors import CannotOpen
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-
-
-class NewerSchema(RuntimeError):
-    """The database was last used by a newer version of the service."""
 
 
 _LOCK = 0x7472756E6B6C696E
@@ -32,7 +29,7 @@ _LOCK = 0x7472756E6B6C696E
 async def migrate(database: Database) -> None:
     """Upgrade to the newest revision, in one transaction."""
     upgrade = await asyncio.to_thread(load_upgrade)
-    async with database.write() as connection:
+    async with database.upgrading() as connection:
         if connection.dialect.name == "postgresql":
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         await connection.run_sync(upgrade)
@@ -41,7 +38,7 @@ async def migrate(database: Database) -> None:
 def load_upgrade() -> Callable[[sa.Connection], None]:
     """Read the scripts; gives what upgrades a connection to the newest one. Blocking.
 
-    Raises :class:`NewerSchema` when it is run on a database that is ahead of the scripts.
+    Raises :class:`CannotOpen` when it is run on a database that is ahead of the scripts: a newer version has used it.
     """
     # Alembic takes half a second to import, and is needed once.
     from alembic.operations import Operations
@@ -54,7 +51,7 @@ def load_upgrade() -> Callable[[sa.Connection], None]:
     def steps(revision: Any, _context: MigrationContext) -> Any:
         current = set(revision) if isinstance(revision, tuple) else {revision} - {None}
         if not current <= known:
-            raise NewerSchema(
+            raise CannotOpen(
                 f"the database has the schema {', '.join(sorted(current))}, which this version does not know; "
                 "run the version that wrote it, or a newer one"
             )

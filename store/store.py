@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from pipelines.agent import AgentDefinition
 from store.accounts import Accounts
 from store.agents import Agents
 from store.calls import Calls
-from store.database import Database
+from store.database import Database, shown
+from store.errors import CannotOpen, reason
 from store.events import ListenerEvents
 from store.invocations import InvocationLogs
 from store.leases import Leases
@@ -71,12 +75,16 @@ class Store:
 
         ``url`` is ``sqlite:///path`` or ``postgresql://…``. Secrets are encrypted with ``credentials_key``; without
         one, with a key that is kept in ``data_dir``. ``other_key`` opens what was sealed with it. ``node`` names this
-        process among those on the same database, as no process was named before.
+        process among those on the same database, as no process was named before. Raises :class:`CannotOpen`, or
+        OSError for what is on a disk.
         """
         database, vault = await asyncio.to_thread(_prepare, url, data_dir, credentials_key, other_key)
         store = cls(database, vault, node or f"{socket.gethostname()}/{secrets.token_hex(8)}")
         try:
             await migrate(database)
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            await database.close()
+            raise CannotOpen(f"the database {shown(url)} cannot be opened: {reason(error)}") from error
         except BaseException:
             await database.close()
             raise
@@ -108,5 +116,7 @@ def _prepare(url: str, data_dir: Path, credentials_key: str | None, other_key: s
     """What touches the disk; not for the event loop."""
     database = Database(url)
     if database.file is not None:
-        Path(database.file).parent.mkdir(parents=True, exist_ok=True)
+        Path(database.file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Nobody else's to read; SQLite gives the files beside it the same mode.
+        os.close(os.open(database.file, os.O_RDONLY | os.O_CREAT, 0o600))
     return database, Vault(credentials_key or load_or_make_key(data_dir), *([other_key] if other_key else []))

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from store.errors import Unreadable
+from store.errors import CannotOpen, Unreadable
 
 _IV, _TAG = 12, 16
 KEY_FILE = "credentials.key"
@@ -57,12 +57,24 @@ class Vault:
 
 
 def load_or_make_key(directory: Path) -> str:
-    """The key kept in ``directory``, made there (readable by its owner only) if there is none. Blocking."""
+    """The key kept in ``directory``, made there (readable by its owner only) if there is none. Blocking. Raises OSError
+    and :class:`CannotOpen`."""
     path = directory / KEY_FILE
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         pass
-    return path.read_text().strip()
+    else:
+        try:
+            with open(made, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+                file.flush()
+                os.fsync(made)  # before anything is sealed with it
+        except OSError:
+            path.unlink()
+            raise
+    key = path.read_text().strip()
+    if not key:  # the disk was full, or another process makes it now; an empty key would be everybody's
+        raise CannotOpen(f"{path} has no key in it; put the one there that it had, or delete it if there was none")
+    return key

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import aiohttp
 import click
-from sqlalchemy import make_url
+import sqlalchemy as sa
 
 from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.cli.probes import LIMITED, PROBES
@@ -25,8 +25,8 @@ from pipelines.providers.google_cloud import SpeechService, VoiceService
 from pipelines.providers.google_parts import GoogleParts
 from pipelines.providers.http_account import LARGEST_REFUSAL
 from pipelines.providers.registry import Registry
-from store.database import Database
-from store.errors import UNREACHABLE
+from store.database import Database, shown
+from store.errors import reason
 
 DEADLINE = 3.0
 """Seconds for each question over the network."""
@@ -93,18 +93,18 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _database(settings: Settings) -> Finding:
-    shown = make_url(settings.database).render_as_string(hide_password=True)
+    where = shown(settings.database)
     database = await asyncio.to_thread(Database, settings.database)
     try:
         if database.file is not None and not await asyncio.to_thread(Path(database.file).exists):
-            return Finding("-", "database", f"{shown} is not there yet; the first start makes it")
+            return Finding("-", "database", f"{where} is not there yet; the first start makes it")
         async with asyncio.timeout(DEADLINE), database.read() as connection:
             await connection.exec_driver_sql("SELECT 1")
-    except (*UNREACHABLE, TimeoutError) as error:
-        return Finding("no", "database", f"{shown} cannot be opened: {_reason(error)}")
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        return Finding("no", "database", f"{where} cannot be opened: {reason(error)}")
     finally:
         await database.close()
-    return Finding("ok", "database", f"{shown} answers")
+    return Finding("ok", "database", f"{where} answers")
 
 
 async def _issuer(issuer: str, http: aiohttp.ClientSession) -> Finding:

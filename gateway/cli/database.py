@@ -11,7 +11,7 @@ import click
 
 from gateway.settings import Settings
 from store import Store
-from store.errors import UNREACHABLE
+from store.errors import UNREACHABLE, CannotOpen, reason
 
 T = TypeVar("T")
 
@@ -28,6 +28,9 @@ def in_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(inside())
+    except CannotOpen as error:
+        click.echo(f"That cannot be done: {error}", err=True)
+        sys.exit(1)
     except UNREACHABLE as error:
-        click.echo(f"The database cannot be reached: {error}", err=True)
+        click.echo(f"The database cannot be reached: {reason(error)}", err=True)
         sys.exit(1)

@@ -13,13 +13,16 @@ import click
 
 from gateway import garbage
 from gateway.cli.flags import BAD_SETTINGS, setting_flags, settings_or_exit
+from gateway.recordings.places import PlaceError
 from gateway.settings import Settings
 from gateway.waiting import first_of, unless
 from gateway.workers.seat import ALIVE, BEAT_SECONDS, DRAIN, DRAINED, READY, STOP, Seat
-from store.errors import UNREACHABLE
+from store.errors import UNREACHABLE, CannotOpen
 
 if TYPE_CHECKING:
     from gateway.cli.service import Service
+
+CANNOT_START = (CannotOpen, PlaceError, *UNREACHABLE)
 
 GOODBYE_SECONDS = 2.0
 """After the second signal: for Jambonz to be told that the calls are over."""
@@ -50,7 +53,7 @@ def serve(**flags: Any) -> None:
 
         _load_functions(settings)
         run(_serve(settings))
-    except UNREACHABLE as error:
+    except CANNOT_START as error:
         _cannot_start(error)
         sys.exit(1)
 
@@ -118,7 +121,7 @@ def _work(settings: Settings, seat: Seat) -> int:
     _load_functions(settings)
     try:
         run(_serve_as_worker(settings, seat))
-    except UNREACHABLE as error:
+    except CANNOT_START as error:
         _cannot_start(error)
         return 1
     return 0

@@ -6,13 +6,15 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from blockbuster import BlockBuster
 
-from store.database import Database
-from store.errors import UNREACHABLE
+from store import Store
+from store.database import Database, shown
+from store.errors import UNREACHABLE, CannotOpen
 from tests.store.server import allow_driver
 
 
@@ -69,3 +71,14 @@ async def test_who_refuses_the_password_is_there() -> None:
             assert not isinstance(caught.value, UNREACHABLE)
         finally:
             await database.close()
+
+
+async def test_whatever_a_server_says_when_it_is_opened_is_a_sentence(tmp_path: Path) -> None:
+    async with saying("28P01") as url:
+        with pytest.raises(CannotOpen, match=r"^the database postgresql://\S+/name cannot be opened: the .+ up$"):
+            await Store.open(f"{url}?password=secret", data_dir=tmp_path)
+
+
+def test_a_url_is_shown_without_its_password_wherever_that_is() -> None:
+    assert shown("postgresql://u:secret@h/n") == "postgresql://u:***@h/n"
+    assert shown("postgresql://u@h/n?password=secret") == "postgresql://u@h/n"

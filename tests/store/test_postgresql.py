@@ -24,6 +24,7 @@ from blockbuster import BlockBuster
 from store import DEFAULT_OWNER, ListenerOptions, Store, database
 from store.database import Database, parse_url
 from store.errors import UNREACHABLE, InUse
+from store.migrate import _LOCK
 from store.processes import LEASE_SECONDS
 from store.tables import metadata
 from tests.store import (
@@ -67,6 +68,8 @@ OF_SQLITE = {
     "test_the_file_is_in_wal_mode_and_holds_its_references",
     "test_the_migrations_make_the_tables_as_they_are_declared",
     "test_a_database_of_a_newer_version_is_refused",
+    "test_a_file_that_is_no_database_is_a_sentence",
+    "test_nobody_else_reads_what_is_stored",
     "test_the_one_process_of_a_file_finds_what_the_last_one_left",
     "test_orphans_are_looked_for_among_the_calls_under_way",
     "test_a_ping_tells_whether_the_database_answers",
@@ -122,6 +125,24 @@ async def test_processes_that_start_together_upgrade_in_turn(url: str, tmp_path:
         await asyncio.gather(*(s.calls.start(new_call(), started_at=at(n)) for n, s in enumerate(stores)))
     finally:
         await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_who_starts_waits_for_another_that_upgrades(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than for an answer otherwise."""
+    monkeypatch.setitem(database._DEADLINES, "command_timeout", 0.2)
+    other = database.Database(url)
+    starting = None
+    try:
+        async with other.write() as connection:
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            starting = asyncio.create_task(Store.open(url, data_dir=tmp_path))
+            done, _ = await asyncio.wait([starting], timeout=0.6)
+            assert not done
+        await (await starting).close()
+    finally:
+        await other.close()
 
 
 async def test_who_starts_takes_no_other_for_dead(url: str, tmp_path: Path) -> None:

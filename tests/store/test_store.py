@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from store import DEFAULT_OWNER, CallEvent, Store
+from store.accounts import Identity
 from store.database import parse_url
-from store.errors import UNREACHABLE
-from store.migrate import NewerSchema, load_upgrade
+from store.errors import UNREACHABLE, CannotOpen
+from store.migrate import load_upgrade
 from store.tables import metadata
 from tests.steady import PATIENCE
 from tests.store.opened import at, definition, new_call, opened
@@ -57,8 +59,38 @@ async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         connection.close()
 
     await asyncio.to_thread(spoil)
-    with pytest.raises(NewerSchema, match="9999"):
+    with pytest.raises(CannotOpen, match="9999"):
         await Store.open(f"sqlite:///{tmp_path}/db.sqlite3", data_dir=tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
+    await asyncio.to_thread((tmp_path / "db.sqlite3").write_text, "A shopping list, which is longer than a header.")
+    with pytest.raises(CannotOpen, match=r"^the database sqlite:///\S+ cannot be opened: file is not a database$"):
+        await Store.open(f"sqlite:///{tmp_path}/db.sqlite3", data_dir=tmp_path)
+
+
+async def test_nobody_else_reads_what_is_stored(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    async with opened(folder) as store:
+        await store.accounts.create_organisation("x")
+        modes = await asyncio.to_thread(_modes, folder)
+    assert modes.pop("var") == 0o700
+    assert set(modes.values()) == {0o600}
+    assert {"db.sqlite3", "db.sqlite3-wal", "credentials.key"} <= set(modes)
+
+
+def _modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
+
+
+async def test_errors_do_not_tell_what_was_to_be_stored(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        async with store._database.write() as connection:
+            await connection.exec_driver_sql("DROP TABLE tickets")
+        with pytest.raises(sa.exc.DBAPIError) as caught:
+            await store.accounts.add_ticket(Identity(DEFAULT_OWNER, id="what-nobody-is-to-read"), "ticket", 30)
+    assert "tickets" in str(caught.value)
+    assert "what-nobody-is-to-read" not in str(caught.value)
 
 
 async def test_a_ping_tells_whether_the_database_answers(tmp_path: Path) -> None:

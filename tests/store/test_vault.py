@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import stat
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.errors import Unreadable
+from store.errors import CannotOpen, Unreadable
 from store.vault import Vault, load_or_make_key
 
 
@@ -46,3 +47,20 @@ def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert load_or_make_key(tmp_path / "new") == first
     assert stat.S_IMODE((tmp_path / "new" / "credentials.key").stat().st_mode) == 0o600
     assert len(first) >= 43
+
+
+def test_an_empty_key_is_none(tmp_path: Path) -> None:
+    """A full disk leaves it so, and everybody knows what is sealed with nothing."""
+    (tmp_path / "credentials.key").touch()
+    with pytest.raises(CannotOpen, match="has no key in it"):
+        load_or_make_key(tmp_path)
+
+
+def test_a_key_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        load_or_make_key(tmp_path)
+    assert not list(tmp_path.iterdir())
