@@ -60,13 +60,11 @@ from store import Store
 
 log = structlog.get_logger(__name__)
 
-MAX_BODY_BYTES = 1024 * 1024
-
 
 def create_app(settings: Settings, factory: PipelineFactory | None = None, crew: Crew | None = None) -> web.Application:
     """``factory`` makes the pipelines of calls; the one of the providers in ``settings``, unless a test has another.
     ``crew`` are the workers, where this is one of several."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[switching.switching(crew)] if crew else [])
+    app = web.Application(middlewares=[switching.switching(crew)] if crew else [])
     if crew is not None:
         app[CREW] = crew
         app.add_routes([*switching.routes(crew), web.post(messages.WORKER_PATH, messages.from_worker)])

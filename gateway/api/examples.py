@@ -298,6 +298,7 @@ ERRORS: Mapping[int, Any] = {
     401: {"error": "This API key is not known, or has expired", "code": "UNAUTHORIZED"},
     403: {"error": "This needs a key with the scope agents:write; this one has agents:read", "code": "FORBIDDEN"},
     404: {"error": f"There is no agent {AGENT}", "code": "NOT_FOUND"},
+    408: {"error": "The body did not come within 30 s", "code": "TIMEOUT"},
     409: {"error": f"The number {NUMBER} is in use", "code": "IN_USE"},
     410: {"error": f"The call {CALL} is over", "code": "CALL_OVER"},
     412: {"error": f"The number {NUMBER} is for livekit, not for jambonz", "code": "NOT_SUPPORTED"},

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway import metrics
 from gateway.api.errors import ApiError
-from gateway.api.operations import read_json
+from gateway.api.operations import read_json, read_raw
 from gateway.keys import JOINING, SETTINGS
 from ultravox.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, CallEnded, WebhookRefused, verify
 
@@ -31,7 +31,7 @@ async def ultravox(request: web.Request) -> web.Response:
     if secret is None:
         metrics.hooks_refused.labels("ultravox", "no_secret").inc()
         raise ApiError(403, "FORBIDDEN", "This service expects no webhooks of Ultravox; set ULTRAVOX_WEBHOOK_SECRET")
-    body = await request.read()
+    body = await read_raw(request)
     headers = request.headers
     try:
         verify(

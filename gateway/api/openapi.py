@@ -24,6 +24,7 @@ _MEANING = {
     401: "No API key or bearer token, or one that is not good.",
     403: "The key is not good for this.",
     404: "There is no such thing, or it belongs to somebody else.",
+    408: "The body did not come in time.",
     409: "It is in use.",
     410: "The call is over.",
     412: "It is of the wrong kind.",
@@ -147,7 +148,7 @@ def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     for media in operation.media:
         fine.setdefault("content", {})[media] = {"schema": {"type": "string", "format": "binary"}}
     responses = {str(operation.status): fine}
-    body_errors = (400, 413) if operation.body else ()
+    body_errors = (400, 408, 413) if operation.body else ()
     for status in sorted({*operation.errors, *_ALWAYS, *body_errors}):
         content = {"schema": schemas["Error"], "example": {"details": None, **examples.ERRORS[status]}}
         responses[str(status)] = {"description": _MEANING[status], "content": {"application/json": content}}

@@ -15,11 +15,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from gateway.api.errors import ApiError, invalid
+from gateway.bodies import BadBody, body_of
 from gateway.keys import IDENTITY, PROVISIONER, STORE
 from pipelines.agent import Problem, problems
 from store import Owner, Store
 
 MAX_BODY = 1024 * 1024
+
+BODY_SECONDS = 30.0
+"""Enough for that much over a slow line."""
+
 VISIBLE = "[!-~]"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 """In JSON: a backslash before it would be a text about it."""
@@ -130,20 +135,18 @@ def jambonz_changed(request: web.Request) -> None:
 
 
 async def read_raw(request: web.Request) -> bytes:
-    """The request's body. Raises :class:`ApiError` 400 or 413."""
-    raw = bytearray()
+    """The request's body. Raises :class:`ApiError` 400, 408 or 413."""
     try:
-        async for chunk in request.content.iter_any():
-            raw += chunk
-            if len(raw) > MAX_BODY:
-                raise ApiError(413, "TOO_LARGE", f"The body is larger than {MAX_BODY} bytes")
-    except (web.RequestPayloadError, ConnectionError):
-        raise ApiError(400, "BAD_BODY", "The body did not come as its headers say, or not to its end") from None
-    return bytes(raw)
+        raw = await body_of(request, MAX_BODY, BODY_SECONDS)
+    except BadBody as bad:
+        raise (ApiError(408, "TIMEOUT", str(bad)) if bad.late else ApiError(400, "BAD_BODY", str(bad))) from None
+    if len(raw) > MAX_BODY:
+        raise ApiError(413, "TOO_LARGE", f"The body is larger than {MAX_BODY} bytes")
+    return raw
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object; an empty body is an empty one. Raises :class:`ApiError` 400 or 413."""
+    """The request's JSON object; an empty body is an empty one. Raises as :func:`read_raw`."""
     raw = await read_raw(request)
     return parse_json(raw) if raw.strip() else {}
 

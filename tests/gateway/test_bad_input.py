@@ -28,6 +28,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway import bodies
+from gateway.api import operations
 from jambonz import leg
 from jambonz.hooks import MAX_HOOK_BYTES
 from jambonz.signature import sign
@@ -502,10 +503,13 @@ async def test_http(service: Service, sent: bytes, answer: bytes) -> None:
 
 
 async def test_a_body_that_does_not_come(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
-    async with wire(service) as client:
-        client.writer.write(POST + b"Content-Length: 100\r\n\r\n{")
-        await client.says(b"HTTP/1.1 408 ")
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(operations, "BODY_SECONDS", 0.1)
+    key = f"Authorization: Bearer {KEY}\r\n".encode()
+    for path in (b"/jambonz/call", b"/api/agents", b"/api/hooks/ultravox/call/token/name"):
+        async with wire(service) as client:
+            client.writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: 100\r\n\r\n{" % (path, key))
+            await client.says(b'HTTP/1.1 408 .*"code": "TIMEOUT"')
 
 
 async def test_a_hook_whose_sender_goes_away(service: Service) -> None:
