@@ -113,7 +113,7 @@ class Listeners:
         secrets = {"metadata": hook, "recording": recorded}
         key = b64encode(f"{ROOM_KEY}:{listener_id}:".encode() + token_bytes(48)).decode()
         async with self._database.write() as connection:
-            agent = (await connection.execute(query)).one_or_none()
+            agent = (await connection.execute(query.with_for_update(read=True, key_share=True))).one_or_none()
             if agent is None:
                 raise NotFound(f"There is no agent {agent_id}")
             model = ModelName.parse(agent.model_name)

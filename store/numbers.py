@@ -18,6 +18,9 @@ from store.tables import agents, listeners, phone_numbers, trunks
 ANY = "*"
 """Asks for any free number."""
 
+_MOST_WAITS = 50
+"""For numbers that others are at, one after the other."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:
@@ -155,30 +158,44 @@ async def take(connection: AsyncConnection, owner: Owner, listener_id: str, want
     """Give a number to the listener, in the transaction that makes the listener; returns its digits.
 
     ``wanted`` is digits or :data:`ANY`. One statement finds the number and takes it. Where transactions run side by
-    side (PostgreSQL), a number that another one is just taking is passed over, not waited for.
+    side (PostgreSQL), a number that another one is just at is passed over; it is waited for only where no other is
+    left, for whoever is at it may be taking it, or not.
     """
     allowed = [
         sa.or_(_owned(owner), phone_numbers.c.organisation_id.is_(None)),
         phone_numbers.c.handler == handler,
+        phone_numbers.c.listener_id.is_(None),
+        phone_numbers.c.number == wanted if wanted != ANY else ~phone_numbers.c.reservation,
     ]
-    allowed.append(phone_numbers.c.number == wanted if wanted != ANY else ~phone_numbers.c.reservation)
-    free = (
-        sa.select(phone_numbers.c.number)
-        .where(*allowed, phone_numbers.c.listener_id.is_(None))
-        .order_by(phone_numbers.c.number)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    taken: str | None = await connection.scalar(
+    free = sa.select(phone_numbers.c.number).where(*allowed).order_by(phone_numbers.c.number).limit(1)
+    taking = (
         sa.update(phone_numbers)
-        .where(phone_numbers.c.number == free, phone_numbers.c.listener_id.is_(None))
+        .where(
+            phone_numbers.c.number == free.with_for_update(skip_locked=True).scalar_subquery(),
+            phone_numbers.c.listener_id.is_(None),
+        )
         .values(listener_id=listener_id)
         .returning(phone_numbers.c.number)
     )
-    if taken is None:
-        raise await _why_not(connection, owner, wanted, handler)
-    return taken
+    for _ in range(_MOST_WAITS):
+        taken: str | None = await connection.scalar(taking)
+        if taken is not None:
+            return taken
+        busy = await connection.scalar(free)
+        if busy is None:
+            break
+        await _wait_for(connection, busy)
+    raise await _why_not(connection, owner, wanted, handler)
+
+
+async def _wait_for(connection: AsyncConnection, number: str) -> None:
+    """Until nobody else is at it. It is not held then: who holds one number while he waits for the next might wait for
+    somebody who waits for him."""
+    lock = await connection.begin_nested()
+    await connection.execute(
+        sa.select(phone_numbers.c.number).where(phone_numbers.c.number == number).with_for_update()
+    )
+    await lock.rollback()
 
 
 async def _why_not(

@@ -104,11 +104,12 @@ class Provisioning:
         n = phone_numbers.c
         async with self._database.write() as connection:
             for numbers, value in ((provisioned, True), (missing, False)):
-                for number in numbers:
+                if numbers:
                     await connection.execute(
                         sa.update(phone_numbers)
-                        .where(n.number == number, n.handler == HANDLER)
-                        .values(provisioned=value)
+                        .where(n.number == sa.bindparam("which"), n.handler == HANDLER)
+                        .values(provisioned=value),
+                        [{"which": number} for number in numbers],
                     )
             await connection.execute(
                 sa.update(phone_numbers).where(n.handler != HANDLER, n.provisioned).values(provisioned=False)

@@ -23,10 +23,10 @@ from blockbuster import BlockBuster
 
 from store import DEFAULT_OWNER, ListenerOptions, Store, database
 from store.database import Database, parse_url
-from store.errors import UNREACHABLE, InUse
+from store.errors import UNREACHABLE, InUse, NotFound
 from store.migrate import _LOCK
 from store.processes import LEASE_SECONDS
-from store.tables import metadata
+from store.tables import agents, metadata, phone_numbers
 from tests.store import (
     test_accounts,
     test_agents,
@@ -157,6 +157,45 @@ async def test_who_starts_takes_no_other_for_dead(url: str, tmp_path: Path) -> N
         assert await a.processes.renew()
     finally:
         await asyncio.gather(a.close(), b.close())
+
+
+@pytest.mark.parametrize("wanted", ["*", "442"])
+async def test_a_number_that_somebody_is_at_is_had_once_he_is_done(url: str, tmp_path: Path, wanted: str) -> None:
+    """It was told to be in use while Jambonz was found to have it, or its name was changed, in the same instant."""
+    store = await Store.open(url, data_dir=tmp_path)
+    try:
+        agent = await store.agents.create(DEFAULT_OWNER, definition())
+        await store.numbers.create(DEFAULT_OWNER, "442", handler="jambonz")
+
+        def listen() -> asyncio.Task[Any]:
+            create = store.listeners.create
+            return asyncio.create_task(create(DEFAULT_OWNER, agent.id, number=wanted, options=ListenerOptions()))
+
+        async with store._database.write() as connection:
+            await connection.execute(sa.update(phone_numbers).values(name="renamed"))
+            asked = [listen() for _ in range(3)]
+            await asyncio.wait(asked, timeout=0.1)
+            assert not any(one.done() for one in asked)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(one) for one in answers if isinstance(one, BaseException)] == [InUse, InUse]
+        assert [row.agent_id for row in await store.listeners.list(DEFAULT_OWNER)] == [agent.id]
+    finally:
+        await store.close()
+
+
+async def test_an_agent_that_goes_as_it_is_to_listen_is_not_there(url: str, tmp_path: Path) -> None:
+    store = await Store.open(url, data_dir=tmp_path)
+    try:
+        agent = await store.agents.create(DEFAULT_OWNER, definition())
+        async with store._database.write() as connection:
+            await connection.execute(sa.delete(agents))
+            create = store.listeners.create(DEFAULT_OWNER, agent.id, number=None, options=ListenerOptions())
+            asked = asyncio.create_task(create)
+            await asyncio.wait([asked], timeout=0.1)
+        with pytest.raises(NotFound, match="There is no agent"):
+            await asked
+    finally:
+        await store.close()
 
 
 async def test_processes_that_are_killed_at_random_lose_double_and_keep_no_number(url: str, tmp_path: Path) -> None:
