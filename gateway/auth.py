@@ -33,7 +33,12 @@ NOTED_SECONDS = 60.0
 MOST_MEMBERS = 10_000
 """Users of issuers that are known to be stored."""
 
-_FROM_SETTINGS, _FIRST = "TRUNKLINE_ADMIN_KEY", "first key"
+FROM_SETTINGS = "TRUNKLINE_ADMIN_KEY"
+"""The name of the key that the settings have. Nothing else may have it: at the next start it would be gone."""
+
+NOT_ROTATED = "This key is that of TRUNKLINE_ADMIN_KEY: give that setting another value, and start the service again"
+
+_FIRST = "first key"
 
 
 class Unauthenticated(Exception):
@@ -53,10 +58,10 @@ async def ensure_admin_key(store: Store, settings: Settings) -> str | None:
     """
     if settings.admin_key is not None:
         key = settings.admin_key.get_secret_value()
-        await store.accounts.add_key(DEFAULT_OWNER, _FROM_SETTINGS, key)
-        await store.accounts.drop_keys(_FROM_SETTINGS, but=key)
+        await store.accounts.add_key(DEFAULT_OWNER, FROM_SETTINGS, key)
+        await store.accounts.drop_keys(FROM_SETTINGS, but=key)
         return None
-    await store.accounts.drop_keys(_FROM_SETTINGS)
+    await store.accounts.drop_keys(FROM_SETTINGS)
     if not settings.authenticate_users or await store.accounts.has_keys():
         return None
     key = make_key()

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from gateway.api.errors import ApiError, invalid, not_found
 from gateway.api.operations import Operations, owner_of, read_body, store_of
 from gateway.api.shapes import Instant, iso
-from gateway.auth import make_key
+from gateway.auth import FROM_SETTINGS, NOT_ROTATED, make_key
 from gateway.keys import IDENTITY
 from gateway.scopes import SCOPES, covers
 from pipelines.agent import Problem, Strict, nearest
@@ -34,10 +34,16 @@ def _scope(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    if value.upper() == FROM_SETTINGS:
+        raise refuse("is that of the key in the settings; choose another")
+    return value
+
+
 class KeyRequest(Strict):
     """``scopes``: what the key is good for; without them everything that the one who makes it may do."""
 
-    name: str = Field(min_length=1, max_length=200, examples=["dashboard"])
+    name: Annotated[str, AfterValidator(_name), Field(min_length=1, max_length=200, examples=["dashboard"])]
     scopes: list[Annotated[str, AfterValidator(_scope)]] | None = Field(
         default=None, max_length=len(SCOPES), examples=[["calls:read"]]
     )
@@ -99,7 +105,9 @@ async def create_key(request: web.Request) -> web.Response:
     return web.json_response(_new(key_id, body.name, key, scopes, body.expires_at), status=201)
 
 
-@operations.add("POST", "/keys/{keyId}/rotate", body=(RotateRequest,), answer=NewKeyView, status=201, errors=(400, 404))
+@operations.add(
+    "POST", "/keys/{keyId}/rotate", body=(RotateRequest,), answer=NewKeyView, status=201, errors=(400, 404, 409)
+)
 async def rotate_key(request: web.Request) -> web.Response:
     """Replace a key by a new one with its name and scopes; the old one stays good for a while."""
     body, identity, key_id = await read_body(request, RotateRequest), request[IDENTITY], request.match_info["keyId"]
@@ -109,6 +117,8 @@ async def rotate_key(request: web.Request) -> web.Response:
         raise not_found("key", key_id)
     if not covers(identity.scopes, old.scopes):
         raise ApiError(403, "FORBIDDEN", "A key cannot renew one that is good for more than it is itself")
+    if old.name == FROM_SETTINGS:
+        raise ApiError(409, "IN_USE", NOT_ROTATED)
     new = await accounts.replace_key(identity.owner, key_id, key, timedelta(seconds=body.overlap))
     if new is None:
         raise not_found("key", key_id)

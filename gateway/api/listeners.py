@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, invalid, not_found
@@ -44,7 +44,7 @@ class ListenRequest(Strict):
     """``number`` in E.164, or ``*`` for any free one, or ``id`` of a registration; without them, browser sessions."""
 
     number: Annotated[str, AfterValidator(_wanted)] | None = Field(default=None, examples=["+442080996945", "*"])
-    id: str | None = None
+    id: Annotated[str, StringConstraints(min_length=1, to_lower=True)] | None = None
     websocket: bool = False
     options: ListenOptions = ListenOptions()
 

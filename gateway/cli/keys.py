@@ -6,17 +6,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
 
-from gateway.auth import make_key
+from gateway.auth import FROM_SETTINGS, NOT_ROTATED, make_key
 from gateway.cli.database import in_store
 from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.cli.rest import Service, print_json, service_at, table
 from gateway.scopes import SCOPES
 from gateway.settings import Settings
-from store import DEFAULT_OWNER
+from store import DEFAULT_OWNER, Store
 from store.accounts import ApiKey
 from store.rows import now
 
@@ -56,8 +56,17 @@ class _InDatabase:
 
     def rotate(self, key_id: str, overlap: timedelta) -> Mapping[str, Any]:
         key = make_key()
-        made = in_store(self.settings, lambda store: store.accounts.replace_key(DEFAULT_OWNER, key_id, key, overlap))
-        return {**_shown(made), "key": key} if made is not None else _no_such_key(key_id)
+
+        async def replaced(store: Store) -> ApiKey | None:
+            keys = await store.accounts.keys(DEFAULT_OWNER)
+            if any((one.id, one.name) == (key_id, FROM_SETTINGS) for one in keys):
+                _refuse(NOT_ROTATED)
+            return await store.accounts.replace_key(DEFAULT_OWNER, key_id, key, overlap)
+
+        made = in_store(self.settings, replaced)
+        if made is None:
+            _no_such_key(key_id)
+        return {**_shown(made), "key": key}
 
     def delete(self, key_id: str) -> None:
         if not in_store(self.settings, lambda store: store.accounts.delete_key(DEFAULT_OWNER, key_id)):
@@ -125,8 +134,8 @@ def keys() -> None:
 @_key_flags
 def new(found: _Keys, as_json: bool, name: str, scopes: tuple[str, ...], days: float | None) -> None:
     """Make an API key, and print it: this once, for the database keeps only its hash."""
-    if name.upper() in ("TRUNKLINE_ADMIN_KEY", "FIRST KEY"):
-        raise click.BadParameter("this name is the service's own; choose another", param_hint="--name")
+    if name.upper() == FROM_SETTINGS:
+        raise click.BadParameter("this name is that of the key in the settings; choose another", param_hint="--name")
     expires = None if days is None else now() + timedelta(days=days)
     _tell(found.add(name, scopes or None, expires), as_json=as_json)
 
@@ -180,6 +189,10 @@ def _text(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None
 
 
-def _no_such_key(key_id: str) -> Any:
-    click.echo(f"There is no key {key_id}; trunkline keys list tells which there are", err=True)
+def _no_such_key(key_id: str) -> NoReturn:
+    _refuse(f"There is no key {key_id}; trunkline keys list tells which there are")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    click.echo(sentence, err=True)
     sys.exit(1)

@@ -122,7 +122,8 @@ async def test_numbers_and_registrations_are_one_list(tmp_path: Path) -> None:
 async def test_an_agent_listens_on_a_registration(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
         agent, which = await api.agent(name="Reception"), await registration(api)
-        made = await api.listener(agent["id"], id=which)
+        await api("POST", f"/agents/{agent['id']}/listen", {"id": ""}, status=400)
+        made = await api.listener(agent["id"], id=which.upper())
         assert (made["registrationId"], made["number"]) == (which, None)
         (item,) = (await api("GET", "/listener"))["items"]
         assert (item["kind"], item["registrationId"], item["registrationName"]) == ("registration", which, "Desk")

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from gateway.auth import FROM_SETTINGS, ensure_admin_key
 from gateway.rate import RateLimit
 from gateway.scopes import SCOPES, allows, covers
+from gateway.settings import Settings
 from tests.gateway.api_service import KEY, OTHER_KEY, serving
 
 
@@ -71,6 +74,16 @@ async def test_a_key_is_rotated_without_a_gap(tmp_path: Path) -> None:
         await api("POST", f"/keys/{new['id']}/rotate", {}, status=404)
 
 
+async def test_the_key_of_the_settings_is_not_rotated(tmp_path: Path) -> None:
+    """At the next start its successor, which has its name, would be gone; and itself, when its time is over."""
+    async with serving(tmp_path) as api:
+        await ensure_admin_key(api.store, Settings(admin_key=SecretStr("the key of the settings")))
+        [key] = [one for one in (await api("GET", "/keys"))["keys"] if one["name"] == FROM_SETTINGS]
+        error = await api("POST", f"/keys/{key['id']}/rotate", {}, status=409)
+        assert "give that setting another value" in error["error"]
+        assert [one for one in (await api("GET", "/keys"))["keys"] if one["name"] == FROM_SETTINGS] == [key]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -80,6 +93,7 @@ async def test_a_key_is_rotated_without_a_gap(tmp_path: Path) -> None:
         ({"name": "k", "expiresAt": "9999-12-31T23:59:59-14:00"}, "ExpiresAt has to be a date or a time such as 2026"),
         ({"name": "k", "expiresAt": "next year"}, "ExpiresAt has to be a date or a time such as 2026-11-20T"),
         ({"name": ""}, "Name"),
+        ({"name": "Trunkline_Admin_Key"}, "Name is that of the key in the settings"),
         ({"nam": "k"}, "did you mean name?"),
     ],
 )

@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 
 from click.testing import CliRunner
+from pydantic import SecretStr
 
+from gateway.auth import NOT_ROTATED, ensure_admin_key
 from gateway.cli import trunkline
+from gateway.settings import Settings
 from pipelines.agent import AgentDefinition
 from store import DEFAULT_OWNER, Owner, Store
 
@@ -39,6 +42,18 @@ def test_names_that_the_service_gives_itself_are_refused(tmp_path: Path) -> None
     assert result.exit_code == 2
     assert "choose another" in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_the_key_of_the_settings_is_not_rotated(tmp_path: Path) -> None:
+    async def started() -> str:
+        store = await Store.open(f"sqlite:///{tmp_path}/trunkline.sqlite3", data_dir=tmp_path)
+        await ensure_admin_key(store, Settings(admin_key=SecretStr("the key of the settings")))
+        [key] = await store.accounts.keys(DEFAULT_OWNER)
+        await store.close()
+        return key.id
+
+    result = CliRunner().invoke(trunkline, ["keys", "rotate", asyncio.run(started()), "--data-dir", str(tmp_path)])
+    assert (result.exit_code, result.output) == (1, f"{NOT_ROTATED}\n")
 
 
 def test_a_database_that_cannot_be_reached_is_said_so(tmp_path: Path) -> None:
