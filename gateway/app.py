@@ -35,6 +35,7 @@ from gateway.keys import (
     PROVISIONER,
     RECORDINGS,
     SETTINGS,
+    STOPPING,
     STORE,
     SWITCHBOARD,
 )
@@ -46,7 +47,7 @@ from gateway.provisioning import Place, api_of, place_of, sync
 from gateway.recorder import Recorder
 from gateway.recordings.keeper import Recordings
 from gateway.recordings.places import place_at
-from gateway.routes import close_applications, jambonz_routes, service_routes
+from gateway.routes import close_sockets, jambonz_routes, service_routes
 from gateway.settings import Settings
 from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.switchboard import Switchboard
@@ -70,8 +71,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
         app.add_routes([*switching.routes(crew), web.post(messages.WORKER_PATH, messages.from_worker)])
     app[SETTINGS] = settings
     app[PROGRESS] = Progress()
-    app[APPLICATIONS] = set()
-    app.on_shutdown.append(close_applications)
+    app[APPLICATIONS], app[STOPPING] = set(), asyncio.Event()
+    app.on_shutdown.append(close_sockets)
     api.setup(app)
     app.add_routes(jambonz_routes())
     app.add_routes(service_routes())
@@ -135,11 +136,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
             beside.append(asyncio.create_task(provisioner.run(), name="Provisioner"))
             yield
             await app[SWITCHBOARD].live.drain(0)
-            await hooks.close()
-            await callbacks.close()
-            await clients.close()
-            await recorder.close()
-            await recordings.close()
+            await asyncio.gather(hooks.close(), callbacks.close(), clients.close(), recordings.close())
+            await recorder.close()  # after what these have noted
             await leases.close()
             await caretaker.leave()
         finally:

@@ -17,7 +17,8 @@ import structlog
 from pydantic import ValidationError
 
 from gateway import metrics
-from gateway.outside import Poster, attempt
+from gateway.outside import Attempt, Poster, attempt
+from gateway.waiting import first_of
 from pipelines.agent.options import CallHook
 from store.calls import NewCall
 from store.events import CallEvent
@@ -33,6 +34,9 @@ MOST_WAITING = 2000
 
 CLOSE_SECONDS = 3.0
 """When the service stops: for one last attempt."""
+
+STOPPED = Attempt(error="the service stopped")
+"""Of an attempt that came to no end."""
 
 Event = Literal["start", "end"]
 Note = Callable[[str, Any], None]
@@ -89,28 +93,19 @@ class CallHooks:
         await asyncio.gather(*self._waiting, return_exceptions=True)
 
     async def _deliver(self, hook: CallHook, body: Mapping[str, Any], note: Note, after: Task) -> None:
-        attempts, status, error = 0, None, None
+        attempts, made = 0, STOPPED
         try:
             if after is not None:
                 await asyncio.wait((after,))
             for pause in (0.0, *PAUSES):
+                await first_of(self._closing, seconds=pause)
                 last = self._closing.is_set()
-                if pause and not last:
-                    try:
-                        async with asyncio.timeout(pause):
-                            await self._closing.wait()
-                    except TimeoutError:
-                        pass
-                attempts += 1
+                attempts, made = attempts + 1, STOPPED
                 made = await attempt(self._poster, hook.url, body)
-                status, error = made.status, made.error
                 if not made.again or last:
                     break
-        except asyncio.CancelledError:
-            error = "the service stopped"
-            raise
         finally:
-            self._tell(body, note, attempts=attempts, status=status, error=error)
+            self._tell(body, note, attempts=attempts, status=made.status, error=made.error)
 
     def _tell(
         self, body: Mapping[str, Any], note: Note, *, attempts: int, status: int | None = None, error: str | None = None

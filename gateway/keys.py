@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from gateway.application import ApplicationSocket
@@ -33,6 +35,9 @@ RECORDINGS = web.AppKey("recordings", Recordings)
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 APPLICATIONS = web.AppKey("applications", set[ApplicationSocket])
 """Jambonz's application sockets that are open."""
+
+STOPPING = web.AppKey("stopping", asyncio.Event)
+"""The calls are over, and so is what tells of them."""
 
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
 CREW = web.AppKey("crew", Crew)

@@ -18,7 +18,7 @@ from gateway.bodies import error as _error
 from gateway.bodies import hook_body
 from gateway.client_messages import names_of
 from gateway.cursors import Seen
-from gateway.keys import APPLICATIONS, CLIENTS, CREW, DOORKEEPER, FEEDS, LEASES, SETTINGS, STORE, SWITCHBOARD
+from gateway.keys import APPLICATIONS, CLIENTS, CREW, DOORKEEPER, FEEDS, LEASES, SETTINGS, STOPPING, STORE, SWITCHBOARD
 from gateway.putting_through import RINGBACK_PATH
 from gateway.watching import watch
 from gateway.webhooks import Reply
@@ -125,8 +125,9 @@ async def ringback(_: web.Request) -> web.Response:
     return web.Response(body=ringback_wav(), content_type="audio/wav", headers=headers)
 
 
-async def close_applications(app: web.Application) -> None:
-    """The service stops."""
+async def close_sockets(app: web.Application) -> None:
+    """The service stops. Those of calls are closed with them."""
+    app[STOPPING].set()
     open_ones = app[APPLICATIONS]
     await asyncio.gather(*(socket.stop() for socket in open_ones))
 
@@ -153,7 +154,7 @@ async def progress_socket(request: web.Request) -> web.StreamResponse:
         request.app[CLIENTS].line(owner, listener_id, names, call_id) as line,
     ):
         stands = partial(request.app[DOORKEEPER].stands, identity)
-        return await watch(request, events, line, messages.answer, stands)
+        return await watch(request, events, line, messages.answer, stands, request.app[STOPPING])
 
 
 def _asked(request: web.Request) -> tuple[Seen | None, Sequence[str] | None]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from gateway import metrics
 from gateway.clients import Line
@@ -31,8 +31,10 @@ STANDS_SECONDS = 15.0
 TOO_SLOW = "too slow: go on with the cursor of the last event, as ?since="
 NO_STORE = "the events before now cannot be read: try again with the same cursor"
 NO_KEY = "the key or token that this was opened with is no longer good"
+STOPPED = "the service stops: go on with the cursor of the last event, as ?since="
 
-_LABELS = {TOO_SLOW: "too_slow", NO_STORE: "no_store", NO_KEY: "no_key"}
+_LABELS = {TOO_SLOW: "too_slow", NO_STORE: "no_store", NO_KEY: "no_key", STOPPED: "stopped"}
+_CODES = {NO_KEY: WSCloseCode.POLICY_VIOLATION, STOPPED: WSCloseCode.GOING_AWAY}
 
 
 async def watch(
@@ -41,14 +43,16 @@ async def watch(
     line: Line,
     answer: Callable[[str], Awaitable[Event]],
     stands: Callable[[], Awaitable[bool]],
+    stopping: asyncio.Event,
 ) -> web.WebSocketResponse:
-    """Serve one watcher until it leaves, or is closed with 1013 (1008 where what it was let in by no longer ``stands``)
-    and the reason. On ``line`` it answers functions; ``answer`` replies to what else it sends, one message after the
-    other."""
+    """Serve one watcher until it leaves, or is closed with the reason: 1013, but 1008 where what it was let in by no
+    longer ``stands``, and 1001 once the service is ``stopping``. On ``line`` it answers functions; ``answer`` replies
+    to what else it sends, one message after the other."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_BYTES)
     await socket.prepare(request)
     reader = asyncio.create_task(_read(socket, line, answer))
-    others = [asyncio.create_task(one) for one in (_send(socket, events), _ask(socket, line), _until_not(stands))]
+    working = (_send(socket, events), _ask(socket, line), _until_not(stands), _until(stopping))
+    others = [asyncio.create_task(one) for one in working]
     reason = None
     try:
         done, _ = await asyncio.wait((reader, *others), return_when=asyncio.FIRST_COMPLETED)
@@ -61,7 +65,7 @@ async def watch(
         for task in (reader, *others):
             task.cancel()
         await asyncio.gather(reader, *others, return_exceptions=True)
-    code = 1000 if reason is None else 1008 if reason == NO_KEY else 1013
+    code = WSCloseCode.OK if reason is None else _CODES.get(reason, WSCloseCode.TRY_AGAIN_LATER)
     with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(SEND_SECONDS):
             await socket.close(code=code, message=(reason or "").encode())
@@ -72,6 +76,11 @@ async def _until_not(stands: Callable[[], Awaitable[bool]]) -> str:
     while await stands():  # noqa: ASYNC110 - it is looked up
         await asyncio.sleep(STANDS_SECONDS)
     return NO_KEY
+
+
+async def _until(stopping: asyncio.Event) -> str:
+    await stopping.wait()
+    return STOPPED
 
 
 async def _send(socket: web.WebSocketResponse, events: AsyncGenerator[Event, None]) -> str:

@@ -30,8 +30,9 @@ HANDLER_SECONDS = 2.0
 BACKLOG = 1024
 """Connections that wait to be accepted by any of several workers."""
 
-CLOSE_SECONDS = 5.0
-"""The longest that stopping takes, once the calls are over or given up."""
+CLOSE_SECONDS = 35.0
+"""The longest that stopping takes, once the calls are over or given up: what it waits for has bounds of its own, which
+come to less, and hooks that hang do not cost what is still to be stored. The parent waits a little longer."""
 
 
 @dataclass(frozen=True, slots=True)

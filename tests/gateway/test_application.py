@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from gateway import application
 from gateway.control import SocketControl
 from gateway.keys import APPLICATIONS
-from gateway.routes import close_applications
+from gateway.routes import close_sockets
 from gateway.settings import Settings
 from jambonz.application import MAX_RECEIVED_BYTES, SUBPROTOCOL
 from jambonz.simulator.caller import AwaitAgentSpeech, HangUp, Wait
@@ -248,7 +248,7 @@ async def test_when_the_service_stops(service: Service, state: str, code: int) -
     if state == "over":
         await socket.send_str(message("call:status", "m-2", data={"call_sid": "c-1", "call_status": "completed"}))
         await service.quiet()
-    stopping = asyncio.create_task(close_applications(service.server.app))
+    stopping = asyncio.create_task(close_sockets(service.server.app))
     assert (await closed(socket))[0] == code
     await stopping
     async with asyncio.timeout(PATIENCE):

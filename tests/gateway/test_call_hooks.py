@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway import call_hooks
+from gateway import call_hooks, metrics
 from gateway.call_hooks import PAUSES, CallHooks, hook_of
 from gateway.outside import POST_SECONDS, Refused
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak
@@ -142,13 +142,22 @@ def test_it_is_given_up(trouble: Any, attempts: int) -> None:
 
 
 def test_when_the_service_stops_each_has_one_last_attempt() -> None:
-    receiver = Receiver(500)
+    receiver = Receiver(*[500] * 10)
     noted = played(receiver, seconds=0.0)
-    assert receiver.events == ["start", "start", "end"]
+    assert receiver.events == ["start", "start", "start", "end"]
+    assert [one["error"] for _, one in noted] == ["answered with 500"] * 2
     receiver = Receiver(500, 500, 1000.0)
     noted = played(receiver, seconds=0.0)
     assert [one["error"] for _, one in noted] == ["the service stopped"] * 2
     assert noted[-1][0] == 3 + call_hooks.CLOSE_SECONDS
+
+
+def test_what_was_broken_off_was_not_delivered() -> None:
+    delivered = metrics.call_hooks.labels("start", "delivered")
+    before = delivered._value.get()
+    noted = played(Receiver(RuntimeError("the session is closed")), {"url": URL, "events": ["start"]})
+    assert [one["error"] for _, one in noted] == ["the service stopped"]
+    assert delivered._value.get() == before
 
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

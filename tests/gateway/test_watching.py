@@ -154,3 +154,11 @@ async def test_while_the_database_is_away_nobody_is_let_in_and_told_so(
     monkeypatch.setattr(service.store.accounts, "identify", away)
     async with service.http.get(address(service)) as answer:
         assert answer.status == 503
+
+
+async def test_who_watches_a_service_that_stops_is_told_so_at_once(service: Service) -> None:
+    async with service.http.ws_connect(address(service)) as socket:
+        stopping = asyncio.create_task(service.server.app.shutdown())
+        message = await socket.receive(timeout=PATIENCE)
+        await stopping
+    assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 1001, watching.STOPPED)
