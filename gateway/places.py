@@ -12,7 +12,7 @@ from gateway.admission import Admission
 from gateway.session import CallSession
 from store.errors import NotFound
 from store.listeners import ListenerForCall
-from store.places import LimitReached, ListenerGone, Place, Refused, Scope
+from store.places import HeldElsewhere, LimitReached, ListenerGone, Place, Scope
 
 COUNT_SECONDS = 2.0
 """The longest that the database may take to count calls: Jambonz gives a webhook 10 s, and an application socket 5."""
@@ -24,6 +24,10 @@ class NoPlace(Exception):
     def __init__(self, scope: Scope | Literal["process"], limit: int, current: int) -> None:
         super().__init__(f"There is no place for another call: {current} of {limit} are under way")
         self.scope, self.limit, self.current = scope, limit, current
+
+
+class Elsewhere(Exception):
+    """Another process has this very call."""
 
 
 class Applicant(Protocol):
@@ -83,7 +87,7 @@ class Places:
 
     async def admit(self, call: Applicant, listener: ListenerForCall) -> None:
         """Take the call's place within the limits; whatever it raises, that is to be given back: :class:`NoPlace`,
-        :class:`NotFound`, what the store raises, or TimeoutError."""
+        :class:`NotFound`, :class:`Elsewhere`, what the store raises, or TimeoutError."""
         refused = await self._take(call, listener)
         match refused:
             case None:
@@ -98,7 +102,7 @@ class Places:
             case _:
                 assert_never(refused)
 
-    async def admit_anyway(self, call: CallSession) -> Refused | None:
+    async def admit_anyway(self, call: CallSession) -> LimitReached | ListenerGone | None:
         """The same for a caller, who is not to wait until the database is back: what is known here has to do then.
         None: the place is taken."""
         listener = call.listener
@@ -112,9 +116,12 @@ class Places:
             self._refuse(call, refused)
         return refused
 
-    async def _take(self, call: Applicant, listener: ListenerForCall) -> Refused | None:
+    async def _take(self, call: Applicant, listener: ListenerForCall) -> LimitReached | ListenerGone | None:
         async with asyncio.timeout(COUNT_SECONDS):
-            return await self._admission.take(Place(call.id, listener.id, listener.owner))
+            refused = await self._admission.take(Place(call.id, listener.id, listener.owner))
+        if isinstance(refused, HeldElsewhere):
+            raise Elsewhere
+        return refused
 
     def _refuse(self, call: Applicant, refused: LimitReached) -> None:
         call.never(f"failed: {refused.scope} concurrency limit", "limit", str(refused))

@@ -56,9 +56,8 @@ class Placing:
         call_id: str | None = None,
     ) -> CallSession:
         """Have ``called`` (digits) rung by ``from_``, over the carrier ``trunk``; returns once it rings, or is about
-        to. Who asks for the same ``call_id`` meanwhile gets the same call. Raises
-        :class:`~gateway.places.NoPlace`, :class:`~store.errors.NotFound`, :class:`CannotDial`, and what the store
-        raises, or TimeoutError."""
+        to. Who asks for the same ``call_id`` meanwhile gets the same call. Raises :class:`CannotDial`, and what
+        :meth:`~gateway.places.Places.admit` does."""
         new = call_id or str(uuid.uuid4())
         known = self._live.of_id(new)
         if known is not None:

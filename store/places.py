@@ -20,6 +20,8 @@ from store.tables import listeners, organisations, places, users
 Scope = Literal["instance", "user", "organisation"]
 """Where a limit is; the reference calls a listener an instance."""
 
+_ELSEWHERE = "elsewhere"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -50,7 +52,12 @@ class ListenerGone:
     """It was deleted since it was looked up."""
 
 
-Refused = LimitReached | ListenerGone
+@dataclass(frozen=True, slots=True)
+class HeldElsewhere:
+    """Another process has this very call."""
+
+
+Refused = LimitReached | ListenerGone | HeldElsewhere
 
 
 @dataclass(slots=True)
@@ -72,8 +79,8 @@ class Places:
             # Who counts waits for whoever counts in the same organisation. What is read after that is as they left it.
             lock = sa.select(organisations.c.id).where(organisations.c.id.in_(_organisations(wanted)))
             await connection.execute(lock.order_by(organisations.c.id).with_for_update(key_share=True))
-            levels = {(row[0], row[1]): _Level(row[2], row[3]) for row in await connection.execute(_levels(wanted))}
-            refused = _admit(wanted, levels)
+            rows = await connection.execute(self._counted(wanted))
+            refused = _admit(wanted, {(row[0], row[1]): _Level(row[2], row[3]) for row in rows})
             await self.insert(connection, [place for place in wanted if place not in refused])
         return refused
 
@@ -97,7 +104,8 @@ class Places:
     async def give_back(self, call_ids: Collection[str]) -> None:
         if call_ids:
             async with self._database.write() as connection:
-                await connection.execute(sa.delete(places).where(places.c.call_id.in_(call_ids)))
+                mine = places.c.process_id == self._node
+                await connection.execute(sa.delete(places).where(places.c.call_id.in_(call_ids), mine))
 
     async def settle(self, is_known: Callable[[str], bool]) -> int:
         """Give back the places of this process whose calls it does not know (any more): returns how many."""
@@ -108,12 +116,20 @@ class Places:
         await self.give_back(lost)
         return len(lost)
 
+    def _counted(self, wanted: Sequence[Place]) -> sa.CompoundSelect[Any]:
+        """Rows as :func:`_levels` gives them, and one for each call that another process has."""
+        theirs = sa.and_(places.c.call_id.in_([place.call_id for place in wanted]), places.c.process_id != self._node)
+        return sa.union_all(
+            *_levels(wanted),
+            sa.select(sa.literal(_ELSEWHERE), places.c.call_id, sa.null(), sa.literal(1)).where(theirs),
+        )
+
 
 def _organisations(wanted: Sequence[Place]) -> set[str]:
     return {place.owner.organisation_id for place in wanted}
 
 
-def _levels(wanted: Sequence[Place]) -> sa.CompoundSelect[Any]:
+def _levels(wanted: Sequence[Place]) -> Iterator[sa.Select[Any]]:
     """Rows of scope, id, limit, and how many places are taken; not counted where there is no limit."""
 
     def level(scope: Scope, table: sa.Table, ids: set[str], counted_by: sa.Column[Any]) -> sa.Select[Any]:
@@ -123,17 +139,18 @@ def _levels(wanted: Sequence[Place]) -> sa.CompoundSelect[Any]:
 
     of_listeners = {place.listener_id for place in wanted if place.listener_id is not None}
     of_users = {place.owner.user_id for place in wanted if place.owner.user_id is not None}
-    return sa.union_all(
-        level("instance", listeners, of_listeners, places.c.listener_id),
-        level("user", users, of_users, places.c.user_id),
-        level("organisation", organisations, _organisations(wanted), places.c.organisation_id),
-    )
+    yield level("instance", listeners, of_listeners, places.c.listener_id)
+    yield level("user", users, of_users, places.c.user_id)
+    yield level("organisation", organisations, _organisations(wanted), places.c.organisation_id)
 
 
-def _admit(wanted: Sequence[Place], levels: dict[tuple[Scope, str], _Level]) -> dict[Place, Refused]:
+def _admit(wanted: Sequence[Place], levels: dict[tuple[str, str], _Level]) -> dict[Place, Refused]:
     """Who is refused, and why; counts those who are not."""
     refused: dict[Place, Refused] = {}
     for place in wanted:
+        if (_ELSEWHERE, place.call_id) in levels:
+            refused[place] = HeldElsewhere()
+            continue
         if place.listener_id is not None and ("instance", place.listener_id) not in levels:
             refused[place] = ListenerGone()
             continue

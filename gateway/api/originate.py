@@ -17,6 +17,7 @@ from gateway.api.shapes import Metadata
 from gateway.dialler import CannotDial
 from gateway.keys import SWITCHBOARD
 from gateway.permits import NotPermitted, permitted
+from gateway.places import Elsewhere
 from jambonz.hooks import normalize_number
 from jambonz.provisioning.wanted import CARRIER_PREFIX
 from jambonz.verbs import VerbError
@@ -44,6 +45,9 @@ _POOL = "jambonz"
 
 STORED_SECONDS = 5.0
 """How long a request that came before waits until it is known what became of it."""
+
+LOOK_SECONDS = 0.2
+"""Between two looks at the database, where another process knows."""
 
 
 class OriginateRequest(Strict):
@@ -111,7 +115,10 @@ async def originate(request: web.Request) -> web.Response:
         if known is not None:
             return _again(known, caller, view)
     options = replace(listener.options, metadata={**listener.options.metadata, **body.metadata})
-    placed = await _place(request, replace(listener, options=options), caller, view)
+    try:
+        placed = await _place(request, replace(listener, options=options), caller, view)
+    except Elsewhere:  # another request with this key is at another process just now
+        return _again(await _by_another(store, owner, view["callId"]), caller, view)
     _check_same(placed, caller, view)  # another request with this key may have been there an instant before
     return _answer(view)
 
@@ -124,8 +131,23 @@ async def _known(request: web.Request, owner: Owner, call_id: str) -> Call | Non
         async with asyncio.timeout(STORED_SECONDS):
             await recorder.stored(call_id)
     except TimeoutError:
-        raise ApiError(503, "UNAVAILABLE", f"What became of the call {call_id} cannot be told just now") from None
+        raise _cannot_tell(call_id) from None
     return await store_of(request).calls.get(owner, call_id)
+
+
+async def _by_another(store: Store, owner: Owner, call_id: str) -> Call:
+    """The call that another process is placing, once it is written."""
+    try:
+        async with asyncio.timeout(STORED_SECONDS):
+            while (known := await store.calls.get(owner, call_id)) is None:  # noqa: ASYNC110 - it is written elsewhere
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        raise _cannot_tell(call_id) from None
+    return known
+
+
+def _cannot_tell(call_id: str) -> ApiError:
+    return ApiError(503, "UNAVAILABLE", f"What became of the call {call_id} cannot be told just now; ask again")
 
 
 async def _place(request: web.Request, listener: ListenerForCall, caller: _Caller, view: OriginatedView) -> NewCall:

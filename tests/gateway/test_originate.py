@@ -14,13 +14,16 @@ from aiohttp import web
 from click.testing import CliRunner, Result
 
 from gateway import recorder
-from gateway.api import examples
+from gateway.api import examples, originate
 from gateway.cli import trunkline
+from gateway.settings import Settings
 from jambonz.provisioning.wanted import Application
 from jambonz.simulator.outgoing import Callee
 from jambonz.simulator.rest_api import ApiServer
-from store import DEFAULT_OWNER
+from store import DEFAULT_OWNER, NewCall, Store
 from store.listeners import ListenerForCall
+from store.places import Place
+from store.rows import now
 from tests.gateway.api_service import conforms
 from tests.gateway.service import KEY, NUMBER, Service, serving
 from tests.simulators.jambonz_wire import jambonz_on_loopback
@@ -271,6 +274,33 @@ async def test_a_call_that_is_over_before_it_was_stored_is_not_placed_again(
     assert await shared.service.store.calls.get(DEFAULT_OWNER, first["data"]["callId"]) is None
     assert await shared.ring(again="busy") == (200, first)
     assert len(shared.server.created_calls) == 1
+
+
+async def test_what_another_process_is_just_placing_is_not_placed_twice(
+    shared: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two services on one database were sent the same key in the same instant."""
+
+    async def not_yet_written(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(originate, "STORED_SECONDS", 0.1)
+    listener = shared.service.listener_id
+    theirs = NewCall(DEFAULT_OWNER, "agent", listener, "scripted/echo", "jambonz", HOME, CALLED)
+    monkeypatch.setattr(originate, "_call_id", lambda *_: theirs.id)
+    store = await Store.open(Settings(data_dir=tmp_path).database, data_dir=tmp_path, node="another")
+    try:
+        await store.processes.join()
+        await store.places.take([Place(theirs.id, listener, DEFAULT_OWNER)])
+        status, answer = await shared.ring(again="order-1")
+        assert (status, answer["code"]) == (503, "UNAVAILABLE"), "nobody knows yet what becomes of it"
+        await store.calls.start(theirs, started_at=now())
+        monkeypatch.setattr(originate, "_known", not_yet_written)
+        status, answer = await shared.ring(again="order-1")
+        assert (status, answer["data"]["callId"]) == (200, theirs.id)
+    finally:
+        await store.close()
+    assert shared.server.created_calls == []
 
 
 async def test_without_jambonz_there_is_nobody_to_ring(tmp_path: Path) -> None:

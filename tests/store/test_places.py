@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from store import DEFAULT_OWNER, ListenerOptions, Owner, Store
-from store.places import LimitReached, ListenerGone, Place, Refused
+from store.places import HeldElsewhere, LimitReached, ListenerGone, Place, Refused
 from store.tables import places
 from tests.store.opened import definition, opened
 
@@ -110,7 +110,7 @@ async def test_never_more_than_the_limit_however_many_ask_at_once(tmp_path: Path
             ]
             assert len(let_in) == await taken(a) == 7
             assert sum(one.listener_id == who[0] for one in let_in) <= 5
-            await asyncio.gather(*((b, a)[n % 2].places.give_back([one.call_id]) for n, one in enumerate(let_in)))
+            await asyncio.gather(*(store.places.give_back([one.call_id for one in let_in]) for store in (a, b)))
             assert await taken(a) == 0
 
 
@@ -122,6 +122,21 @@ async def test_a_listener_that_was_deleted_meanwhile_takes_no_call(tmp_path: Pat
         await store.listeners.delete(DEFAULT_OWNER, who)
         assert await take(store, place(who)) == [ListenerGone()]
         assert await taken(store) == 1, "the call under way goes on"
+
+
+async def test_a_call_is_one_processes_also_where_two_ask_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path, node="a") as a, opened(tmp_path, node="b") as b:
+        await a.processes.join()
+        await b.processes.join()
+        wanted = place(await listener(a))
+        answers = await asyncio.gather(a.places.take([wanted]), b.places.take([wanted]))
+        assert sorted(answers, key=len) == [{}, {wanted: HeldElsewhere()}]
+        winner, loser = (a, b) if answers[0] == {} else (b, a)
+        await loser.places.give_back([wanted.call_id])
+        assert await taken(a) == 1, "it is the other's to give back"
+        assert await winner.places.take([wanted]) == {}, "and its own it may ask for again"
+        await winner.places.give_back([wanted.call_id])
+        assert await taken(a) == 0
 
 
 async def test_places_that_nobody_knows_of_are_free_again(tmp_path: Path) -> None:
