@@ -57,9 +57,11 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 def setup(app: web.Application) -> None:
     """Add the API to ``app``, which has :data:`~gateway.keys.SETTINGS` and, once it runs,
     :data:`~gateway.keys.STORE`."""
-    api = web.Application(middlewares=[errors_as_json])
+    without_slash = web.normalize_path_middleware(append_slash=False, remove_slash=True)
+    api = web.Application(middlewares=[errors_as_json, without_slash])
     for operation in OPERATIONS:
-        api.router.add_route(operation.method, operation.path, _authenticated(operation))
+        for method in ("GET", "HEAD") if operation.method == "GET" else (operation.method,):
+            api.router.add_route(method, operation.path, _authenticated(operation))
     api.add_routes(openapi.routes(OPERATIONS))
     api.add_routes(hooks.routes())
     api.add_routes(elsewhere.routes())

@@ -45,6 +45,8 @@ async def get_recording(request: web.Request) -> web.StreamResponse:
     application/octet-stream. Who did so is kept.
     """
     recording = await _stored(request)
+    if request.method == hdrs.METH_HEAD:
+        return _headed(recording)
     try:
         async with _all(request).copy(recording) as path:
             if path is None:
@@ -102,18 +104,23 @@ async def list_recording_accesses(request: web.Request) -> web.Response:
     return web.json_response(views)
 
 
-async def _send(request: web.Request, recording: StoredRecording, path: Path) -> web.StreamResponse:
+def _headed(recording: StoredRecording) -> web.StreamResponse:
+    """The answer, up to its body."""
     response = web.StreamResponse()
     name, size = f"{recording.call_id}.ogg", recording.size
     if recording.key is None:
-        pieces = _pieces(path)
         response.content_type, name = "application/octet-stream", f"{name}.sealed"
     else:
-        pieces = unsealed(path, recording.key)
         response.content_type, size = "audio/ogg", size - IV_BYTES - TAG_BYTES
     response.content_length = size
     response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    return response
+
+
+async def _send(request: web.Request, recording: StoredRecording, path: Path) -> web.StreamResponse:
+    pieces = _pieces(path) if recording.key is None else unsealed(path, recording.key)
+    response = _headed(recording)
     await response.prepare(request)
     while (piece := await _all(request).read(lambda: next(pieces, None))) is not None:
         async with asyncio.timeout(READER_SECONDS):

@@ -43,6 +43,8 @@ _NOT_PASSED_ON = frozenset(
 )
 """Headers of one connection, and those of a body that is sent anew."""
 
+_READS = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
+
 _MEDIA = re.compile(r"/(?:jambonz/listen|audio)/([^/]+)")
 _JOIN = re.compile(r"/api/(?:listener|rooms)/[^/]+/join")
 _ORIGINATE = re.compile(r"/api/listener/[^/]+/originate")
@@ -111,7 +113,7 @@ async def _switched(crew: Crew, request: web.Request) -> web.StreamResponse | No
         return await _of_client(crew, await crew.least_busy(), request)
     if method == hdrs.METH_POST and _ORIGINATE.fullmatch(path):
         return await _of_client(crew, await _dialler(crew, request), request)
-    if method not in (hdrs.METH_GET, hdrs.METH_OPTIONS) and (of_call := _OF_CALL.fullmatch(path)) is not None:
+    if method not in _READS and (of_call := _OF_CALL.fullmatch(path)) is not None:
         return await _of_client(crew, await crew.with_call(of_call[1]), request)
     return None
 

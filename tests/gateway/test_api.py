@@ -211,7 +211,29 @@ async def test_a_text_about_u_0000_is_a_text(tmp_path: Path) -> None:
 
 async def test_a_wrong_method_is_told_the_right_ones(tmp_path: Path) -> None:
     async with serving(tmp_path) as api, api.client.request("PATCH", "/api/agents") as answer:
-        assert {method.strip() for method in answer.headers["Allow"].split(",")} == {"GET", "POST"}
+        assert {method.strip() for method in answer.headers["Allow"].split(",")} == {"GET", "HEAD", "POST"}
+
+
+async def test_whatever_can_be_read_has_a_head(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        ids = await furnish(api)
+        for operation in OPERATIONS:
+            if operation.method == "GET":
+                path, headers = f"/api{operation.path.format(**ids)}", {"Authorization": f"Bearer {KEY}"}
+                async with api.client.get(path, headers=headers) as whole:
+                    expected = (whole.status, whole.content_type)
+                async with api.client.head(path, headers=headers) as head:
+                    assert (head.status, head.content_type) == expected, operation.id
+                    assert head.content_length, operation.id
+                async with api.client.head(path) as refused:
+                    assert refused.status == 401, operation.id
+
+
+async def test_a_slash_too_many_does_no_harm(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        status, agent = await raw(api, "POST", "/api/agents/", json=AGENT)
+        assert (status, agent["prompt"]) == (200, AGENT["prompt"])
+        assert (await raw(api, "GET", f"/api/agents//{agent['id']}/?"))[1]["id"] == agent["id"]
 
 
 async def test_whoever_sends_no_key_is_told_how(tmp_path: Path) -> None:

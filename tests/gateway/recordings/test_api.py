@@ -51,6 +51,7 @@ async def test_a_recording_is_played_deleted_and_both_are_known(tmp_path: Path) 
             status, _, _ = await ask(service, method, path, "a-key-of-somebody-else")
             assert status == 404
 
+        assert await ask(service, "HEAD", path) == (200, "audio/ogg", b""), "which is no access"
         status, kind, ogg = await ask(service, "GET", path)
         assert (status, kind) == (200, "audio/ogg")
         samples, rate = soundfile.read(io.BytesIO(ogg), dtype="int16")
