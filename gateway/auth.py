@@ -30,15 +30,13 @@ BURST_SECONDS = 10.0
 NOTED_SECONDS = 60.0
 """Between two notes of a key's last use."""
 
-MOST_MEMBERS = 10_000
-"""Users of issuers that are known to be stored."""
+MOST_KNOWN = 10_000
+"""Users of issuers that are known to be stored, and keys whose use was noted."""
 
 FROM_SETTINGS = "TRUNKLINE_ADMIN_KEY"
 """The name of the key that the settings have. Nothing else may have it: at the next start it would be gone."""
 
 NOT_ROTATED = "This key is that of TRUNKLINE_ADMIN_KEY: give that setting another value, and start the service again"
-
-_FIRST = "first key"
 
 
 class Unauthenticated(Exception):
@@ -56,16 +54,12 @@ async def ensure_admin_key(store: Store, settings: Settings) -> str | None:
     TRUNKLINE_ADMIN_KEY speaks for the default user, and its former value no longer does. Without it, and with no key
     there at all, one is made.
     """
-    if settings.admin_key is not None:
-        key = settings.admin_key.get_secret_value()
-        await store.accounts.add_key(DEFAULT_OWNER, FROM_SETTINGS, key)
-        await store.accounts.drop_keys(FROM_SETTINGS, but=key)
-        return None
-    await store.accounts.drop_keys(FROM_SETTINGS)
-    if not settings.authenticate_users or await store.accounts.has_keys():
+    given = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
+    await store.accounts.set_key(DEFAULT_OWNER, FROM_SETTINGS, given)
+    if given is not None or not settings.authenticate_users or await store.accounts.has_keys():
         return None
     key = make_key()
-    await store.accounts.add_key(DEFAULT_OWNER, _FIRST, key)
+    await store.accounts.add_key(DEFAULT_OWNER, "first key", key)
     return key
 
 
@@ -96,7 +90,7 @@ class Doorkeeper:
         self._store = store
         self._open = not authenticate_users
         self._issuers = issuers
-        self._limit = RateLimit(per_second, per_second * BURST_SECONDS) if per_second else None
+        self._limit = RateLimit(per_second, max(1.0, per_second * BURST_SECONDS)) if per_second else None
         self._noted: dict[str, float] = {}  # keys, and when their use was written down
         self._members: set[Owner] = set()
         self._writing: set[asyncio.Task[None]] = set()
@@ -159,6 +153,8 @@ class Doorkeeper:
         self.admit(identity.id)
         now = asyncio.get_running_loop().time()
         if now - self._noted.get(identity.id, -NOTED_SECONDS) >= NOTED_SECONDS:
+            if len(self._noted) >= MOST_KNOWN:
+                self._noted.clear()
             self._noted[identity.id] = now
             task = asyncio.create_task(self._note_use(identity.id))
             self._writing.add(task)
@@ -175,7 +171,7 @@ class Doorkeeper:
         self.admit(f"user {visitor.owner.user_id}")
         if visitor.owner not in self._members:
             await self._store().accounts.ensure(visitor.owner, visitor.name)
-            if len(self._members) >= MOST_MEMBERS:
+            if len(self._members) >= MOST_KNOWN:
                 self._members.clear()
             self._members.add(visitor.owner)
         return Identity(visitor.owner, visitor.scopes, f"user {visitor.owner.user_id}", visitor.until)

@@ -159,13 +159,21 @@ class Accounts:
         async with self._database.write() as connection:
             await connection.execute(sa.update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=now()))
 
-    async def drop_keys(self, name: str, *, but: str | None = None) -> None:
-        """Take away the keys of this name, except the key ``but``."""
-        statement = sa.delete(api_keys).where(api_keys.c.name == name)
-        if but is not None:
-            statement = statement.where(api_keys.c.hash != key_hash(but))
+    async def set_key(self, owner: Owner, name: str, key: str | None) -> None:
+        """Let ``key``, and no other key of this name, speak for ``owner`` in everything and for good, whatever it was
+        before. None: no key of this name."""
+        others = [api_keys.c.user_id == owner.user_id, api_keys.c.name == name]
+        if key is not None:
+            others.append(api_keys.c.hash != key_hash(key))
         async with self._database.write() as connection:
-            await connection.execute(statement)
+            await connection.execute(sa.delete(api_keys).where(*others))
+            if key is None:
+                return
+            is_so = {"user_id": owner.user_id, "name": name, "scopes": None, "expires_at": None}
+            made = insert_if_absent(connection, api_keys).values(
+                id=new_id(), hash=key_hash(key), created_at=now(), **is_so
+            )
+            await connection.execute(made.on_conflict_do_update(index_elements=["hash"], set_=is_so))
 
     async def has_keys(self) -> bool:
         async with self._database.read() as connection:
@@ -192,10 +200,6 @@ class Accounts:
         query = sa.select(api_keys.c.id).where(api_keys.c.id == identity.id, _not_expired(now()))
         async with self._database.read() as connection:
             return await connection.scalar(query) is not None
-
-    async def owner_of_key(self, key: str) -> Owner | None:
-        identity = await self.identify(key)
-        return identity.owner if identity is not None else None
 
     # Limits
 

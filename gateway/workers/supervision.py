@@ -120,9 +120,6 @@ class Supervision:
     def due(self) -> float | None:
         return min((worker.deadline for worker in self._workers if worker.deadline is not None), default=None)
 
-    def states(self) -> list[State]:
-        return [worker.state for worker in self._workers]
-
     def begin(self, now: float) -> list[Order]:
         return [self._start(self._workers[0], now)]
 

@@ -290,7 +290,7 @@ async def test_the_first_key_is_made_once(tmp_path: Path) -> None:
     try:
         key = await ensure_admin_key(store, Settings())
         assert key is not None
-        assert await store.accounts.owner_of_key(key) is not None
+        assert await store.accounts.identify(key) is not None
         assert await ensure_admin_key(store, Settings()) is None
     finally:
         await store.close()

@@ -118,6 +118,12 @@ async def test_a_ticket_is_good_once_and_for_a_while(tmp_path: Path) -> None:
         assert await accounts.take_ticket("late") is None
 
 
+async def test_a_key_with_less_than_a_request_in_ten_seconds_has_one(tmp_path: Path) -> None:
+    async with serving(tmp_path, requests_per_second=0.001) as api:
+        await api("GET", "/calls")
+        await api("GET", "/calls", status=429)
+
+
 async def test_too_many_requests_are_refused_for_a_while_and_other_keys_are_served(tmp_path: Path) -> None:
     async with serving(tmp_path, requests_per_second=0.5) as api:
         for _ in range(5):

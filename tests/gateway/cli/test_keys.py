@@ -18,7 +18,8 @@ def owner_of(key: str, directory: Path) -> Owner | None:
     async def look() -> Owner | None:
         store = await Store.open(f"sqlite:///{directory}/trunkline.sqlite3", data_dir=directory)
         try:
-            return await store.accounts.owner_of_key(key)
+            identity = await store.accounts.identify(key)
+            return identity.owner if identity is not None else None
         finally:
             await store.close()
 
