@@ -35,7 +35,7 @@ UNREACHABLE = (sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutErr
 
 def reason(error: BaseException) -> str:
     """What a database, or its driver, says is wrong: without the statement and whatever else it adds."""
-    said = getattr(error, "orig", None) or error
-    said = said.__cause__ or said  # of asyncpg's, SQLAlchemy makes others
+    said = getattr(error, "orig", None)
+    said = error if said is None else said.__cause__ or said  # SQLAlchemy makes others of asyncpg's
     silent = "no answer in time" if isinstance(said, TimeoutError) else type(said).__name__
     return str(said).partition("\n")[0] or silent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from blockbuster import BlockBuster
 
 from store import Store
+from store import database as module
 from store.database import Database, shown
 from store.errors import UNREACHABLE, CannotOpen
 from tests.store.server import allow_driver
@@ -77,6 +79,15 @@ async def test_whatever_a_server_says_when_it_is_opened_is_a_sentence(tmp_path: 
     async with saying("28P01") as url:
         with pytest.raises(CannotOpen, match=r"^the database postgresql://\S+/name cannot be opened: the .+ up$"):
             await Store.open(f"{url}?password=secret", data_dir=tmp_path)
+
+
+async def test_a_server_that_says_nothing_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module._DEADLINES, "timeout", 0.01)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(CannotOpen, match="cannot be opened: no answer in time"),
+    ):
+        await Store.open(f"postgresql://somebody@127.0.0.1:{silent.getsockname()[1]}/name", data_dir=tmp_path)
 
 
 def test_a_url_is_shown_without_its_password_wherever_that_is() -> None:
