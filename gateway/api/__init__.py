@@ -57,7 +57,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 def setup(app: web.Application) -> None:
     """Add the API to ``app``, which has :data:`~gateway.keys.SETTINGS` and, once it runs,
     :data:`~gateway.keys.STORE`."""
-    without_slash = web.normalize_path_middleware(append_slash=False, remove_slash=True)
+    without_slash = web.normalize_path_middleware(append_slash=False, remove_slash=True, merge_slashes=False)
     api = web.Application(middlewares=[errors_as_json, without_slash])
     for operation in OPERATIONS:
         for method in ("GET", "HEAD") if operation.method == "GET" else (operation.method,):

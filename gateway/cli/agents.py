@@ -7,7 +7,7 @@ from typing import Any
 import click
 from yarl import URL
 
-from gateway.cli.rest import Service, json_of, pages, read_json, service_flags
+from gateway.cli.rest import ID, Service, json_of, pages, read_json, service_flags
 
 _COLUMNS = [("ID", "id"), ("NAME", "name"), ("MODEL", "modelName"), ("CHANGED", "updatedAt")]
 
@@ -29,7 +29,7 @@ def list_agents(service: Service, search: str, limit: int) -> None:
 
 
 @agents.command()
-@click.argument("agent_id")
+@click.argument("agent_id", type=ID)
 @service_flags
 def show(service: Service, agent_id: str) -> None:
     """Show an agent and its listeners."""
@@ -47,7 +47,7 @@ def create(service: Service, file: str) -> None:
 
 
 @agents.command()
-@click.argument("agent_id")
+@click.argument("agent_id", type=ID)
 @click.argument("file")
 @service_flags
 def update(service: Service, agent_id: str, file: str) -> None:
@@ -58,7 +58,7 @@ def update(service: Service, agent_id: str, file: str) -> None:
 
 
 @agents.command()
-@click.argument("agent_id")
+@click.argument("agent_id", type=ID)
 @service_flags
 def delete(service: Service, agent_id: str) -> None:
     """Delete an agent and its listeners; their numbers are free again."""
@@ -67,7 +67,7 @@ def delete(service: Service, agent_id: str) -> None:
 
 
 @agents.command()
-@click.argument("agent_id")
+@click.argument("agent_id", type=ID)
 @click.option("--number", help='The number to listen on; "*" is any free one. Without it: browser sessions.')
 @click.option("--registration", "registration_id", metavar="ID", help="The registration to listen on, instead.")
 @click.option("--websocket", is_flag=True, help="Browser sessions over a socket here, also of agents of Ultravox.")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gateway.cli.client import Client
-from gateway.cli.rest import Service, json_of, pages, print_json, service_flags
+from gateway.cli.rest import ID, Service, json_of, pages, print_json, service_flags
 
 _COLUMNS = [
     ("ID", "id"), ("STARTED", "startedAt"), ("FROM", "callerId"), ("TO", "calledId"), ("MODEL", "modelName"),
@@ -22,7 +22,7 @@ def calls() -> None:
 
 
 @calls.command("list")
-@click.option("--agent", "agent_id", help="Only those of this agent, the newest first.")
+@click.option("--agent", "agent_id", type=ID, help="Only those of this agent, the newest first.")
 @click.option("--after", "last_index", default=0, type=click.IntRange(min=0), help="Only those after this index.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
 @service_flags
@@ -39,7 +39,7 @@ def list_calls(service: Service, agent_id: str | None, last_index: int, limit: i
 
 
 @calls.command()
-@click.argument("listener_id")
+@click.argument("listener_id", type=ID)
 @click.option("--to", "called", required=True, metavar="NUMBER", help="Whom to ring, in E.164.")
 @click.option(
     "--from", "caller", required=True, metavar="NUMBER", help="Your number that rings, or a registration's id."
@@ -57,7 +57,7 @@ def originate(service: Service, listener_id: str, called: str, caller: str, meta
 
 
 @calls.command()
-@click.argument("call_id")
+@click.argument("call_id", type=ID)
 @service_flags
 def show(service: Service, call_id: str) -> None:
     """Show a call, and what it used."""
@@ -65,7 +65,7 @@ def show(service: Service, call_id: str) -> None:
 
 
 @calls.command()
-@click.argument("call_id")
+@click.argument("call_id", type=ID)
 @click.option("--all", "everything", is_flag=True, help="Latencies and other states, too.")
 @service_flags
 def log(service: Service, call_id: str, everything: bool) -> None:
@@ -82,7 +82,7 @@ def log(service: Service, call_id: str, everything: bool) -> None:
 
 
 @calls.command()
-@click.argument("call_id")
+@click.argument("call_id", type=ID)
 @click.argument("words")
 @click.option("--urgency", type=click.Choice(["now", "soon", "later"]), default="soon", show_default=True)
 @service_flags
@@ -92,7 +92,7 @@ def text(service: Service, call_id: str, words: str, urgency: str) -> None:
 
 
 @calls.command()
-@click.argument("call_id")
+@click.argument("call_id", type=ID)
 @click.argument("words")
 @click.option("--now", is_flag=True, help="Interrupt what the agent says.")
 @click.option("--to-its-end", is_flag=True, help="Whatever the caller says meanwhile.")
@@ -104,7 +104,7 @@ def say(service: Service, call_id: str, words: str, now: bool, to_its_end: bool)
 
 
 @calls.command()
-@click.argument("call_id")
+@click.argument("call_id", type=ID)
 @service_flags
 def cancel(service: Service, call_id: str) -> None:
     """Cancel what the agent of a call says and does at the moment."""
@@ -112,7 +112,7 @@ def cancel(service: Service, call_id: str) -> None:
 
 
 @calls.command()
-@click.argument("call_id")
+@click.argument("call_id", type=ID)
 @click.argument("digits")
 @service_flags
 def dtmf(service: Service, call_id: str, digits: str) -> None:
@@ -121,7 +121,7 @@ def dtmf(service: Service, call_id: str, digits: str) -> None:
 
 
 @calls.command()
-@click.argument("call_id")
+@click.argument("call_id", type=ID)
 @click.option("--text", help="What the agent says before; without it the call ends at once.")
 @click.option("--reason", help="For the call's log.")
 @service_flags
@@ -136,7 +136,7 @@ def _send(service: Service, call_id: str, command: str, body: dict[str, Any]) ->
 
 
 @calls.command()
-@click.argument("call_id")
+@click.argument("call_id", type=ID)
 @service_flags
 def delete(service: Service, call_id: str) -> None:
     """Delete a call that is over, with its log: nothing of it is left."""

@@ -26,8 +26,9 @@ class ServiceRefused(Exception):
 class Client:
     """Make it with :func:`client`. Its methods raise :class:`ServiceRefused`."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
         self._session = session
+        self._base = base
 
     async def get(self, path: str) -> Any:
         return await self._request("GET", path)
@@ -60,7 +61,7 @@ class Client:
         """While inside, events of a progress socket go to ``on_event``."""
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                socket = await self._session.ws_connect(path)
+                socket = await self._session.ws_connect(self._base + path)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ServiceRefused(f"The progress socket cannot be opened: {_reason(error)}") from error
         async with socket:
@@ -73,7 +74,7 @@ class Client:
 
     async def _request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         try:
-            async with self._session.request(method, path, json=body, headers=headers) as answer:
+            async with self._session.request(method, self._base + path, json=body, headers=headers) as answer:
                 given = await answer.json(content_type=None) if await answer.read() else None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ServiceRefused(f"The service did not answer {method} {path}: {_reason(error)}") from error
@@ -85,11 +86,11 @@ class Client:
 
 @asynccontextmanager
 async def client(base_url: URL, key: str) -> AsyncIterator[Client]:
-    """Whoever ``key`` speaks for, at the service under ``base_url``."""
+    """Whoever ``key`` speaks for, at the service under ``base_url``, which may have a path."""
     async with aiohttp.ClientSession(
-        base_url, headers={"Authorization": f"Bearer {key}"}, timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        headers={"Authorization": f"Bearer {key}"}, timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     ) as session:
-        yield Client(session)
+        yield Client(session, str(base_url.with_query(None).with_fragment(None)).rstrip("/"))
 
 
 def utterances(log: list[dict[str, Any]]) -> list[Utterance]:

@@ -13,7 +13,7 @@ import click
 from gateway.auth import FROM_SETTINGS, NOT_ROTATED, make_key
 from gateway.cli.database import in_store
 from gateway.cli.flags import setting_flags, settings_or_exit
-from gateway.cli.rest import Service, print_json, service_at, table
+from gateway.cli.rest import ID, Service, print_json, service_at, table
 from gateway.scopes import SCOPES
 from gateway.settings import Settings
 from store import DEFAULT_OWNER, Store
@@ -154,7 +154,7 @@ def list_keys(found: _Keys, as_json: bool) -> None:
 
 
 @keys.command()
-@click.argument("key_id")
+@click.argument("key_id", type=ID)
 @click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(0, 720), help="The old one stays good.")
 @_key_flags
 def rotate(found: _Keys, as_json: bool, key_id: str, hours: float) -> None:
@@ -163,7 +163,7 @@ def rotate(found: _Keys, as_json: bool, key_id: str, hours: float) -> None:
 
 
 @keys.command()
-@click.argument("key_id")
+@click.argument("key_id", type=ID)
 @_key_flags
 def delete(found: _Keys, as_json: bool, key_id: str) -> None:
     """Delete a key: it is good for nothing from now on."""

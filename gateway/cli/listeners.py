@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from yarl import URL
 
-from gateway.cli.rest import Service, service_flags
+from gateway.cli.rest import ID, Service, service_flags
 
 _COLUMNS = [
     ("ID", "listenerId"), ("AGENT", "agentName"), ("AGENT ID", "agentId"), ("KIND", "kind"), ("NUMBER", "phoneNumber"),
@@ -29,7 +29,7 @@ def list_listeners(service: Service, agent_id: str | None) -> None:
 
 
 @listeners.command()
-@click.argument("listener_id")
+@click.argument("listener_id", type=ID)
 @service_flags
 def delete(service: Service, listener_id: str) -> None:
     """End a listener; its number is free again."""
@@ -38,7 +38,7 @@ def delete(service: Service, listener_id: str) -> None:
 
 
 @listeners.command()
-@click.argument("listener_id")
+@click.argument("listener_id", type=ID)
 @service_flags
 def renew(service: Service, listener_id: str) -> None:
     """Renew the lease of a listener: it begins again now."""

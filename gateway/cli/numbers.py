@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from gateway.cli.flags import setting_flags, settings_or_exit
-from gateway.cli.rest import Service, pages, service_flags
+from gateway.cli.rest import ID, Service, pages, service_flags
 
 _COLUMNS = [
     ("NUMBER", "number"), ("NAME", "name"), ("HANDLER", "handler"), ("TRUNK", "trunkId"), ("OUTBOUND", "outbound"),
@@ -45,7 +45,7 @@ def add(service: Service, number: str, trunk_id: str | None, name: str | None, o
 
 
 @numbers.command()
-@click.argument("number")
+@click.argument("number", type=ID)
 @service_flags
 def delete(service: Service, number: str) -> None:
     """Take a number out of the pool."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.rest import Service, pages, service_flags
+from gateway.cli.rest import ID, Service, pages, service_flags
 
 _COLUMNS = [
     ("ID", "id"), ("NAME", "name"), ("REGISTRAR", "registrar"), ("USER", "username"), ("STATUS", "status"),
@@ -32,7 +32,7 @@ def list_registrations(service: Service, limit: int) -> None:
 
 
 @registrations.command()
-@click.argument("registration_id")
+@click.argument("registration_id", type=ID)
 @service_flags
 def show(service: Service, registration_id: str) -> None:
     """Show a registration: all of it but its password."""
@@ -65,7 +65,7 @@ def create(
 
 
 @registrations.command()
-@click.argument("registration_id")
+@click.argument("registration_id", type=ID)
 @click.option("--registrar", help="Another host, or host:port.")
 @click.option("--username", help="Another user name.")
 @click.option("--password", is_flag=True, help="Ask for another password, or read it from standard input.")
@@ -90,7 +90,7 @@ def update(
 
 
 @registrations.command()
-@click.argument("registration_id")
+@click.argument("registration_id", type=ID)
 @service_flags
 def activate(service: Service, registration_id: str) -> None:
     """Have Jambonz register with one that was disabled, or that failed."""
@@ -99,7 +99,7 @@ def activate(service: Service, registration_id: str) -> None:
 
 
 @registrations.command()
-@click.argument("registration_id")
+@click.argument("registration_id", type=ID)
 @service_flags
 def disable(service: Service, registration_id: str) -> None:
     """Have Jambonz no longer register with it; it stays, with its listener."""
@@ -108,7 +108,7 @@ def disable(service: Service, registration_id: str) -> None:
 
 
 @registrations.command()
-@click.argument("registration_id")
+@click.argument("registration_id", type=ID)
 @service_flags
 def delete(service: Service, registration_id: str) -> None:
     """Delete a registration."""

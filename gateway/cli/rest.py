@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Column = tuple[str, str]
 """The heading of a column, and the field that stands in it (``a.b`` for a field of a field)."""
+
+_SEGMENT = re.compile(r"(?!\.*$)[^/?#%\\\x00-\x1f]+")
+
+
+class _Id(click.ParamType[str]):
+    """What is one part of a path: an id, or a number."""
+
+    name = "id"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if _SEGMENT.fullmatch(value) else self.fail(f"{value!r} is no id", param, ctx)
+
+
+ID = _Id()
 
 HOME = "http://127.0.0.1:8080"
 _WIDEST = 48
@@ -117,7 +132,7 @@ async def pages(api: Client, path: str, items: str, following: str, parameter: s
 def read_json(file: str) -> Any:
     """The JSON in a file, or on standard input (``-``). Ends with a sentence where it is none."""
     try:
-        value = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8"))
+        value = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise click.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="FILE") from None
     except ValueError as error:

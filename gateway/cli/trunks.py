@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.rest import Service, pages, service_flags
+from gateway.cli.rest import ID, Service, pages, service_flags
 
 _COLUMNS = [
     ("ID", "id"), ("NAME", "name"), ("HANDLER", "handler"), ("OUTBOUND", "outbound"), ("REFER", "flags.canRefer"),
@@ -28,7 +28,7 @@ def list_trunks(service: Service, limit: int) -> None:
 
 
 @trunks.command()
-@click.argument("trunk_id")
+@click.argument("trunk_id", type=ID)
 @service_flags
 def show(service: Service, trunk_id: str) -> None:
     """Show a trunk."""
@@ -48,7 +48,7 @@ def create(service: Service, name: str, outbound: bool, can_refer: bool) -> None
 
 
 @trunks.command()
-@click.argument("trunk_id")
+@click.argument("trunk_id", type=ID)
 @click.option("--name", help="That of another carrier in Jambonz: its numbers move there.")
 @click.option("--outbound/--no-outbound", default=None, help="Whether calls may be placed over it.")
 @click.option("--can-refer/--no-refer", default=None, help="Whether the carrier takes SIP REFER.")
@@ -63,7 +63,7 @@ def update(service: Service, trunk_id: str, name: str | None, outbound: bool | N
 
 
 @trunks.command()
-@click.argument("trunk_id")
+@click.argument("trunk_id", type=ID)
 @service_flags
 def delete(service: Service, trunk_id: str) -> None:
     """Delete a trunk that no number is on."""

@@ -233,7 +233,8 @@ async def test_a_slash_too_many_does_no_harm(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
         status, agent = await raw(api, "POST", "/api/agents/", json=AGENT)
         assert (status, agent["prompt"]) == (200, AGENT["prompt"])
-        assert (await raw(api, "GET", f"/api/agents//{agent['id']}/?"))[1]["id"] == agent["id"]
+        assert (await raw(api, "GET", f"/api/agents/{agent['id']}/"))[1]["id"] == agent["id"]
+        assert (await raw(api, "GET", "/api/agents//calls"))[0] == 404, "an id that is empty is none"
 
 
 async def test_whoever_sends_no_key_is_told_how(tmp_path: Path) -> None:

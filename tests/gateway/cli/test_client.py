@@ -23,9 +23,9 @@ async def api() -> AsyncIterator[tuple[web.Application, Callable[[], Any]]]:
     app = web.Application()
     server = TestServer(app)
 
-    async def begin() -> Any:
+    async def begin(path: str = "/") -> Any:
         await server.start_server()
-        return client(server.make_url("/"), "k3y")
+        return client(server.make_url(path), "k3y")
 
     yield app, begin
     await server.close()
@@ -38,8 +38,10 @@ async def test_requests_carry_the_key(api: Any) -> None:
         return web.json_response({"key": request.headers["Authorization"], "body": await request.json()})
 
     app.router.add_post("/x", echo)
-    async with await begin() as service:
-        assert await service.post("/x", {"a": 1}) == {"key": "Bearer k3y", "body": {"a": 1}}
+    app.router.add_post("/below/x", echo)
+    for path in ("/", "/below", "/below/"):
+        async with await begin(path) as service:
+            assert await service.post("/x", {"a": 1}) == {"key": "Bearer k3y", "body": {"a": 1}}
 
 
 async def test_a_refusal_is_the_sentence_of_the_service(api: Any) -> None:

@@ -43,7 +43,7 @@ async def as_json(api: Api, *arguments: str) -> Any:
 async def test_an_agent_from_its_making_to_its_end(api: Api, tmp_path: Path) -> None:
     assert "agents create FILE" in await run(api, "agents", "list")
     file = tmp_path / "agent.json"
-    await asyncio.to_thread(file.write_text, json.dumps(AGENT | {"name": "Desk"}))
+    await asyncio.to_thread(file.write_text, json.dumps(AGENT | {"name": "Desk"}), encoding="utf-8-sig")
     made = (await run(api, "agents", "create", str(file))).strip()
     assert [agent["id"] for agent in await as_json(api, "agents", "list")] == [made]
     [heading, row] = (await run(api, "agents", "list")).splitlines()
@@ -54,6 +54,13 @@ async def test_an_agent_from_its_making_to_its_end(api: Api, tmp_path: Path) -> 
     assert "Reception" in await run(api, "agents", "show", made)
     await run(api, "agents", "delete", made)
     assert await as_json(api, "agents", "list") == []
+
+
+@pytest.mark.parametrize("id", ["", "..", "a/b", "../calls/c", "a?b=c", "a#b", "a%2Fb", "a\n"])
+async def test_what_is_no_id_is_asked_for_nowhere(api: Api, id: str) -> None:
+    for command in (("agents", "delete"), ("calls", "delete"), ("numbers", "delete"), ("calls", "list", "--agent")):
+        result = await invoke(api, *command, id)
+        assert (result.exit_code, "is no id" in result.output) == (2, True)
 
 
 async def test_a_number_is_added_listened_on_and_free_again(api: Api) -> None:
