@@ -89,6 +89,7 @@ class Errands:
         self.under_way: list[Errand] = []
         self.rounds = 0
         self._put_off: set[Errand] = set()
+        self._asked: set[tuple[str, str]] = set()  # of this session: the answer, and the call's id
         self._toolbox = toolbox
         self._can = can
         self._listener = listener
@@ -108,6 +109,10 @@ class Errands:
         speaking = self._speaking
         if speaking.is_late(asked.response) or self._ending.begun:
             return  # an interrupted answer does not act
+        calls = {(asked.response, call.id) for call in asked.calls}
+        if calls <= self._asked:
+            return  # told again, it is not done again
+        self._asked |= calls
         self.rounds += 1
         if self.rounds > MOST_ROUNDS:
             self._refuse(asked, now)
@@ -150,6 +155,7 @@ class Errands:
     def forget(self) -> None:
         """The session is gone. What runs goes on: another session is told of it."""
         errands, self.under_way = self.under_way, []
+        self._asked.clear()
         for errand in errands:
             errand.round.leave(keep=True)
             self._enter(errand.step, errand.answer)

@@ -177,7 +177,7 @@ class Speaking:
             self._on_stream(self.utterances, data, now)
             return
         answer, playout = self.answer_of(response, now), self.playout
-        if answer is None or playout is None:
+        if answer is None or playout is None or not answer.is_under_way:
             self._host.on_event(ModelNoted("late_audio"))
             return
         if playout.unheard_seconds > MOST_UNHEARD_SECONDS:
@@ -200,7 +200,7 @@ class Speaking:
                 continue
             name = f"utterance {utterances.count}"
             found = self.answer_of(name, now)
-            if found is not None:
+            if found is not None and found.is_under_way:
                 if utterances.sounding:
                     self._listener.on_sound(now)
                     if self._ending.hung_up:  # this is the goodbye
@@ -231,7 +231,9 @@ class Speaking:
             self._records.late_words(over, item, text)
             return
         answer, playout = self.answer_of(response, self._clock()), self.playout
-        if answer is not None and playout is not None and not answer.broken_off:
+        if answer is None or playout is None or answer.broken_off:
+            return
+        if answer.is_under_way or item in answer.items:  # of what is over, no part is begun
             answer.item(item, playout, self._can.output).add_words(text)
 
     def finish(self, answer: Answer) -> None:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from gateway import metrics
-from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, BargeIn, Cough, HangUp, Speak, Wait
+from jambonz.simulator.caller import (
+    AwaitAgentSilence,
+    AwaitAgentSpeech,
+    BargeIn,
+    Cough,
+    Dtmf,
+    HangUp,
+    Speak,
+    Wait,
+)
 from media.audio import PCM_8K
 from pipelines.parts import ToolCall
 from pipelines.phrasebook import phrases
-from pipelines.realtime.model import ModelFault, NotUnderstood, SessionOver
+from pipelines.realtime.answers import Answer
+from pipelines.realtime.model import AudioCame, ModelFault, NotUnderstood, SessionOver, WordsCame
 from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.vendor_offices import AGENT, HELLO, UltravoxOffice
@@ -177,6 +187,56 @@ def test_late_words_enter_where_they_were_said() -> None:
 # Floods
 
 
+def test_late_sound_of_what_keys_interrupted_is_not_the_answer_to_them() -> None:
+    """It was on its way while the far end was told to be silent; the model then says nothing of the keys."""
+
+    async def main() -> None:
+        model = says(LONG)
+        async with RealtimeOffice(GREETING, model) as office:
+
+            async def be_late() -> None:
+                answer = await _answer(office, lambda answer: answer.cut)
+                model.silent = 1
+                office.realtimes[0].on_model_event(
+                    AudioCame(answer.response or "", next(iter(answer.items)), bytes(320))
+                )
+
+            being_late = asyncio.create_task(be_late())
+            report = await office.call(
+                AwaitAgentSilence(), Speak(speak("count")), Wait(2), Dtmf("1#"), Wait(4.5), HangUp()
+            )
+            await being_late
+            words = plain_words(phrases("en").one_moment)
+            assert heard_words(report.heard)[-len(words) :] == words
+
+    run_virtual(main())
+
+
+def test_what_comes_after_an_answers_end_is_no_part_of_it() -> None:
+    """Nor does it keep what was heard to its end from being over: a silent caller is asked."""
+    agent = {"options": {"greeting": HELLO, "idle": {"timeout": 3, "prompts": ["Are you there?"]}}}
+
+    async def main() -> None:
+        model = says("Here I am.")
+        async with RealtimeOffice(agent, model) as office:
+
+            async def add_more() -> None:
+                answer = await _answer(office, lambda answer: answer.done and answer.number > 1)
+                for event in (
+                    AudioCame(answer.response or "", "b", bytes(320)),
+                    WordsCame(answer.response or "", "b", "more"),
+                ):
+                    office.realtimes[0].on_model_event(event)
+
+            adding = asyncio.create_task(add_more())
+            report = await office.call(AwaitAgentSilence(), Speak(speak("count")), Wait(6.5), HangUp())
+            await adding
+            assert heard_words(report.heard)[6:] == plain_words("Here I am. Are you there?")
+            assert office.said("agent")[1:] == ["Here I am.", "Are you there?"]
+
+    run_virtual(main())
+
+
 def test_a_flood_of_faults_is_counted_and_logged_once() -> None:
     async def main() -> None:
         model = says("Yes.")
@@ -289,3 +349,13 @@ def test_what_was_asked_for_is_not_done_twice() -> None:
 
 def _log(office: Office) -> list[tuple[str, Any]]:
     return [(event.type, event.data) for events in office.store.events.values() for event in events]
+
+
+async def _answer(office: RealtimeOffice, is_it: Callable[[Answer], bool]) -> Answer:
+    """As soon as there is one."""
+    while True:
+        for answer in (
+            answer for one in office.realtimes for answer in one._speaking.answers.values() if is_it(answer)
+        ):
+            return answer
+        await asyncio.sleep(0.01)

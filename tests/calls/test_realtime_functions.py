@@ -223,6 +223,26 @@ def test_nothing_is_done_while_it_is_undecided_whether_the_caller_interrupts(say
     run_virtual(main())
 
 
+def test_what_is_told_twice_is_done_once() -> None:
+    async def main() -> None:
+        services = Services({"red": 1.0})
+        async with office(services, function("red")) as here:
+
+            async def tell_again() -> None:
+                while not services.asked:  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(0.1)
+                [errand] = here.realtimes[0]._errands.under_way
+                here.realtimes[0].on_model_event(errand.asked)
+
+            telling = asyncio.create_task(tell_again())
+            await here.call(*ASK, Wait(6), HangUp())
+            await telling
+            assert services.done == ["red"]
+            assert told(here) == ["results: done by red"]
+
+    run_virtual(main())
+
+
 def test_what_an_interrupted_answer_calls_later_is_not_done() -> None:
     """It was on its way when the answer was interrupted."""
 
