@@ -81,8 +81,8 @@ def read_sound(message: str) -> Sound | None:
 
 
 def text(value: object) -> str:
-    """A string of theirs that can be stored and logged: without halves of surrogate pairs."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    """A string of theirs; what is none is empty."""
+    return value if isinstance(value, str) else ""
 
 
 def number(value: object) -> float:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.json_text import duration_seconds, json_object
 
@@ -13,6 +17,25 @@ def test_whatever_is_no_object_is_none(text: str | bytes) -> None:
 @pytest.mark.parametrize("text", ['{"a": [1]}', b'{"a": [1]}'])
 def test_an_object(text: str | bytes) -> None:
     assert json_object(text) == {"a": [1]}
+
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
+@given(st.recursive(WORDS | st.integers(), lambda one: st.lists(one) | st.dictionaries(WORDS, one)))
+def test_what_can_be_stored_and_sent_stays_as_it_is(value: object) -> None:
+    text = json.dumps({"a": value})
+    assert json_object(text) == json_object(text.encode()) == {"a": value}
+
+
+@pytest.mark.parametrize("text", [r'{"\ud83d": ["a\ude00", {"b": "\u0000\uDBff"}]}', r'{"\\ud83d": "\u0000"}'])
+def test_halves_of_characters_and_nul_do_not_go_on(text: str) -> None:
+    found = json_object(text)
+    assert found is not None
+    assert found == json_object(text.encode())
+    assert "\0" not in repr(found)
+    assert "\\u0000" not in json.dumps(found)
+    assert json.dumps(found, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(
