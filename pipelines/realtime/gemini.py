@@ -12,6 +12,7 @@ import re
 from binascii import b2a_base64
 from collections.abc import Sequence
 from typing import Any, Final
+from uuid import uuid4
 
 from media.audio import PCM_16K, PCM_24K
 from pipelines.base64_sound import decode
@@ -219,6 +220,7 @@ class GeminiLiveProtocol:
             replies = self._begin()
         self._content(mapping(message, "serverContent"), events)
         calls = listed(mapping(message, "toolCall"), "functionCalls")
+        calls = [call for call in calls if not (isinstance(call, dict) and field(call, "id") in self._pending)]
         if calls:
             self._tools(calls, events)
         ids = tuple(str(one) for one in listed(mapping(message, "toolCallCancellation"), "ids"))
@@ -347,15 +349,16 @@ class GeminiLiveProtocol:
             events.append(event)
 
     def _tools(self, wanted: list[Any], events: Events) -> None:
-        """The answer ends where it asks for tools; models that go on speaking do so in another one."""
+        """The answer ends where it asks for tools; models that go on speaking do so in another one. A call without
+        an id is given one that no other has, in whichever session: functions are told it, to do nothing twice."""
         self._answer(events)
         calls = []
-        for number, call in enumerate(wanted):
+        for call in wanted:
             name = field(call, "name") if isinstance(call, dict) else None
             if not isinstance(name, str) or not name:
                 events.append(NotUnderstood("a call of a tool without a name"))
                 continue
-            calls.append(ToolCall(str(field(call, "id") or f"{self._response}-{number}"), name, mapping(call, "args")))
+            calls.append(ToolCall(str(field(call, "id") or f"call_{uuid4().hex[:12]}"), name, mapping(call, "args")))
         if calls:
             self._pending.update(call.id for call in calls)
             events.append(ToolsAsked(self._response, tuple(calls)))

@@ -382,6 +382,18 @@ def test_words_of_an_answer_that_was_dropped_are_not_the_next_ones() -> None:
     ]
 
 
+def test_calls_without_an_id_are_told_apart_in_whichever_session_they_are() -> None:
+    nameless = {"toolCall": {"functionCalls": [{"name": "f"}, {"name": "f"}]}}
+    asked = [event for _ in range(2) for event in told(ready(), nameless) if isinstance(event, ToolsAsked)]
+    assert len({call.id for one in asked for call in one.calls}) == 4
+
+
+def test_a_call_that_is_told_again_while_it_runs_is_the_same_one() -> None:
+    protocol, again = ready(), {"toolCall": {"functionCalls": [{"id": "1", "name": "f"}]}}
+    assert any(isinstance(event, ToolsAsked) for event in told(protocol, again))
+    assert told(protocol, again) == []
+
+
 def test_words_after_the_results_of_tools_are_the_next_answers() -> None:
     protocol = ready()
     [_, asked, _] = told(protocol, {"toolCall": {"functionCalls": [{"id": "1", "name": "f"}]}})
@@ -448,11 +460,11 @@ def test_the_callers_words_grow_and_are_final() -> None:
             [ModelFault("auth", "UNAUTHENTICATED no", fatal=True)],
         ),
         (
-            {"toolCall": {"functionCalls": [{"name": "f"}, {"id": "9"}]}},
+            {"toolCall": {"functionCalls": [{"id": "8", "name": "f"}, {"id": "9"}]}},
             [
                 ResponseBegan("r1"),
                 NotUnderstood("a call of a tool without a name"),
-                ToolsAsked("r1", (ToolCall("r1-0", "f"),)),
+                ToolsAsked("r1", (ToolCall("8", "f"),)),
                 ResponseEnded("r1"),
             ],
         ),
