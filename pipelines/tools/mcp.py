@@ -12,12 +12,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from pipelines.tools import mcp_wire as wire
 from pipelines.tools.http import GuardedHttp
 from pipelines.tools.mcp_wire import AnswerReader, McpFault, McpServer, McpSession, McpTool
-from pipelines.tools.means import HttpAnswer, ToolFault
+from pipelines.tools.means import ToolFault
 from pipelines.tools.request import HttpRequest
 
 LIST_SECONDS = 2.0
@@ -37,6 +37,10 @@ GOODBYE_SECONDS = 1.0
 MOST_SERVERS = 500
 
 _SESSION_HEADER = "mcp-session-id"
+
+_FORGOTTEN = (400, 404)
+"""The session is not known any more. The protocol has 404, and many a server that was started anew answers 400: either
+way nothing of what was asked was done."""
 
 
 @dataclass(slots=True)
@@ -152,50 +156,53 @@ class McpServers:
         """In the session that there is, or in a new one: servers forget them. Raises :class:`McpFault`."""
         if known.session.version is None:
             known.session = await self._begin(server, seconds)
-        session = known.session
-        answer, result = await self._post(server, session, method, params, seconds)
-        if answer.status == 404 and session.id is not None:
-            session = known.session = await self._begin(server, seconds)
-            answer, result = await self._post(server, session, method, params, seconds)
-        if result is None:
-            _refuse(answer)
-        return result
+        answer = await self._post(server, known.session, method, params, seconds)
+        if known.session.id is not None and answer.status in _FORGOTTEN:
+            known.session = await self._begin(server, seconds)
+            answer = await self._post(server, known.session, method, params, seconds)
+        return answer.result()
 
     async def _begin(self, server: McpServer, seconds: float) -> McpSession:
         """Raises :class:`McpFault`."""
+        answer = await self._post(server, McpSession(), "initialize", wire.handshake(), seconds)
         try:
-            answer, result = await self._post(server, McpSession(), "initialize", wire.handshake(), seconds)
+            result = answer.result()
         except McpFault as fault:
             modern = wire.modern_version(fault)
             if modern is None:
                 raise
             return modern
-        if result is None:
-            _refuse(answer)
-        session = wire.agreed(result, answer.headers.get(_SESSION_HEADER))
+        session = wire.agreed(result, answer.session_id)
         notice = wire.request(server.url, server.headers, session, "notifications/initialized")
         _ = await self._http.ask(notice, seconds=seconds, tenant=server.tenant)
         return session
 
     async def _post(
         self, server: McpServer, session: McpSession, method: str, params: Mapping[str, Any], seconds: float
-    ) -> tuple[HttpAnswer, Mapping[str, Any] | None]:
-        """The answer, and its result, if it is one of the protocol. Raises :class:`McpFault` for its errors."""
+    ) -> _Answer:
         id = next(self._ids)
         reader = AnswerReader(id)
         request: HttpRequest = wire.request(server.url, server.headers, session, method, params, id)
         answer = await self._http.ask(request, seconds=seconds, tenant=server.tenant, until=reader.push)
         message = reader.answer if answer.type == "text/event-stream" else wire.message_of(answer.text)
-        if answer.status != 200 and message is None:
-            return answer, None
-        if answer.status == 404 and session.id is not None:
-            return answer, None
-        return answer, wire.result_of(message, id)
+        return _Answer(id, answer.status, message, answer.headers.get(_SESSION_HEADER))
 
 
-def _refuse(answer: HttpAnswer) -> NoReturn:
-    if answer.status in (401, 403):
-        raise McpFault(f"refused the key (status {answer.status})")
-    if 300 <= answer.status < 400:
-        raise McpFault("is at another place, and is not followed there")
-    raise McpFault(f"answered with the status {answer.status}")
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """To the request ``id``. ``message``: what of it is JSON-RPC."""
+
+    id: int
+    status: int
+    message: Mapping[str, Any] | None
+    session_id: str | None
+
+    def result(self) -> Mapping[str, Any]:
+        """Raises :class:`McpFault`."""
+        if self.message is not None or self.status == 200:
+            return wire.result_of(self.message, self.id)
+        if self.status in (401, 403):
+            raise McpFault(f"refused the key (status {self.status})")
+        if 300 <= self.status < 400:
+            raise McpFault("is at another place, and is not followed there")
+        raise McpFault(f"answered with the status {self.status}")

@@ -212,13 +212,30 @@ async def test_its_session_its_version_and_its_key_go_with_each_request() -> Non
     }
 
 
-async def test_a_session_that_is_forgotten_begins_anew() -> None:
-    answers = iter([web.Response(status=404), {"content": [{"type": "text", "text": "done"}]}])
+UNKNOWN = {"jsonrpc": "2.0", "error": {"code": -32000, "message": "No valid session"}, "id": None}
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [{"status": 404}, {"status": 404, "text": json.dumps(UNKNOWN)}, {"status": 400, "text": json.dumps(UNKNOWN)}],
+)
+async def test_a_session_that_is_forgotten_begins_anew(forgotten: dict[str, Any]) -> None:
+    answers = iter([web.Response(**forgotten), {"content": [{"type": "text", "text": "done"}]}])
     server = Server({"initialize": HELLO, "tools/list": listing(tool("a")), "tools/call": lambda _: next(answers)})
     async with service(server.handle) as served:
         bench = Bench(f"http://127.0.0.1:{served.port}/mcp", ["a"])
         assert await call(await bench.prepared(), "crm_a") == "done"
         assert server.methods.count("initialize") == 2
+        await bench.close()
+
+
+async def test_a_request_that_is_refused_in_a_new_session_is_not_repeated_for_ever() -> None:
+    refused = {"initialize": HELLO, "tools/list": listing(tool("a"))}
+    server = Server({**refused, "tools/call": lambda _: web.Response(status=400, text=json.dumps(UNKNOWN))})
+    async with service(server.handle) as served:
+        bench = Bench(f"http://127.0.0.1:{served.port}/mcp", ["a"])
+        assert "the server of a refused it: No valid session" in await call(await bench.prepared(), "crm_a")
+        assert server.methods.count("tools/call") == 2
         await bench.close()
 
 
