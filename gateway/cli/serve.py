@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,7 @@ from gateway import garbage
 from gateway.cli.flags import BAD_SETTINGS, setting_flags, settings_or_exit
 from gateway.recordings.places import PlaceError
 from gateway.settings import Settings
+from gateway.system import told_to_stop
 from gateway.waiting import first_of, unless
 from gateway.workers.seat import ALIVE, BEAT_SECONDS, DRAIN, DRAINED, READY, STOP, Seat
 from store.errors import UNREACHABLE, CannotOpen
@@ -34,8 +35,8 @@ def serve(**flags: Any) -> None:
     """Run the service. Every flag is also an environment variable, or a line of a file .env; flags win over the
     environment, and that over the file.
 
-    SIGTERM and SIGINT drain: no new calls, and those there are go on for up to TRUNKLINE_DRAIN_SECONDS. A second
-    signal ends them.
+    SIGTERM, SIGINT and SIGHUP drain: no new calls, and those there are go on for up to TRUNKLINE_DRAIN_SECONDS. A
+    second signal ends them. What has only begun to start is broken off.
     """
     settings = settings_or_exit(flags)
 
@@ -90,9 +91,12 @@ async def _serve(settings: Settings) -> None:
 
     orders = Orders()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in told_to_stop():
         loop.add_signal_handler(number, lambda: (orders.stop if orders.drain.is_set() else orders.drain).set())
-    async with serving(settings) as service:
+    async with AsyncExitStack() as stack:
+        service = await unless(stack.enter_async_context(serving(settings)), orders.drain)
+        if service is None:
+            return
         garbage.settle()
         await asyncio.to_thread(_announce, str(service.url))
         await _drained(settings, service, orders)
@@ -140,7 +144,10 @@ async def _serve_as_worker(settings: Settings, seat: Seat) -> None:
     loop.add_reader(seat.parent, _heed, seat, orders)
     if seat.again:
         metrics.workers_restarted.inc()
-    async with serving(settings, seat) as service:
+    async with AsyncExitStack() as stack:
+        service = await unless(stack.enter_async_context(serving(settings, seat)), orders.drain)
+        if service is None:
+            return
         garbage.settle()
         _tell(seat, READY)
         beating = asyncio.create_task(_beat(seat))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from gateway.keys import SWITCHBOARD
 from gateway.settings import Settings
 from gateway.surroundings import PipelineFactory
 from gateway.switchboard import Switchboard
+from gateway.system import bind
 from gateway.workers.crew import Crew
 from gateway.workers.handover import Receiver
 from gateway.workers.seat import Seat
@@ -28,7 +30,7 @@ HANDLER_SECONDS = 2.0
 """What is left of requests and sockets when the service stops, before it is cut off."""
 
 BACKLOG = 1024
-"""Connections that wait to be accepted by any of several workers."""
+"""Connections that wait to be accepted."""
 
 CLOSE_SECONDS = 35.0
 """The longest that stopping takes, once the calls are over or given up: what it waits for has bounds of its own, which
@@ -62,13 +64,18 @@ async def serving(
     runner = web.AppRunner(create_app(settings, factory, crew), access_log=None, shutdown_timeout=HANDLER_SECONDS)
     try:
         async with AsyncExitStack() as stack:
-            await runner.setup()
-            if seat is None or crew is None:
-                await web.TCPSite(runner, settings.host, settings.port).start()
+            if seat is None:
+                # Before the database is touched: where the port is taken, the service may run already.
+                listening: Sequence[socket.socket] = await asyncio.to_thread(bind, settings.host, settings.port)
+                for one in listening:
+                    stack.callback(one.close)
             else:
+                listening = seat.listening
+            await runner.setup()
+            if crew is not None:
                 await stack.enter_async_context(_reached_by_others(runner, crew))
-                for listening in seat.listening:
-                    await web.SockSite(runner, listening, backlog=BACKLOG).start()
+            for one in listening:
+                await web.SockSite(runner, one, backlog=BACKLOG).start()
             [(host, port, *_)] = [address for address in runner.addresses if not isinstance(address, str)][:1]
             yield Service(URL.build(scheme="http", host=host, port=port), runner.app[SWITCHBOARD])
     finally:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import structlog
 
+from gateway.system import bind, told_to_stop
 from gateway.workers.seat import ALIVE, DRAIN, DRAINED, READY, STOP, Seat
 from gateway.workers.supervision import Announce, Drain, Exit, Kill, Order, Release, Start, Stop, Supervision
 
@@ -48,38 +49,11 @@ def supervise(settings: Settings, work: Callable[[Seat], int], announce: Callabl
         listening = bind(settings.host, settings.port)
         for one in listening:
             stack.callback(one.close)
+        for one in listening:
+            one.listen()
         directory = stack.enter_context(_folder())
         os.environ[MULTIPROC] = str(_metrics_folder(settings.prometheus_multiproc_dir or directory / "metrics"))
         return _Parent(settings, work, announce, listening, directory).run()
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen on every address of ``host``; port 0 is one that is free. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    bound: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            one = socket.socket(family, kind, protocol)
-            bound.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if port == 0 and len(bound) > 1:
-                address = (address[0], bound[0].getsockname()[1], *address[2:])
-            try:
-                one.bind(address)
-            except OSError as error:
-                sentence = (
-                    f"cannot listen on {address[0]!s}, port {address[1]!r}: {os.strerror(error.errno or 0).lower()}"
-                )
-                raise OSError(error.errno, sentence) from None
-            one.listen()
-            one.setblocking(False)
-    except OSError:
-        for one in bound:
-            one.close()
-        raise
-    return bound
 
 
 @contextmanager
@@ -150,7 +124,7 @@ class _Parent:
     def _heeding(self, wake: socket.socket) -> Iterator[None]:
         """Signals wake the loop; what they were is in :attr:`_signals`."""
         wake.setblocking(False)
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+        numbers = (*told_to_stop(), signal.SIGCHLD)
         before = [signal.signal(number, lambda number, _: self._signals.append(number)) for number in numbers]
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         try:
@@ -259,7 +233,8 @@ class _Parent:
             signal.set_wakeup_fd(-1)
             for number, handler in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGCHLD, signal.SIG_DFL)):
                 signal.signal(number, handler)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all, and the parent tells us
+            for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all, and the parent tells us
+                signal.signal(number, signal.SIG_IGN)
             self._selector.close()
             for held in (parents, *(child.control for child in self._children.values())):
                 held.close()

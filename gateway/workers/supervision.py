@@ -46,6 +46,8 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
+    """What has only begun to start breaks that off."""
+
     slot: int
 
 
@@ -205,8 +207,6 @@ class Supervision:
         for worker in self._workers:
             if not worker.alive:
                 worker.deadline = None
-            elif worker.state is State.STARTING and not at_once:
-                pass  # it is told when it is ready
             elif first or at_once:
                 orders += self._end(worker, now)
         if not any(worker.alive for worker in self._workers):
@@ -217,6 +217,9 @@ class Supervision:
         if self._stopping:
             worker.deadline = now + LEAVE_SECONDS
             yield Stop(worker.slot)
+        elif worker.state is State.STARTING:
+            worker.deadline = now + LEAVE_SECONDS
+            yield Drain(worker.slot)
         elif worker.state is State.READY:
             worker.deadline = now + self._drain_seconds + LEAVE_SECONDS
             yield Drain(worker.slot)

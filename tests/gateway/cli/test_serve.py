@@ -81,18 +81,36 @@ async def test_a_port_that_is_taken_is_a_sentence_and_status_1(tmp_path: Path) -
     async with taken, serve(tmp_path, "--port", str(taken.sockets[0].getsockname()[1])) as process:
         status, _, errors = await process.end()
     assert status == 1
-    assert errors.startswith("The service cannot start: ")
-    assert "address already in use" in errors
+    assert errors.startswith("The service cannot start: cannot listen on 127.0.0.1, port ")
+    assert errors.endswith(": address already in use\n")
+    assert not await asyncio.to_thread((tmp_path / "var").exists), "the service that runs there is not disturbed"
 
 
 async def test_metrics_of_a_former_service_with_several_processes_do_no_harm(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
-    async with (
-        serve(tmp_path, PROMETHEUS_MULTIPROC_DIR=missing) as process,
-        aiohttp.ClientSession() as http,
-        http.get(await process.address() / "metrics") as answer,
-    ):
-        assert "trunkline_calls_active 0.0" in await answer.text()
+    async with serve(tmp_path, PROMETHEUS_MULTIPROC_DIR=missing) as process:
+        async with aiohttp.ClientSession() as http, http.get(await process.address() / "metrics") as answer:
+            assert "trunkline_calls_active 0.0" in await answer.text()
+        process.signal(signal.SIGHUP)
+        assert await process.end() == (0, "", ""), "a terminal that goes is an order to stop"
+
+
+async def test_a_signal_breaks_off_a_start(tmp_path: Path) -> None:
+    connected = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        while await reader.read(1024):
+            pass
+        writer.close()
+
+    database = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"postgresql://somebody@127.0.0.1:{database.sockets[0].getsockname()[1]}/name"
+    async with database, serve(tmp_path, DATABASE_URL=url) as process:
+        async with asyncio.timeout(SECONDS):
+            await connected.wait()
+        process.signal(signal.SIGTERM)
+        assert await process.end() == (0, "", "")
 
 
 @pytest.mark.realtime

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.workers.parent import bind
+from gateway.system import bind
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 60.0

@@ -165,11 +165,19 @@ def test_a_second_signal_ends_the_calls_and_a_third_changes_nothing() -> None:
     assert core.tick(12.0 + LEAVE_SECONDS) == [Kill(0), Kill(1), Kill(2)]
 
 
-def test_one_that_starts_while_all_drain_is_told_when_it_is_ready() -> None:
+def test_one_that_starts_when_all_drain_breaks_that_off() -> None:
+    core = Supervision(2, DRAIN_SECONDS)
+    core.begin(0.0)
+    assert core.signalled(1.0) == [Drain(0)]
+    assert core.due == 1.0 + LEAVE_SECONDS
+    assert core.died(0, 2.0) == [Exit(0)]
+
+
+def test_one_that_is_just_ready_when_all_drain_has_its_time_as_the_others_do() -> None:
     core = up(2)
     core.died(0, 1.0)
     assert core.tick(1.0 + FIRST_PAUSE) == [Start(0, True)]
-    assert core.signalled(2.0) == [Drain(1)]
+    assert core.signalled(2.0) == [Drain(0), Drain(1)]
     assert core.drained(1, 3.0) == [], "it may have taken calls"
     assert core.ready(0, 4.0) == [Drain(0)]
     assert core.drained(0, 4.5) == [Release(0), Release(1)]
