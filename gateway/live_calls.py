@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -17,6 +18,8 @@ from jambonz.signature import MAX_AGE, MAX_AHEAD
 from store import Owner
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 REMEMBER_SECONDS = MAX_AGE + MAX_AHEAD
 """A call that is over is known this long, for its hook's signature is good this long: it may come again."""
@@ -43,7 +46,7 @@ class LiveCalls:
         self._over: dict[str, tuple[float, str]] = {}  # by call sid: until when it is remembered, and the call's id
         self._gone: dict[str, PuttingThrough] = {}  # by call id, of those: who is still to be put through
         self._guests: dict[str, Guest] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     # Which there are
 
@@ -113,12 +116,16 @@ class LiveCalls:
         _ = self._begin(call.id, self._run(call, at_its_end))
         return call
 
+    def place(self, call_id: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """What is about to begin a call is waited for as the call is."""
+        return self._begin(call_id, work)
+
     def attend(self, call: Guest) -> asyncio.Task[None]:
         """It has its place within the limits, and takes none of this process."""
         self._guests[call.id] = call
         return self._begin(call.id, self._attend(call))
 
-    def _begin(self, call_id: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _begin(self, call_id: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work, name=f"call {call_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -160,12 +167,18 @@ class LiveCalls:
         self._places.draining = True
         if self._tasks:
             log.info("draining", calls=len(self._tasks), seconds=seconds)
-            await asyncio.wait(self._tasks, timeout=seconds)
+            await self._all_over(seconds)
         for call in (*self.all, *self._guests.values()):
             call.shut_down()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        await self._all_over(CLOSE_SECONDS)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.bridges.close()
+
+    async def _all_over(self, seconds: float) -> None:
+        """Also what begins meanwhile: a call that Jambonz was just asked to place."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)

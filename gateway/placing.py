@@ -43,7 +43,6 @@ class Placing:
         self._dialler = dialler
         self._hook_of = hook_of
         self._asked: dict[str, asyncio.Task[CallSession]] = {}  # by call id
-        self._placing: set[asyncio.Task[CallSession]] = set()  # for other calls
         self._under_way: dict[str, CallSession] = {}  # by call id: Jambonz is just asked to place them
 
     async def originate(
@@ -65,7 +64,7 @@ class Placing:
         asked = self._asked.get(new)
         if asked is None:
             work = self._place(listener, called, from_, trunk, new)
-            asked = self._asked[new] = asyncio.get_running_loop().create_task(work)
+            asked = self._asked[new] = self._live.place(new, work)
             asked.add_done_callback(lambda _: self._asked.pop(new))
         return await asyncio.shield(asked)
 
@@ -80,10 +79,8 @@ class Placing:
     ) -> CallSession:
         """The same for a call that is under way: of a place of this process's, and no other limit. ``prepare`` is given
         the new call before anybody hears of it. Where it is cancelled, the ringing ends."""
-        work = self._place(listener, called, from_, trunk, str(uuid.uuid4()), prepare)
-        placing = asyncio.get_running_loop().create_task(work)
-        self._placing.add(placing)
-        placing.add_done_callback(self._placing.discard)
+        new = str(uuid.uuid4())
+        placing = self._live.place(new, self._place(listener, called, from_, trunk, new, prepare))
         try:
             return await asyncio.shield(placing)
         except asyncio.CancelledError:  # Jambonz may be ringing them already, and has not said so

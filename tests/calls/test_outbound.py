@@ -153,6 +153,24 @@ def test_a_service_that_stops_leaves_nobody_ringing() -> None:
     run_virtual(main())
 
 
+def test_a_service_that_stops_while_jambonz_is_asked_leaves_nobody_ringing() -> None:
+    async def main() -> None:
+        office = cascade()
+        exchange = Exchange(office)
+        exchange.seconds = 1.0
+        async with office:
+            ringing = asyncio.create_task(ring(office, Callee((Wait(30.0),), ring_seconds=15.0)))
+            await asyncio.sleep(2.25)
+            assert office.jambonz.created == [], "it is about to get it"
+        assert ringing.done()
+        [report] = await office.jambonz.placed()
+        assert report.ended_by == "cancelled"
+        assert office.ending() == "shutdown"
+        left_nothing(office)
+
+    run_virtual(main())
+
+
 def test_hooks_may_come_before_jambonz_has_said_that_it_rings() -> None:
     async def main() -> None:
         office = cascade()
