@@ -21,7 +21,8 @@ ACTIVE, FAILED, DISABLED = "active", "failed", "disabled"
 INITIAL, REGISTERING, REGISTERED = "initial", "registering", "registered"
 """States, with ``failed``: what Jambonz last told."""
 
-_CREDENTIALS = frozenset({"registrar", "username", "password", "options"})
+_BEGINS_AGAIN = frozenset({"registrar", "username", "password", "options", "handler"})
+"""With another of these, what was told before counts no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,12 @@ class Registrations:
             return [Registration(*row) for row in await connection.execute(query)]
 
     async def update(self, owner: Owner, registration_id: str, changes: dict[str, Any]) -> bool:
-        """Other credentials begin again with the state ``initial``. Raises :class:`InUse` as :meth:`create` does."""
+        """With other credentials, or for another handler, it begins again with the state ``initial``. Raises
+        :class:`InUse` as :meth:`create` does."""
         values = {name: value for name, value in changes.items() if name != "password"}
         if "password" in changes:
             values["sealed_password"] = self._vault.seal(changes["password"], context(registration_id))
-        if _CREDENTIALS.intersection(changes):
+        if _BEGINS_AGAIN.intersection(changes):
             again = sa.case((phone_registrations.c.status == DISABLED, DISABLED), else_=ACTIVE)
             values |= {"state": INITIAL, "error": None, "status": again}
         async with self._database.write() as connection:

@@ -66,9 +66,17 @@ async def test_a_number_is_provisioned_once_its_calls_reach_us(store: Store, ser
 
 async def test_one_that_is_for_another_handler_now_is_given_back(store: Store, server: ApiServer) -> None:
     await store.numbers.create(DEFAULT_OWNER, "441", handler="jambonz")
+    which = await store.registrations.create(DEFAULT_OWNER, **ACCOUNT)
     await sync(store, PLACE, Wire(server))
+    for row in server.carriers.values():
+        row["register_status"] = {"status": "ok", "reason": "200 OK"}
+    await sync(store, PLACE, Wire(server))
+    assert await state(store, which) == ("active", "registered", None)
     await store.numbers.update(DEFAULT_OWNER, "441", {"handler": "livekit"})
+    await store.registrations.update(DEFAULT_OWNER, which, {"handler": "livekit"})
     await sync(store, PLACE, Wire(server))
+    assert await state(store, which) == ("active", "initial", None)
+    assert server.carriers == {}
     number = await store.numbers.get(DEFAULT_OWNER, "441")
     assert number is not None
     assert not number.provisioned
