@@ -76,8 +76,8 @@ class Provisioner:
 
     def _tell(self, run: Run) -> None:
         """Each problem once, and not in every period."""
-        if run.plan.steps:
-            log.info("Jambonz was brought up to date", steps=len(run.plan.steps), outcome=run.outcome)
+        if run.done:
+            log.info("Jambonz was changed", steps=len(run.done), of=len(run.plan.steps), outcome=run.outcome)
         if run.outcome == "busy":
             return
         said = tuple(run.problems)

@@ -13,7 +13,7 @@ from gateway.settings import Settings
 from jambonz.provisioning.found import Found
 from jambonz.provisioning.perform import Report, Stopped, look, perform
 from jambonz.provisioning.plan import Plan, plan
-from jambonz.provisioning.steps import told_of
+from jambonz.provisioning.steps import Step, told_of
 from jambonz.provisioning.verdict import State, provisioned, registered
 from jambonz.provisioning.wanted import Application, Number, Registration, Wanted
 from jambonz.rest import Api, Refused, RestApi, Unavailable
@@ -44,12 +44,13 @@ class Place:
 
 @dataclass(slots=True)
 class Run:
-    """``problems`` are sentences, of what people have to do and of what failed. ``busy``: another process is at it, or
-    was just now. ``again``: it is worth while to try at once."""
+    """``done`` are the steps of the plan that were. ``problems`` are sentences, of what people have to do and of what
+    failed. ``busy``: another process is at it, or was just now. ``again``: it is worth while to try at once."""
 
     outcome: Outcome
     plan: Plan = field(default_factory=lambda: Plan((), ()))
     problems: list[str] = field(default_factory=list)
+    done: Sequence[Step] = ()
     again: bool = False
 
 
@@ -126,7 +127,7 @@ async def _under_lease(store: Store, place: Place, api: Api) -> Run:
             wanted, rows = await wanted_of(store, place.public_url)
             known = await look(api, wanted, place.account_sid, lease.go_on)
     except Stopped:
-        return Run("busy", planned, ["the lease was over before the run was"])
+        return Run("busy", planned, ["the lease was over before the run was"], report.done)
     except (Unavailable, Refused) as error:
         failure = error
     finally:
@@ -137,8 +138,8 @@ async def _under_lease(store: Store, place: Place, api: Api) -> Run:
     problems = [*problems_of(wanted), *planned.problems, *report.failed]
     if failure is not None:
         again = isinstance(failure, Unavailable) and failure.retry
-        return Run("unavailable", planned, [*problems, f"Jambonz: {failure}"], again=again)
-    return Run("partly" if report.failed else "done", planned, problems)
+        return Run("unavailable", planned, [*problems, f"Jambonz: {failure}"], report.done, again=again)
+    return Run("partly" if report.failed else "done", planned, problems, report.done)
 
 
 def problems_of(wanted: Wanted) -> list[str]:

@@ -41,7 +41,8 @@ def synchronise(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     run = in_store(settings, work)
     if run.outcome == "busy":
         run.problems.append(BUSY)
-    _show([sentence(step) for step in run.plan.steps], run, dry_run=dry_run, as_json=as_json)
+    steps = run.plan.steps if dry_run else run.done
+    _show([sentence(step) for step in steps], run, dry_run=dry_run, as_json=as_json)
     sys.exit(0 if run.outcome == "done" and (dry_run or not run.problems) else 1)
 
 
@@ -53,5 +54,5 @@ def _show(steps: Sequence[str], run: Run, *, dry_run: bool, as_json: bool) -> No
         click.echo(f"would {step}" if dry_run else step)
     for problem in run.problems:
         click.echo(f"problem: {problem}", err=True)
-    if run.outcome == "done" and not steps:
+    if run.outcome == "done" and not steps and not run.problems:
         click.echo("Jambonz is as it should be")

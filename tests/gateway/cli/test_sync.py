@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import trunkline
-from jambonz.simulator.rest_api import ApiServer
+from jambonz.simulator.rest_api import ApiServer, Response
 from store import DEFAULT_OWNER, Store
 from tests.simulators.jambonz_wire import jambonz_on_loopback
 
@@ -111,6 +111,25 @@ def test_a_run_does_it_and_a_second_one_nothing(server: ApiServer, directory: Pa
         assert sync(directory, url).stdout == "Jambonz is as it should be\n"
         assert sync(directory, url, "--dry-run").stdout == "Jambonz is as it should be\n"
         assert rows(server) == before
+
+
+def test_what_could_not_be_done_is_not_said_to_be_done(
+    server: ApiServer, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = server.handle
+
+    def judge(method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        refused = method == "POST" and b"442" in body
+        return Response(422, "text/plain", b"not this one") if refused else handle(method, target, headers, body)
+
+    monkeypatch.setattr(server, "handle", judge)
+    with jambonz(server) as url:
+        result = sync(directory, url, status=1)
+        assert "problem: cannot create the number 442" in result.stderr
+        assert [line.split(" for ")[0] for line in result.stdout.splitlines()[1:]] == ["create the number 441"]
+        found = json.loads(sync(directory, url, "--json", status=1).stdout)
+        assert (found["outcome"], found["steps"], len(found["problems"])) == ("partly", [], 1)
+        assert [row["number"] for row in server.phone_numbers.values()] == ["441"]
 
 
 def test_a_jambonz_that_refuses_the_key_or_is_not_there_is_told(server: ApiServer, directory: Path) -> None:
