@@ -34,6 +34,10 @@ from pipelines.turn_events import TurnEnded
 MAX_STEPS = 8
 """Requests to the model in one generation: more than this many rounds of tools is a loop."""
 
+AHEAD_SECONDS = 30.0
+"""Sound that waits to be heard, before another phrase is made: callers break in, and what a voice made for nobody is
+paid for and kept all the same. A model that talks without end would have it make hours."""
+
 
 @dataclass(slots=True)
 class Stage:
@@ -104,7 +108,7 @@ class Generation:
     @property
     def said(self) -> str:
         """All that it wanted to say, so far."""
-        return " ".join(spoken(step.text) for step in self.steps if step.text.strip())
+        return " ".join(filter(None, (spoken(step.text) for step in self.steps)))
 
 
 class Delivery:
@@ -175,8 +179,8 @@ class Delivery:
                 break
         else:
             raise self._report(f"the model asked for tools {MAX_STEPS} times in a row")
-        if generation.ends is None and not any(step.text.strip() for step in generation.steps):
-            raise self._report("the model answered nothing")
+        if generation.ends is None and not generation.said:
+            raise self._report("the model answered nothing that can be said")
 
     async def _begin_early(self) -> asyncio.Task[None] | None:
         """First words: said, or, where the agent's model may have a while, to be said by the task."""
@@ -229,13 +233,15 @@ class Delivery:
         generation.protected = True
         stage.on_hang_up()
         parting = phrases(stage.language).connecting if ends == "transferred" else stage.farewell
-        if parting and not any(earlier.text.strip() for earlier in generation.steps):
+        if parting and not generation.said:
             step.text = parting
             self._say(parting, len(generation.steps) - 1)
         return True
 
     async def _speak_all(self) -> None:
         while (phrase := await self._phrases.get()) is not None:
+            if (waiting := self._stage.playout.unheard_seconds - AHEAD_SECONDS) > 0:
+                await asyncio.sleep(waiting)  # and not until there is room: whatever becomes of the ear, this ends
             await self._speaker.say(*phrase)
 
     def _on_sound(self) -> None:

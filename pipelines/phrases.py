@@ -54,6 +54,7 @@ class PhraseSplitter:
         self._piece = ""
         self._gap = ""
         self._length = 0
+        self._looked = 0  # how much of a piece grown too long has no place to be cut at
         self._first = True
 
     def push(self, text: str) -> list[str]:
@@ -61,7 +62,7 @@ class PhraseSplitter:
 
     def flush(self) -> list[str]:
         piece = self._piece
-        self._piece, self._gap, self._length = "", "", 0
+        self._piece, self._gap, self._length, self._looked = "", "", 0, 0
         return [piece] if piece else []
 
     def _add(self, character: str) -> str:
@@ -71,7 +72,7 @@ class PhraseSplitter:
             return ""
         done = ""
         if self._piece and (self._ends_in_gap(character) if self._gap else self._ends_wide(character)):
-            done, self._piece, self._length = self._piece, "", 0
+            done, self._piece, self._length, self._looked = self._piece, "", 0, 0
         elif self._piece:
             self._piece += self._gap
             self._length += len(self._gap)
@@ -120,11 +121,14 @@ class PhraseSplitter:
     def _cut(self) -> str:
         """The part of a piece grown too long that may be spoken; the rest begins the next one."""
         text = self._piece
-        places = [at for at in range(len(text) // 4, len(text)) if _may_cut(text, at)]
-        if not places and self._length < 2 * LONGEST:
-            return ""
-        at = places[-1] if places else len(text) - 1
-        self._piece = text[at:].lstrip()
+        first = max(self._looked, len(text) // 4)
+        at = next((at for at in range(len(text) - 1, first - 1, -1) if _may_cut(text, at)), None)
+        if at is None:
+            if self._length < 2 * LONGEST:
+                self._looked = len(text)
+                return ""
+            at = len(text) - 1
+        self._piece, self._looked = text[at:].lstrip(), 0
         self._length = sum(_WIDE if _is_wide(character) else 1 for character in self._piece)
         return text[:at].rstrip()
 

@@ -19,7 +19,7 @@ class Tally:
 
     def add(self, report: UsageReported) -> Mapping[str, float]:
         """Returns what was added: a vendor's report may hold what is no amount."""
-        units = {unit: float(amount) for unit, amount in report.units.items() if 0 < amount < MOST}
+        units = {unit: float(amount) for unit, amount in report.units.items() if _is_amount(amount)}
         if units:
             sums = self._sums.setdefault((report.part, report.provider), {})
             for unit, amount in units.items():
@@ -42,6 +42,10 @@ def as_json(reports: Iterable[UsageReported]) -> list[dict[str, Any]]:
         }
         for one in sorted(reports, key=lambda one: (one.part, one.provider))
     ]
+
+
+def _is_amount(reported: Any) -> bool:
+    return isinstance(reported, int | float) and 0 < reported < MOST
 
 
 def _tidy(amount: float) -> float | int:

@@ -10,10 +10,10 @@ import pytest
 
 from media.audio import PCM_8K
 from media.ledger import Heard
-from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished
+from media.playout import Playout, PlayoutCut, PlayoutEvent, PlayoutFinished, PlayoutStarted
 from pipelines.agent import Function
 from pipelines.events import PartFailed, PipelineEvent, ToolCalled, ToolReturned, UsageReported
-from pipelines.generation import MAX_STEPS, Delivery, Generation, Stage
+from pipelines.generation import AHEAD_SECONDS, MAX_STEPS, Delivery, Generation, Stage
 from pipelines.history import History
 from pipelines.parts import (
     Message,
@@ -237,7 +237,7 @@ def test_hanging_up() -> None:
     play(main)
 
 
-@pytest.mark.parametrize(("words", "farewell"), [([], "Farewell."), (["Goodbye."], "Goodbye.")])
+@pytest.mark.parametrize(("words", "farewell"), [([], "Farewell."), (["👋"], "Farewell."), (["Goodbye."], "Goodbye.")])
 def test_hanging_up_without_a_word_says_the_farewell(words: list[str], farewell: str) -> None:
     async def main() -> None:
         scene = Scene([*words, BYE])
@@ -376,12 +376,27 @@ def test_a_voice_that_breaks_at_the_apology() -> None:
 
 def test_a_model_that_answers_nothing() -> None:
     async def main() -> None:
-        nothing: list[list[list[Answer]]] = [[[]], [["  "]], [[LOOK], []]]
+        nothing: list[list[list[Answer]]] = [[[]], [["  "]], [["👍 **...**"]], [[LOOK], []]]
         for answers in nothing:
             scene = Scene(*answers)
             generation = scene.begin()
             assert (await scene.heard(generation)).text == APOLOGY
             assert (scene.failures, generation.failed) == ([("llm", "protocol")], True)
+
+    play(main)
+
+
+def test_a_model_that_talks_without_end_has_no_hours_of_sound_made() -> None:
+    async def main() -> None:
+        scene = Scene(["One two three four five six seven eight nine ten. " * 200])
+        generation = scene.begin()
+        await scene.pass_time(30)
+        assert len(scene.voice.spoken) < (30 + AHEAD_SECONDS) / 3 + 3, "three seconds each"
+        assert generation.task is not None
+        assert not generation.task.done()
+        assert scene.over == [PlayoutStarted(1, scene.over[0].at)], "and without a gap"  # type: ignore[union-attr]
+        heard = await scene.cancel(generation)
+        assert heard.seconds == pytest.approx(29.5, abs=0.5)
 
     play(main)
 

@@ -132,3 +132,16 @@ def test_the_pieces_do_not_depend_on_how_the_text_arrived(text: str, data: st.Da
 @given(PROSE)
 def test_pieces_are_bounded(text: str) -> None:
     assert all(len(piece) <= 2 * LONGEST for piece in split(text))
+
+
+def test_what_has_no_place_to_be_cut_costs_no_more_than_other_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def may_cut(text: str, at: int) -> bool:
+        nonlocal looks
+        looks += 1
+        return False
+
+    monkeypatch.setattr("pipelines.phrases._may_cut", may_cut)
+    assert [len(piece) for piece in split("a" * 5 * LONGEST)] == [2 * LONGEST - 1, 2 * LONGEST - 1, LONGEST + 2]
+    assert looks < 2 * 5 * LONGEST
