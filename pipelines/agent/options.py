@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pipelines.agent.modelname import ModelName
+from pipelines.agent.parameter_rules import expression_problem
+from pipelines.agent.rest_rules import is_http
 from pipelines.agent.strict import Strict, or_list, refuse, text_or
 from pipelines.agent.telephone import digits
 from pipelines.providers.script import Script
@@ -18,17 +19,15 @@ Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_http(value):
         raise refuse("has to be a URL that starts with http:// or https://")
     return value
 
 
 def _regex(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise refuse(f"is no regular expression: {error}") from None
+    problem = expression_problem(value)
+    if problem is not None:
+        raise refuse(problem)
     return value
 
 
@@ -333,7 +332,7 @@ class AgentOptions(Strict):
     transfer_prompt: Text | None = None
     transfer: Transfer = Transfer()
     vendor_specific: dict[str, Any] = Field(default={})
-    greeting: text_or(Greeting) | None = None  # type: ignore[valid-type]
+    greeting: text_or(Text, Greeting) | None = None  # type: ignore[valid-type]
     turns: Turns = Turns()
     pre_response: PreResponse | None = None
     fillers: Fillers = Fillers()

@@ -21,8 +21,8 @@ def parameter_problems(parameter: Parameter) -> Iterator[str]:
     """Each as the rest of a sentence."""
     if parameter.minimum is not None and parameter.maximum is not None and parameter.minimum > parameter.maximum:
         yield "has a minimum above its maximum"
-    if parameter.pattern is not None and (problem := _pattern_problem(parameter.pattern)):
-        yield problem
+    if parameter.pattern is not None and (problem := expression_problem(parameter.pattern)):
+        yield f"has a pattern that {problem}"
     for name, schema in (("items", parameter.items), ("properties", parameter.properties)):
         if schema is None:
             continue
@@ -61,8 +61,8 @@ def schema_problem(schema: Mapping[str, Any]) -> str | None:
     for name, value in _entries(schema):
         if name in _REFERENCES:
             return f"use {name}, which is not known here; write out what it stands for"
-        if name == "pattern" and isinstance(value, str) and (problem := _pattern_problem(value)):
-            return f"cannot be used: one {problem}"
+        if name == "pattern" and isinstance(value, str) and (problem := expression_problem(value)):
+            return f"cannot be used: one has a pattern that {problem}"
     return None
 
 
@@ -73,13 +73,14 @@ def _entries(schema: Any) -> Iterator[tuple[str, Any]]:
         yield from _entries(inner)
 
 
-def _pattern_problem(pattern: str) -> str | None:
+def expression_problem(expression: str) -> str | None:
+    """What is wrong with a regular expression, as the rest of a sentence."""
     try:
-        re.compile(pattern)
-    except (re.error, RecursionError):
-        return "has a pattern that is no regular expression"
-    if _repeats_repetition(pattern):
-        return "has a pattern that repeats a repetition, which can take for ever to match; write it without"
+        re.compile(expression)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"is no regular expression: {error}"
+    if _repeats_repetition(expression):
+        return "repeats a repetition, which can take for ever to match; write it without"
     return None
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from pipelines.agent.functions import Function, Key
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _URL = re.compile(r"(https?://)([^/?#\s\\]+)(/[^?#\s\\]*)?(?:\?([^#\s]*))?")
+_NO_HOST = "has a url with a host, or a port, that there cannot be"
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = {
     "host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect",
@@ -25,6 +27,16 @@ def split_url(url: str) -> tuple[str, str, str, str]:
     if found is None:
         raise ValueError("is no URL")
     return found[1], found[2], found[3] or "", found[4] or ""
+
+
+def is_http(url: str) -> bool:
+    """Whether it is a URL of HTTP, with a host, and a port where it has one."""
+    try:
+        parts = urlsplit(url)
+        there = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return there and parts.scheme in ("http", "https") and re.search(r"\s", url) is None
 
 
 def rest_problems(function: Function) -> Iterator[str]:
@@ -42,6 +54,8 @@ def rest_problems(function: Function) -> Iterator[str]:
         return
     if "@" in authority:
         yield "has credentials in its url; write them as one of keys"
+    if not PLACEHOLDER.search(authority) and not is_http(f"http://{authority}"):
+        yield _NO_HOST
     for name in PLACEHOLDER.findall(function.url):
         if name not in function.parameters and name != function.key:
             yield f"has {{{name}}} in its url, but no parameter of that name in input_schema.properties"
@@ -70,6 +84,8 @@ def mcp_problems(function: Function) -> Iterator[str]:
         return
     if "@" in authority:
         yield "has credentials in its url; write them as one of keys"
+    if not is_http(f"http://{authority}"):
+        yield _NO_HOST
     if PLACEHOLDER.search(function.url or ""):
         yield "has a {…} in its url, which is that of a server, and is asked as it stands"
     if function.tools is None:

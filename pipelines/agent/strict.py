@@ -130,10 +130,10 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return lowered[found[0]] if found else None
 
 
-def text_or(model: type[M]) -> Any:
-    """The type of a field that takes a plain string or ``model``, and that tells errors of the one kind sent only."""
+def text_or(text: Any, model: type[M]) -> Any:
+    """The type of a field that takes a plain ``text`` or ``model``, and that tells errors of the one kind sent only."""
     return Annotated[
-        Annotated[str, Tag(_TEXT)] | Annotated[model, Tag(_OBJECT)],
+        Annotated[text, Tag(_TEXT)] | Annotated[model, Tag(_OBJECT)],
         Discriminator(lambda value: _TEXT if isinstance(value, str) else _OBJECT),
     ]
 

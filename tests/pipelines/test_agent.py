@@ -229,6 +229,7 @@ def test_ultravox_takes_calls_on_the_numbers_of_jambonz() -> None:
 
 
 BUILTIN = {"name": "f", "implementation": "builtin"}
+REST = {"name": "f", "implementation": "rest"}
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"modelName": "gpt-4o"}, "modelName is 'gpt-4o'; write [handler:]provider/model, for example openai/gpt-4o"),
     ({"modelName": "opnai/x"}, "modelName names an unknown provider 'opnai'; did you mean openai?"),
@@ -257,6 +258,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"qqqqq": 1}}, "options.qqqqq is not known; known here: temperature, maxDuration, "),
     ({"options": {"callbackUrl": "ftp://x"}}, "options.callbackUrl has to be a URL that starts with http:// or https://"),
     ({"options": {"outboundCallFilter": "("}}, "options.outboundCallFilter is no regular expression: "),
+    ({"options": {"outboundCallFilter": "(" * 5000}}, "options.outboundCallFilter is no regular expression: "),
+    ({"options": {"outboundCallFilter": f"1{{{10**20}}}"}}, "options.outboundCallFilter is no regular expression: "),
+    ({"options": {"outboundCallFilter": r"^(\w+)+$"}}, "options.outboundCallFilter repeats a repetition, "),
+    ({"options": {"greeting": ""}}, "options.greeting has to have at least 1 character"),
+    ({"options": {"callbackUrl": "http://x:99999"}}, "options.callbackUrl has to be a URL that starts with http:// "),
+    ({"options": {"callbackUrl": "http://x\n"}}, "options.callbackUrl has to be a URL that starts with http:// "),
+    ({"functions": [{**REST, "url": "https://[::1/"}]}, "functions[0] has a url with a host, or a port, that "),
+    ({"functions": [{**REST, "url": "https://a:b/"}]}, "functions[0] has a url with a host, or a port, that "),
     ({"options": {"callHook": {}}}, "options.callHook.url is missing"),
     ({"options": {"callHook": {"url": "http://x", "events": ["middle"]}}}, "options.callHook.events[0] has to be "
      "'start' or 'end'"),
