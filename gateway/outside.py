@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from pipelines.tools.addresses import Guard
+from pipelines.tools.names import Names
 
 CONNECTIONS = 100
 CONNECTIONS_OF_A_HOST = 10
@@ -69,7 +70,7 @@ class Outside:
 
     def __init__(self, guard: Guard, *, resolver: AbstractResolver | None = None) -> None:
         self._guard = guard
-        self._resolver = resolver
+        self._resolver = resolver or Names()
         self._http: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, body: Mapping[str, Any], *, seconds: float) -> int:
@@ -89,6 +90,7 @@ class Outside:
     async def close(self) -> None:
         if self._http is not None:
             await self._http.close()
+        await self._resolver.close()
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
@@ -96,7 +98,7 @@ class Outside:
                 connector=aiohttp.TCPConnector(
                     limit=CONNECTIONS,
                     limit_per_host=CONNECTIONS_OF_A_HOST,
-                    resolver=self._resolver or aiohttp.ThreadedResolver(),
+                    resolver=self._resolver,
                     socket_factory=self._socket,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

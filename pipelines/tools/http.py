@@ -20,6 +20,7 @@ from yarl import URL
 from pipelines.tools.addresses import Guard
 from pipelines.tools.body import LARGEST_ANSWER, BadBody, Body
 from pipelines.tools.means import HttpAnswer, ToolFault
+from pipelines.tools.names import Names
 from pipelines.tools.request import HttpRequest
 
 __all__ = ["LARGEST_ANSWER", "GuardedHttp"]
@@ -38,7 +39,7 @@ class GuardedHttp:
 
     def __init__(self, guard: Guard, *, resolver: AbstractResolver | None = None) -> None:
         self._guard = guard
-        self._resolver = resolver
+        self._resolver = resolver or Names()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._under_way: dict[str, tuple[asyncio.Semaphore, int]] = {}
 
@@ -72,6 +73,7 @@ class GuardedHttp:
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
+        await self._resolver.close()
 
     async def _ask(
         self,
@@ -118,7 +120,7 @@ class GuardedHttp:
             self._sessions[leaves] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     socket_factory=lambda info: self._socket(info, leaves=leaves),
-                    resolver=self._resolver or aiohttp.ThreadedResolver(),
+                    resolver=self._resolver,
                     use_dns_cache=False,
                     limit=200,
                 ),
