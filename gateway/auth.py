@@ -13,6 +13,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from gateway.issuers import IssuerAway, Issuers
+from gateway.pages import refusal
 from gateway.rate import RateLimit
 from gateway.scopes import allows
 from gateway.settings import Settings
@@ -81,31 +82,32 @@ class Unsure(Exception):
 
 class Doorkeeper:
     """Says whom requests act for. ``store`` gives the one that is open; ``issuers`` are those whose tokens are taken as
-    well as keys; ``per_second`` requests of one key, or of one user of an issuer, are served on average, and 0 is no
-    limit."""
+    well as keys; as ``settings`` have it."""
 
-    def __init__(
-        self, store: Callable[[], Store], *, authenticate_users: bool, per_second: float, issuers: Issuers
-    ) -> None:
+    def __init__(self, store: Callable[[], Store], settings: Settings, issuers: Issuers) -> None:
+        per_second = settings.requests_per_second
         self._store = store
-        self._open = not authenticate_users
+        self._open = not settings.authenticate_users
+        self._anybody = settings.insecure
+        self._public_url = settings.public_url
         self._issuers = issuers
         self._limit = RateLimit(per_second, max(1.0, per_second * BURST_SECONDS)) if per_second else None
         self._noted: dict[str, float] = {}  # keys, and when their use was written down
         self._members: set[Owner] = set()
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def identify(self, request: web.Request) -> Identity:
-        """By the header. Raises :class:`Unauthenticated`, :class:`Unsure` or :class:`TooMany`."""
+    async def identify(self, request: web.Request, *, any_page: bool = False) -> Identity:
+        """By the header. Raises :class:`Unauthenticated`, :class:`Forbidden`, :class:`Unsure` or :class:`TooMany`.
+        ``any_page``: whatever page asks, it may."""
         if self._open:
-            return Identity(DEFAULT_OWNER)
+            return self._whoever(request, any_page=any_page)
         return await self._by_bearer(request.headers.get(hdrs.AUTHORIZATION, ""))
 
     async def identify_room(self, request: web.Request, listener_id: str, scope: str) -> Identity:
         """Also by the key of that listener, which is good for ``scope`` only."""
         key = bearer(request.headers.get(hdrs.AUTHORIZATION, ""))
         if self._open or key is None or not _is_room_key(key):
-            return await self.identify(request)
+            return await self.identify(request, any_page=True)
         room = await self._store().listeners.room(listener_id)
         if room is None or not hmac.compare_digest(room.key.encode(), key.encode()):
             raise Unauthenticated("This is not the key of that listener, or there is no such listener any more")
@@ -117,7 +119,7 @@ class Doorkeeper:
         ``?access_token=``."""
         query = request.query
         if self._open:
-            return Identity(DEFAULT_OWNER)
+            return self._whoever(request)
         if "ticket" in query:
             identity = await self._store().accounts.take_ticket(query["ticket"])
             if identity is None:
@@ -138,6 +140,13 @@ class Doorkeeper:
         wait = self._limit.take(request_of, asyncio.get_running_loop().time()) if self._limit is not None else 0.0
         if wait:
             raise TooMany(wait)
+
+    def _whoever(self, request: web.Request, *, any_page: bool = False) -> Identity:
+        if not (any_page or self._anybody):
+            refused = refusal(request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.ORIGIN), self._public_url)
+            if refused is not None:
+                raise Forbidden(refused)
+        return Identity(DEFAULT_OWNER)
 
     async def _by_bearer(self, header: str) -> Identity:
         credential = bearer(header)

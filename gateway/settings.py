@@ -109,7 +109,7 @@ def _issuers(value: Any) -> Any:
         url = _url(issuer)
         if url is None or url.query or url.fragment:
             raise ValueError("write the https:// URLs of issuers, as their tokens have them in iss, apart by commas")
-        if url.scheme != "https" and not (url.scheme == "http" and url.host and _is_loopback(url.host)):
+        if url.scheme != "https" and not (url.scheme == "http" and url.host and is_loopback(url.host)):
             raise ValueError("write https://; tokens of an issuer that is reached without TLS prove nothing")
     return issuers
 
@@ -227,7 +227,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if not self.authenticate_users and not self.insecure and not _is_loopback(self.host):
+        if not self.authenticate_users and not self.insecure and not is_loopback(self.host):
             raise ValueError(
                 f"AUTHENTICATE_USERS=NO lets anybody who reaches {self.host} in; write TRUNKLINE_HOST=127.0.0.1, "
                 "or AUTHENTICATE_USERS=YES, or, if you mean it, TRUNKLINE_INSECURE=YES"
@@ -330,7 +330,8 @@ def _sentence(error: Any) -> str:
     return f"{name} has a value that cannot be used; {message}."
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine's own processes reaches this name or address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

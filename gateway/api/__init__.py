@@ -70,12 +70,7 @@ def setup(app: web.Application) -> None:
     app[CATALOGUE] = Catalogue(provider_environment(app[SETTINGS]))
     settings = app[SETTINGS]
     rules = Rules(settings.oidc_audience, settings.oidc_organisation, settings.oidc_scope_claim)
-    app[DOORKEEPER] = Doorkeeper(
-        lambda: app[STORE],
-        authenticate_users=settings.authenticate_users,
-        per_second=settings.requests_per_second,
-        issuers=Issuers(settings.oidc_issuers, rules),
-    )
+    app[DOORKEEPER] = Doorkeeper(lambda: app[STORE], settings, Issuers(settings.oidc_issuers, rules))
     app.on_shutdown.append(_close)
 
 
@@ -90,7 +85,7 @@ def _authenticated(operation: Operation) -> Handler:
         if operation.room:
             identity = await doorkeeper.identify_room(request, request.match_info["listenerId"], operation.scope)
         else:
-            identity = await doorkeeper.identify(request)
+            identity = await doorkeeper.identify(request, any_page=operation.any_origin)
         authorize(identity, operation.scope)
         request[IDENTITY] = identity
         return await operation.handler(request)

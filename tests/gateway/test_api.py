@@ -149,6 +149,14 @@ async def test_without_users_everybody_is_the_default_user(tmp_path: Path) -> No
         assert (await api("GET", f"/agents/{agent['id']}", key="whatever"))[
             "organisationId"
         ] == api.owner.organisation_id
+        asked = {"Origin": "https://evil.example"}
+        status, refused = await raw(api, "POST", "/api/agents", json=AGENT, headers=asked)
+        assert (status, refused["code"]) == (403, "FORBIDDEN")
+        status, _ = await raw(api, "POST", "/api/listener/none/join", headers=asked)
+        assert status == 404, "that any page may ask for"
+    async with serving(tmp_path / "other", authenticate_users=False, insecure=True) as api:
+        status, _ = await raw(api, "POST", "/api/agents", json=AGENT, headers=asked)
+        assert status == 200
 
 
 async def raw(api: Api, method: str, path: str | URL, **request: Any) -> tuple[int, Any]:
