@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -18,7 +18,7 @@ from gateway.progress import Event
 log = structlog.get_logger(__name__)
 
 SEND_SECONDS = 10.0
-"""The longest that a watcher may take to accept one event."""
+"""The longest that a watcher may take to accept one event, or that its socket is closed."""
 
 HEARTBEAT = 20.0
 
@@ -50,6 +50,7 @@ async def watch(
     to what else it sends, one message after the other."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_BYTES)
     await socket.prepare(request)
+    transport = request.transport
     reader = asyncio.create_task(_read(socket, line, answer))
     working = (_send(socket, events), _ask(socket, line), _until_not(stands), _until(stopping))
     others = [asyncio.create_task(one) for one in working]
@@ -66,9 +67,13 @@ async def watch(
             task.cancel()
         await asyncio.gather(reader, *others, return_exceptions=True)
     code = WSCloseCode.OK if reason is None else _CODES.get(reason, WSCloseCode.TRY_AGAIN_LATER)
-    with suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(SEND_SECONDS):
-            await socket.close(code=code, message=(reason or "").encode())
+    # In a task of its own: what waits to be sent was cancelled above, and with it whatever waits for that.
+    closing = asyncio.create_task(socket.close(code=code, message=(reason or "").encode(), drain=False))
+    await asyncio.wait((closing,), timeout=SEND_SECONDS)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    if transport is not None and transport.get_write_buffer_size():
+        transport.abort()  # who reads nothing would keep it for ever, with all that waits to be sent
     return socket
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -139,6 +140,26 @@ class Service:
     async def hang_up(self, call_sid: str) -> None:
         status, _ = await self.post("/jambonz/status", {"call_sid": call_sid, "call_status": "completed"})
         assert status == 204
+
+    @asynccontextmanager
+    async def asked_by_who_never_reads(self, request: str) -> AsyncIterator[None]:
+        """``request`` is the lines of one."""
+        url = self.server.make_url("")
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(peer, (url.host, url.port))
+            peer.sendall(request.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+            yield
+
+    async def no_connections(self) -> None:
+        """Returns once there are none; raises TimeoutError."""
+        runner = self.server.runner
+        assert runner is not None
+        assert runner.server is not None
+        async with asyncio.timeout(PATIENCE):
+            while runner.server.connections:  # noqa: ASYNC110 - of aiohttp's
+                await asyncio.sleep(0.01)
 
     async def quiet(self, seconds: float = PATIENCE) -> None:
         """Returns once no call is left; raises TimeoutError."""

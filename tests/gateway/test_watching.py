@@ -162,3 +162,19 @@ async def test_who_watches_a_service_that_stops_is_told_so_at_once(service: Serv
         message = await socket.receive(timeout=PATIENCE)
         await stopping
     assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 1001, watching.STOPPED)
+
+
+async def test_nothing_is_left_of_who_never_reads(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection neither, which TCP would keep for as long as it likes."""
+    monkeypatch.setattr(watching, "SEND_SECONDS", 0.1)
+    upgrade = (
+        "Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: " + "A" * 22 + "=="
+    )
+    path, progress = address(service).removeprefix(service.url), service.server.app[PROGRESS]
+    async with service.asked_by_who_never_reads(f"GET {path} HTTP/1.1\nHost: x\n{upgrade}"):
+        async with asyncio.timeout(PATIENCE):
+            while not progress._watchers:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for _ in range(100):
+            progress.publish(service.listener_id, Live({"user": "x" * 100_000}))
+        await service.no_connections()
