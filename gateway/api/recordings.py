@@ -121,12 +121,30 @@ def _headed(recording: StoredRecording) -> web.StreamResponse:
 async def _send(request: web.Request, recording: StoredRecording, path: Path) -> web.StreamResponse:
     pieces = _pieces(path) if recording.key is None else unsealed(path, recording.key)
     response = _headed(recording)
+    transport = request.transport
     await response.prepare(request)
-    while (piece := await _all(request).read(lambda: next(pieces, None))) is not None:
-        async with asyncio.timeout(READER_SECONDS):
-            await response.write(piece)
-    await response.write_eof()
+    wrong = await _written(response, _all(request), pieces)
+    if wrong is not None:
+        log.warning("a recording was not sent to its end", call_id=recording.call_id, why=wrong)
+        if transport is not None:
+            transport.abort()  # its head is sent already: that it is not whole has to be seen by this
     return response
+
+
+async def _written(response: web.StreamResponse, recordings: Recordings, pieces: Iterator[bytes]) -> str | None:
+    """None, or why not to the end."""
+    try:
+        while (piece := await recordings.read(lambda: next(pieces, None))) is not None:
+            try:
+                async with asyncio.timeout(READER_SECONDS):
+                    await response.write(piece)
+            except TimeoutError:
+                return f"the client took longer than {READER_SECONDS:g} s for a piece of it"
+    except TimeoutError:
+        return "the disk takes too long"
+    except Damaged as error:
+        return str(error)
+    return None
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

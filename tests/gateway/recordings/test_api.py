@@ -3,15 +3,22 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile  # type: ignore[import-untyped]
+from structlog.testing import capture_logs
 
+from gateway.api import recordings as api
 from gateway.keys import RECORDINGS, SWITCHBOARD
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Wait
 from store import DEFAULT_OWNER, Period
+from store.recordings import StoredRecording
 from tests.gateway.service import KEY, Service, serving
+from tests.steady import PATIENCE
 
 RECORDED = {"options": {"greeting": "Hello there.", "recording": {"enabled": True, "announcement": None}}}
 
@@ -124,3 +131,34 @@ async def test_a_live_recording_is_paused_and_resumed(tmp_path: Path) -> None:
         status, _, body = await ask(service, "POST", "/calls/nobody/recording/pause")
         assert status == 404
         assert b"is not being recorded" in body
+
+
+async def test_who_does_not_take_a_recording_is_cut_off_and_it_is_said_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, file = 12_000_000, tmp_path / "large"
+    await asyncio.to_thread(file.write_bytes, bytes(size))
+
+    async def of_call(*_: object) -> StoredRecording:
+        return StoredRecording("r", "c", DEFAULT_OWNER.organisation_id, 1.0, size, None)
+
+    async def note(*_: object) -> None: ...
+
+    @asynccontextmanager
+    async def copy(_: object) -> AsyncIterator[Path]:
+        yield file
+
+    monkeypatch.setattr(api, "READER_SECONDS", 0.1)
+    async with serving(tmp_path) as service:
+        monkeypatch.setattr(service.store.recordings, "of_call", of_call)
+        monkeypatch.setattr(service.store.recordings, "note", note)
+        monkeypatch.setattr(service.server.app[RECORDINGS], "copy", copy)
+        ask_for_it = f"GET /api/calls/c/recording HTTP/1.1\nHost: x\nAuthorization: Bearer {KEY}"
+        with capture_logs() as logged:
+            async with service.asked_by_who_never_reads(ask_for_it), asyncio.timeout(PATIENCE):
+                while not logged:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await service.no_connections()
+    assert [(line["event"], line["why"]) for line in logged] == [
+        ("a recording was not sent to its end", "the client took longer than 0.1 s for a piece of it"),
+    ]  # fmt: skip
