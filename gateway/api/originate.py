@@ -26,6 +26,7 @@ from pipelines.agent.telephone import digits
 from store import Owner, Store
 from store.calls import Call, NewCall
 from store.listeners import ListenerForCall
+from store.registrations import DISABLED
 
 operations = Operations("Outbound calls", "calls")
 
@@ -183,6 +184,8 @@ async def _caller(store: Store, owner: Owner, caller_id: str) -> _Caller:
     registration = await store.registrations.get(owner, caller_id)
     if registration is not None:
         _check(registration.outbound, registration.handler, f"The registration {caller_id}")
+        if registration.status == DISABLED:
+            raise ApiError(400, "NOT_OUTBOUND", f"The registration {caller_id} is disabled; activate it first")
         return _Caller(registration.username, None, f"{CARRIER_PREFIX}{registration.id}")
     try:
         number = await store.numbers.of_owner(owner, digits(caller_id))
@@ -191,10 +194,11 @@ async def _caller(store: Store, owner: Owner, caller_id: str) -> _Caller:
     if number is None:
         raise ApiError(400, "UNKNOWN_CALLER", f"callerId: there is no number {caller_id} of yours to ring from")
     _check(number.outbound, number.handler, f"The number {number.number}")
-    trunk = await store.trunks.get(owner, number.trunk_id) if number.trunk_id is not None else None
-    if trunk is not None:  # which may have been changed since it allowed that to the number
-        _check(trunk.outbound, number.handler, f"The trunk of {number.number}, {trunk.name},")
-    return _Caller(f"+{number.number}", number.number, trunk.name if trunk is not None else None)
+    line = (await store.numbers.lines(owner, [number.number])).get(number.number)
+    trunk = line.trunk if line is not None else None
+    # The trunk may have been changed since it allowed that to the number. That of a number of the house is nobody's.
+    _check(number.trunk_id is None or trunk is not None, number.handler, f"The trunk of {number.number}")
+    return _Caller(f"+{number.number}", number.number, trunk)
 
 
 def _check(outbound: bool, handler: str, what: str) -> None:

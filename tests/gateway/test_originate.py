@@ -234,6 +234,9 @@ async def test_a_trunk_and_a_registration_say_what_it_goes_out_by(shared: Desk) 
     status, answer = await shared.ring(callerId=desk_phone)
     assert (status, answer["data"]["callerId"]) == (200, desk_phone)
     assert (await shared.ring(callerId=silent))[1]["code"] == "NOT_OUTBOUND"
+    await store.registrations.set_status(DEFAULT_OWNER, desk_phone, "disabled")
+    status, answer = await shared.ring(callerId=desk_phone)
+    assert (status, answer["code"]) == (400, "NOT_OUTBOUND"), "its carrier is not active"
     by_trunk, by_account = shared.server.created_calls
     assert (by_trunk["from"], by_trunk["to"]["trunk"]) == ("+442079460555", "Carrier")
     assert (by_account["from"], by_account["to"]["trunk"]) == ("1001", f"Trunkline registration {desk_phone}")
