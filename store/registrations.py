@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from store.database import Database
 from store.errors import InUse, NotFound, NotSupported
 from store.rows import Owner, Page, new_id, now
-from store.tables import agents, listeners, phone_registrations
+from store.tables import agents, listeners, organisations, phone_registrations
 from store.vault import Vault
 
 ACTIVE, FAILED, DISABLED = "active", "failed", "disabled"
@@ -154,6 +154,9 @@ class Registrations:
     async def _not_twice(
         self, connection: AsyncConnection, owner: Owner, but: str | None, registrar: str, username: str
     ) -> None:
+        """Whoever looks for the same organisation waits until this transaction is over."""
+        lock = sa.select(organisations.c.id).where(organisations.c.id == owner.organisation_id)
+        await connection.execute(lock.with_for_update(key_share=True))
         r = phone_registrations.c
         same = sa.select(r.id).where(
             r.organisation_id == owner.organisation_id, r.registrar == registrar, r.username == username

@@ -152,7 +152,10 @@ async def test_a_password_is_sealed(tmp_path: Path) -> None:
 async def test_an_account_is_there_once(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         other = await store.accounts.create_organisation("other")
-        await store.registrations.create(DEFAULT_OWNER, **ACCOUNT)
+        create = store.registrations.create
+        await asyncio.gather(*(store.numbers.delete(other, "441") for _ in range(4)))  # all have their connection
+        made = await asyncio.gather(*(create(DEFAULT_OWNER, **ACCOUNT) for _ in range(4)), return_exceptions=True)
+        assert sorted(isinstance(one, InUse) for one in made) == [False, True, True, True]
         await store.registrations.create(other, **ACCOUNT)
         with pytest.raises(InUse, match=r"of 1001 at sip\.example\.com"):
             await store.registrations.create(DEFAULT_OWNER, **ACCOUNT)
