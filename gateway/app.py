@@ -43,7 +43,7 @@ from gateway.leases import Leases
 from gateway.outside import Outside
 from gateway.progress import Progress
 from gateway.provisioner import Provisioner
-from gateway.provisioning import Place, api_of, place_of, sync
+from gateway.provisioning import Paced, Place, api_of, place_of, sync
 from gateway.recorder import Recorder
 from gateway.recordings.keeper import Recordings
 from gateway.recordings.places import place_at
@@ -168,8 +168,8 @@ def _provisioning(settings: Settings, store: Store) -> tuple[Provisioner, RestAp
             log.warning("numbers are local", reason=place)
         return Provisioner(None), None, None
     api = api_of(place)
-    dialler = Dialler(api, place.account_sid, place.public_url)
-    return Provisioner(lambda rest: sync(store, place, api, rest=rest)), api, dialler
+    paced, dialler = Paced(api), Dialler(api, place.account_sid, place.public_url)
+    return Provisioner(lambda rest: sync(store, place, paced, rest=rest)), api, dialler
 
 
 async def _recordings(settings: Settings, store: Store) -> Recordings:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import provisioning
 from gateway.provisioner import BUSY_SECONDS, BUSY_TIMES, PERIOD_SECONDS, RETRY_SECONDS, RUN_SECONDS, Provisioner
-from gateway.provisioning import CHORE, LEASE_SECONDS, Place, Run, place_of, preview, sync
+from gateway.provisioning import CHORE, LEASE_SECONDS, Paced, Place, Run, place_of, preview, sync
 from gateway.settings import Settings
 from jambonz.simulator.rest_api import ApiServer
 from store import DEFAULT_OWNER, Store
@@ -236,6 +236,23 @@ async def test_two_at_once_is_one(store: Store, server: ApiServer) -> None:
 async def test_a_failed_run_does_not_count_as_one(store: Store, server: ApiServer) -> None:
     await sync(store, PLACE, Wire(server, faults=lambda *_: "unreachable"))
     assert (await sync(store, PLACE, Wire(server), rest=30)).outcome == "done"
+
+
+def test_calls_are_left_what_jambonz_answers_in_five_minutes() -> None:
+    async def main() -> None:
+        wire = Wire(ApiServer(api_key="key"))
+        paced, clock = Paced(wire), asyncio.get_running_loop().time
+        began = clock()
+        while clock() < began + 300:
+            await paced.request("GET", "/Applications")
+        assert 540 <= wire.asked <= 555, "of 600"
+        await asyncio.sleep(45)
+        began, wire.asked = clock(), 0
+        while clock() == began:
+            await paced.request("GET", "/Applications")
+        assert wire.asked == 46, "what was not used meanwhile may come at once"
+
+    run_virtual(main())
 
 
 def test_a_process_whose_lease_was_over_does_nothing_more(tmp_path: Path) -> None:
