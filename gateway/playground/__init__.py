@@ -35,7 +35,7 @@ FILES = {
     "/playground/style.css": ("style.css", "text/css"),
     **{
         f"/playground/{name}.js": (f"{name}.js", "text/javascript")
-        for name in ("app", "transcript", "conversation", "dom")
+        for name in ("app", "socket", "transcript", "conversation", "dom")
     },
 }
 """Path, file, type. Small enough to be kept in memory, and read with the module."""

@@ -2,6 +2,7 @@
 
 import { Conversation, fromLog, fromProgress, REASONS } from "./conversation.js";
 import { clock, day, el, lasted, phone } from "./dom.js";
+import { watch } from "./socket.js";
 import { Transcript } from "./transcript.js";
 
 const KEY = "trunkline.key";
@@ -22,9 +23,11 @@ class ApiError extends Error {
   }
 }
 
-async function get(path) {
+const get = (path) => ask(path, "GET");
+
+async function ask(path, method) {
   const key = sessionStorage.getItem(KEY);
-  const response = await fetch(`api/${path}`, { headers: key ? { Authorization: `Bearer ${key}` } : {} });
+  const response = await fetch(`api/${path}`, { method, headers: key ? { Authorization: `Bearer ${key}` } : {} });
   const body = await response.json().catch(() => null);
   if (!response.ok) throw new ApiError(response.status, body?.error ?? `The service answered ${response.status}.`);
   return body;
@@ -142,7 +145,7 @@ async function callView(id) {
 
 function listenerView(id) {
   const listener = state.listeners.find((one) => one.listenerId === id);
-  const where = listener?.phoneNumber ? phone(listener.phoneNumber) : "browser sessions";
+  const where = listener ? place(listener) : "it";
   const light = el("span", { className: "light", textContent: "connecting" });
   const tabs = el("div", { className: "tabs", role: "tablist" });
   const empty = el("p", { className: "empty", textContent: `Waiting for a call to ${where}. It will be shown here as it happens.` });
@@ -221,43 +224,30 @@ function listenerView(id) {
     if (recent?.calls.length) earlier.replaceChildren(el("h2", { textContent: "The agent's latest calls" }), callList(recent.calls));
   };
 
-  let socket = null;
-  let timer = null;
-  let closed = false;
-  let wait = 500;
-  const connect = () => {
-    const url = new URL(`progress/${encodeURIComponent(id)}`, document.baseURI);
-    url.protocol = url.protocol.replace("http", "ws");
-    const key = sessionStorage.getItem(KEY);
-    if (key) url.searchParams.set("access_token", key);
-    socket = new WebSocket(url);
-    socket.onopen = () => {
+  const undo = watch({
+    // The key is in no address: proxies write those down.
+    credentials: async () => (sessionStorage.getItem(KEY) ? { ticket: (await ask("tickets", "POST")).ticket } : {}),
+    open: (query) => {
+      const url = new URL(`progress/${encodeURIComponent(id)}?${new URLSearchParams(query)}`, document.baseURI);
+      url.protocol = url.protocol.replace("http", "ws");
+      return new WebSocket(url);
+    },
+    receive: (message) => receive(fromProgress(message)),
+    connected: () => {
       light.textContent = "live";
       light.className = "light on";
-      wait = 500;
-      for (const [callId, call] of calls) if (!call.transcript.conversation.over) readLog(callId);
-    };
-    socket.onmessage = (message) => receive(fromProgress(JSON.parse(message.data)));
-    socket.onclose = () => {
-      if (closed) return;
+    },
+    lost: (error) => {
       light.textContent = "disconnected; trying again";
       light.className = "light off";
-      timer = setTimeout(() => {
-        // A socket that was refused does not say why; the API does.
-        get(`listener?agentId=${encodeURIComponent(listener?.agentId ?? "")}`).catch((error) => error.status === 401 && failed(error));
-        connect();
-      }, wait);
-      wait = Math.min(wait * 2, 10_000);
-    };
-  };
-  connect();
+      if (error?.status === 401) failed(error);
+    },
+  });
   showEarlier();
-  return () => {
-    closed = true;
-    clearTimeout(timer);
-    socket.close();
-  };
+  return undo;
 }
+
+const place = (one) => (one.phoneNumber ? phone(one.phoneNumber) : one.registrationId ? one.registrationName || "a registration" : "browser sessions");
 
 function homeView() {
   if (!state.listeners.length) {
@@ -284,7 +274,7 @@ async function readList() {
   byId("list").replaceChildren(
     el("h2", { textContent: "Listeners" }),
     listeners.items.length
-      ? el("ul", {}, ...listeners.items.map((one) => entry(`#/listener/${one.listenerId}`, one.phoneNumber ? phone(one.phoneNumber) : "Browser sessions", one.agentName || "agent without a name")))
+      ? el("ul", {}, ...listeners.items.map((one) => entry(`#/listener/${one.listenerId}`, place(one), one.agentName || "agent without a name")))
       : el("p", { className: "empty" }, "None yet. ", el("a", { href: "api/docs", textContent: "The API" }), " makes them."),
     el("h2", { textContent: "Agents" }),
     agents.length

@@ -38,6 +38,7 @@ async def client() -> AsyncIterator[Client]:
         ("/", "text/html"),
         ("/playground/style.css", "text/css"),
         ("/playground/app.js", "text/javascript"),
+        ("/playground/socket.js", "text/javascript"),
         ("/playground/transcript.js", "text/javascript"),
         ("/playground/conversation.js", "text/javascript"),
         ("/playground/dom.js", "text/javascript"),
@@ -88,23 +89,27 @@ def test_every_ending_and_every_part_of_the_latency_has_its_words() -> None:
         assert f'["{part}", ' in source
 
 
-def played(*events: dict[str, Any]) -> dict[str, Any]:
-    """What the page makes of live events, as Node.js has it."""
+def said(script: str) -> Any:
+    """The JSON that ``script`` prints, by Node.js."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("no Node.js here: the page's own code is not run")
-    script = f"""
+    run = subprocess.run(
+        [node, "--input-type=module", "--no-warnings", "-e", script],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    return json.loads(run.stdout)
+
+
+def played(*events: dict[str, Any]) -> dict[str, Any]:
+    """What the page makes of live events."""
+    shown: dict[str, Any] = said(f"""
         const {{ Conversation, fromProgress }} = await import({json.dumps(f"file://{CONVERSATION}")});
         const conversation = new Conversation("call");
         for (const event of {json.dumps(events)}) conversation.take(fromProgress(event));
         const {{ items, bargeIns, reason, over, medianLatency }} = conversation;
         console.log(JSON.stringify({{ items, bargeIns, reason, over, medianLatency }}));
-    """
-    run = subprocess.run(
-        [node, "--input-type=module", "--no-warnings", "-e", script],
-        capture_output=True, text=True, timeout=100, check=True,
-    )  # fmt: skip
-    shown: dict[str, Any] = json.loads(run.stdout)
+    """)
     return shown
 
 
@@ -170,3 +175,44 @@ def test_who_goes_on_with_a_call_is_shown() -> None:
         "+44: busy",
         "Call over: the caller was put through",
     ]
+
+
+def test_a_socket_that_is_lost_goes_on_where_it_was_with_another_ticket_until_it_is_not_wanted() -> None:
+    socket = files(playground).joinpath("socket.js")
+    assert said(f"""
+        const {{ watch }} = await import({json.dumps(f"file://{socket}")});
+        const log = [], sockets = [];
+        let tickets = 0, away = false;
+        let again = null;
+        const settled = () => new Promise((done) => setImmediate(done));
+        const end = watch({{
+          credentials: async () => {{ if (away) throw new Error("away"); return {{ ticket: (tickets += 1) }}; }},
+          open: (query) => {{
+            log.push(query);
+            sockets.push({{ close: () => log.push("closed") }});
+            return sockets.at(-1);
+          }},
+          receive: (message) => log.push(message.user),
+          connected: () => log.push("connected"),
+          lost: (error) => log.push(error ? error.message : "lost"),
+          later: (connect, pause) => {{ log.push(pause); again = connect; }},
+        }});
+        await settled();
+        sockets[0].onopen();
+        sockets[0].onmessage({{ data: JSON.stringify({{ user: "Hello.", cursor: "7-a-1" }}) }});
+        sockets[0].onmessage({{ data: JSON.stringify({{ user: "no cursor" }}) }});
+        sockets[0].onclose();
+        away = true;
+        again();
+        await settled();
+        away = false;
+        again();
+        await settled();
+        end();
+        sockets[1].onclose();
+        console.log(JSON.stringify(log));
+    """) == [
+        {"ticket": 1}, "connected", "Hello.", "no cursor", "lost", 500,
+        "away", 1000,
+        {"ticket": 2, "since": "7-a-1"}, "closed",
+    ]  # fmt: skip
