@@ -48,7 +48,7 @@ class Commands:
         if text is not None and (call.dialling is None or not call.dialling.rings):
             self.take(HangUp(text), shown)
             return
-        if call.leg is None and call.attached_at and call.control is None:
+        if call.leg is None and call.attached_at and call.control is None and not call.returning.awaited:
             raise NotPossible("The caller is on the telephone with somebody else, and Jambonz's REST API is not set up")
         self._log.note("inject", shown)
         without_socket = call.leg is None

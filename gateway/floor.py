@@ -152,13 +152,18 @@ class Floor:
     def begin_anew(self, so_far: Conversation, *, same_leg: bool = False) -> None:
         """The caller comes back on another leg, and nobody has heard what was said meanwhile; or on the same, where he
         was not let go after all."""
-        self.so_far, self.quiet_since = so_far, so_far.silent_since
         if same_leg:
+            self.so_far, self.quiet_since = so_far, so_far.silent_since
             return
-        self.playout = None
-        self._around.ticker.discard(self._call)
+        self.go_on_by_another_leg(so_far)
         self._early.clear()
         self._early_keys.clear()
+
+    def go_on_by_another_leg(self, so_far: Conversation) -> None:
+        """What the caller says on it is of now."""
+        self.so_far, self.quiet_since = so_far, so_far.silent_since
+        self.playout = None
+        self._around.ticker.discard(self._call)
 
     def go_on_from(self, so_far: Conversation) -> None:
         """Whoever is next is told of what was said, and does not hear it himself."""
@@ -166,9 +171,11 @@ class Floor:
         self._early.clear()
 
     async def fall_silent(self) -> None:
-        """Let the far end tell what was heard, before somebody else speaks."""
+        """Let the far end tell what was heard, before somebody else speaks; unless it is gone."""
         deadline = self._clock() + DRAIN_SECONDS
-        while self.playout is not None and self.playout.active and self._clock() < deadline:
+        while (
+            self._call.leg is not None and self.playout is not None and self.playout.active and self._clock() < deadline
+        ):
             await first_of(self._call.over, seconds=0.02)
             if self._call.over.is_set():
                 return

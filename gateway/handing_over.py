@@ -139,6 +139,8 @@ class HandingOver:
         """What comes after our socket; None: what there is already. The socket may not be known to be closed yet."""
         if self._call.leg is not None and not self.leaving:
             return None  # somebody has redirected the call, and what we say would replace it
+        if self._call.returning.awaited:
+            return self._call.returning.next(hook)
         through = self.pending
         answer = through.next(hook) if through is not None else None
         if answer is not None:
@@ -198,6 +200,8 @@ class HandingOver:
         if through is not None and through.by == "refer" and through.asked and through.outcome is None:
             asyncio.get_running_loop().call_later(GRACE_SECONDS, self._give_up)
             return
+        if by_jambonz and not call.attached_at:
+            call.finish("no_media")  # its socket could not be connected, and so Jambonz went on to our hangup
         call.finish("failed" if through is not None and by_jambonz else "caller")
 
     def _give_up(self) -> None:

@@ -85,6 +85,9 @@ applications_reconnected = Counter(
 )
 application_errors = Counter("trunkline_application_errors", "What Jambonz says it could not do, on those sockets.")
 legs_refused = Counter("trunkline_legs_refused", "Media sockets refused.", ["reason"])
+sockets_lost = Counter(
+    "trunkline_sockets_lost", "Media sockets lost in the middle of calls, by whether the caller came back.", ["outcome"]
+)
 recordings = Counter("trunkline_recordings", "Recordings of calls, by what became of them.", ["outcome"])
 events_lost = Counter("trunkline_events_lost", "Events of calls that could not be stored.")
 calls_deleted = Counter("trunkline_calls_deleted", "Calls that were kept for long enough.")

@@ -56,6 +56,7 @@ class Relay:
         self._came_as: Literal["agent", "model"] | None = None  # who has the call, if it is somebody else
         self._failed = asyncio.Event()  # or has left: whoever has the call has it no more
         self._transfers = False  # he has left for that
+        self._lost = False  # or the caller's socket was
         self._engaged = call.listener  # whose agent has the call
         self._context = ""
         """What that is told of the call, beside its prompt."""
@@ -91,6 +92,14 @@ class Relay:
             self._transfers = True
             self._leave()
         return self._transfers
+
+    def lose(self) -> bool:
+        """The caller's socket was lost: whether he may come back to the same agent by another."""
+        speaker = self.floor.speaker
+        self._lost = speaker is not None and not self.changing and self._call.returning.begin(speaker)
+        if self._lost:
+            self._leave()
+        return self._lost
 
     def _leave(self) -> None:
         self._failed.set()
@@ -134,7 +143,17 @@ class Relay:
         while listener is not None:
             await self._engage(listener)
             transfers, self._transfers = self._transfers and not self._call.over.is_set(), False
-            listener = await self._transfer() if transfers else await self._next()
+            lost, self._lost = self._lost, False
+            listener = await (self._come_back() if lost else self._transfer() if transfers else self._next())
+
+    async def _come_back(self) -> ListenerForCall | None:
+        """Who goes on with a caller whose socket was lost: the same. None: he is gone."""
+        so_far = await self._call.returning.wait(self.floor.so_far or Conversation())
+        if so_far is None:
+            return None
+        self._came_as = None
+        self.floor.go_on_by_another_leg(so_far)
+        return self._engaged
 
     async def _transfer(self) -> ListenerForCall | None:
         """Who goes on with the caller who is back: the same. None: the call is over, or somebody else's."""

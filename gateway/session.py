@@ -22,6 +22,7 @@ from gateway.handing_over import HandingOver
 from gateway.keypad import Keypad
 from gateway.recordings.call import CallRecording
 from gateway.relay import Relay
+from gateway.returning import LOST, Returning
 from gateway.surroundings import Leg, Surroundings
 from gateway.transfers import Transfers
 from gateway.waiting import first_of
@@ -127,6 +128,7 @@ class CallSession:
         self.recording: CallRecording | None = None
         self._replaced = 0  # sockets whose end does not matter any more
         self.handing = HandingOver(self, around)
+        self.returning = Returning(self)
         self.transfers = Transfers(self, around)
         self.tool_memory = ToolMemory()
         self.clients = around.clients.of_call(listener, self.id) if around.clients is not None else None
@@ -313,6 +315,7 @@ class CallSession:
             self.answered_at = self._clock()
             self.note("answer", {"callId": self.id})
         self.handing.on_attached()
+        self.returning.on_attached()
         self.attached_at = self._clock()
         self.attached.set()
         if self.reason is not None and self.leg is not None:
@@ -331,11 +334,13 @@ class CallSession:
         self.leg = None
         if self.reason is None and code != 1000:
             self.log.warning("the media socket was lost", code=code, why=reason)
-        if not self.handing.may_come_back:
+        goes_on = self.reason is None and self.handing.goes_on(code)
+        comes_back = self.reason is None and not goes_on and code in LOST and self._relay.lose()
+        if not (comes_back or self.handing.may_come_back):
             self._end_recording()
-        if self.reason is None and self.handing.goes_on(code):
-            return  # Jambonz asks what is next, and the caller is put through
-        self.finish("caller" if code == 1000 else "media_lost")
+        if goes_on or comes_back:
+            return  # Jambonz asks what is next: the caller is put through, or has another socket
+        self.finish("caller" if code == 1000 or self.progress.ended else "media_lost")
 
     # PipelineHost
 

@@ -294,7 +294,7 @@ class Cascade:
     def take(self, message: CallMessage) -> None:
         if self._ears is None:
             raise NotNow(NOBODY)
-        if self._ending:
+        if self.is_leaving:
             raise NotNow(ENDING)
         self._inbox.take(message, self._clock())
 
@@ -305,6 +305,10 @@ class Cascade:
     @property
     def is_at_work(self) -> bool:
         return any(generation is not self._guess for generation in self._generations.live.values())
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._ending
 
     def fall_silent(self, now: float) -> None:
         self._idle.reset()

@@ -64,6 +64,10 @@ class Conversation:
             entries = list(_with_user(entries, text))
         return replace(self, entries=entries, owed=True, silent_since=at)
 
+    def broken_off(self) -> Conversation:
+        """The agent was cut off: if the caller had said anything before, he waits for the rest."""
+        return replace(self, owed=self.owed or any(entry.role == "user" for entry in self.entries))
+
     def stopped(self, calls: Collection[str], text: str) -> Conversation:
         """These calls of tools were still running, and nothing more comes of them: ``text`` is their result."""
         told = [replace(one, content=text) if one.tool_call_id in calls else one for one in self.entries]

@@ -120,6 +120,9 @@ class Interlude:
     def say_and_end(self, text: str | None, reason: EndReason) -> None:
         self._host.end_call(reason)
 
+    is_leaving = True
+    """From its beginning: others have the call."""
+
     def take(self, message: CallMessage) -> None:
         raise NotNow(NOBODY)
 

@@ -44,6 +44,11 @@ class Pipeline(Protocol):
         """Interrupt whatever is said, say this to its end, and hang up."""
         ...
 
+    @property
+    def is_leaving(self) -> bool:
+        """It says its last words: whatever happens, it is gone after them."""
+        ...
+
     async def ready_for(self, agent: AgentDefinition) -> None:
         """Beside the call: what this agent has that is not known yet, before it is told to become that. In bounded
         time. Raises :class:`~pipelines.messages.NotReachable`."""

@@ -53,6 +53,8 @@ class Conversation:
             case {"status": {"fallback": {"kind": kind} as who}}:
                 named = who.get("agentId") or who.get("number") or who.get("modelName", "")
                 yield self.aside(at, f"somebody else goes on with the call: the {kind} {named}", "yellow")
+            case {"status": {"socket": state}}:
+                yield self.aside(at, f"the caller's socket is {state}", "yellow")
             case {"status": {"dial": {"number": number, "outcome": outcome}}}:
                 yield self.aside(at, f"{number}: {outcome}")
             case {"status": {"transfer": {"number": number, "state": state}}}:

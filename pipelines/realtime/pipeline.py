@@ -320,7 +320,7 @@ class Realtime:
     def take(self, message: CallMessage) -> None:
         if self._speaking.playout is None:
             raise NotNow(NOBODY)
-        if self._ending.begun or self._ending.leaving:
+        if self.is_leaving:
             raise NotNow(ENDING)
         self._inbox.take(message, self._clock())
 
@@ -331,6 +331,10 @@ class Realtime:
     @property
     def is_at_work(self) -> bool:
         return bool(self._speaking.answers or self._speaking.has_sayings or self._errands.under_way)
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._ending.begun or self._ending.leaving
 
     def fall_silent(self, now: float) -> None:
         self._idle.reset()
