@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.json_text import json_object
 from pipelines.parts import Message, ModelEvent, ProviderFault, TextDelta, ToolCall, ToolSpec, Usage
+from pipelines.providers.compatible import CompatibleRules, bearer
 from pipelines.providers.conversation import Kept, instructions, turns
 from pipelines.providers.http_stream import FIRST_TOKEN_SECONDS, NEXT_TOKEN_SECONDS, AnswerError, VendorConnection
 from pipelines.providers.thinking import claude_fields
@@ -38,20 +39,6 @@ _FAULTS: Mapping[str, ProviderFault] = {
 }
 
 
-class _Rules:
-    def refused(self, status: int, error: Mapping[str, Any]) -> ProviderFault:
-        match status:
-            case 401 | 403:
-                return "auth"
-            case 402 | 429:
-                return "rate_limit"
-            case _:
-                return "server" if status >= 500 else "bad_request"
-
-    def retry_after(self, error: Mapping[str, Any]) -> str | None:
-        return None
-
-
 class AnthropicConnection(VendorConnection):
     """``base_url`` is without ``/v1``; one that has it is understood."""
 
@@ -63,15 +50,12 @@ class AnthropicConnection(VendorConnection):
         first_token_seconds: float = FIRST_TOKEN_SECONDS,
         next_token_seconds: float = NEXT_TOKEN_SECONDS,
     ) -> None:
-        headers = {"anthropic-version": VERSION}
-        if api_key:
-            headers["Authorization"] = f"Bearer {api_key}"
         super().__init__(
             "anthropic",
-            _Rules(),
+            CompatibleRules(),
             api_key=api_key,
             base_url=base_url.rstrip("/").removesuffix("/v1"),
-            headers=headers,
+            headers={"anthropic-version": VERSION, **bearer(api_key)},
             first_token_seconds=first_token_seconds,
             next_token_seconds=next_token_seconds,
         )
@@ -106,8 +90,6 @@ class AnthropicModel:
         temperature: float | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        if temperature is not None and not 0 <= temperature <= 1:
-            raise ValueError(f"options.temperature is {temperature:g}; it goes from 0 to 1")
         self._connection = connection
         self._request: dict[str, Any] = {"model": model, "stream": True, "max_tokens": MAX_TOKENS, **(settings or {})}
         self._optional = {"temperature": "temperature"}

@@ -8,15 +8,15 @@ Source: cartesia 4.2.0 and its documentation. Nothing of it was tried against th
 from __future__ import annotations
 
 import json
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from media.audio import MULAW_8K
+from pipelines.base64_sound import decode
 from pipelines.parts import ProviderFault, SpeechAudio
 from pipelines.providers.speaking import Broken, Finished, Said, SpeakingEvent
 from pipelines.providers.wire import Failed, Malformed, Place, parse, text
-from pipelines.providers.word_times import WordTimes
+from pipelines.providers.word_times import WordTimes, is_time
 
 HOME = "https://api.cartesia.ai"
 VERSION = "2026-08-14"
@@ -120,7 +120,7 @@ class CartesiaProtocol:
 
 def _sound(data: Mapping[str, Any]) -> bytes:
     try:
-        return b64decode(text(data, "data"), validate=True)
+        return decode(text(data, "data"))
     except ValueError:
         raise Malformed("sound that is not in base64") from None
 
@@ -134,13 +134,9 @@ def _timed(told: object) -> list[tuple[str, float, float]]:
         return []
     if not len(words) == len(starts) == len(ends) or not all(isinstance(word, str) for word in words):
         return []
-    if not all(map(_is_time, [*starts, *ends])):
+    if not all(map(is_time, [*starts, *ends])):
         return []
     return [(word, float(start), float(end)) for word, start, end in zip(words, starts, ends, strict=True)]
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e6
 
 
 def _fault_of(data: Mapping[str, Any]) -> Failed:

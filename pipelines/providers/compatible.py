@@ -47,7 +47,7 @@ def compatible_base_url(vendor: str, base_url: str | None) -> str | None:
 
 
 class CompatibleRules:
-    """Of refusals."""
+    """Of refusals. By their status other vendors say the same."""
 
     def refused(self, status: int, error: Mapping[str, Any]) -> ProviderFault:
         match status:

@@ -10,18 +10,18 @@ Source: elevenlabs 2.78.0 (its types), and what others found who tried it.
 from __future__ import annotations
 
 import json
-from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from media.audio import MULAW_8K
+from pipelines.base64_sound import decode
 from pipelines.parts import SpeechAudio, SpeechEvent
 from pipelines.providers.elevenlabs_wire import bare, fault_of, kind_of
 from pipelines.providers.speaking import Broken, Finished, Said, SpeakingEvent
-from pipelines.providers.wire import Failed, Malformed, parse
-from pipelines.providers.word_times import WordTimes
+from pipelines.providers.wire import Failed, Malformed, parse, text
+from pipelines.providers.word_times import WordTimes, is_time
 
 MOST_CONTEXTS = 5
 """On one socket, by the vendor's rule."""
@@ -133,12 +133,11 @@ class ContextProtocol:
 
 
 def _sound(data: Mapping[str, Any]) -> bytes:
-    audio = data.get("audio")
-    if audio is None:
+    if data.get("audio") is None:
         return b""
     try:
-        return b64decode(audio, validate=True)
-    except (TypeError, ValueError):
+        return decode(text(data, "audio"))
+    except (Malformed, ValueError):
         raise Malformed("sound that is not in base64") from None
 
 
@@ -176,10 +175,6 @@ def _characters(told: object) -> list[tuple[str, float, float]]:
         return []
     if not len(found) == len(starts) == len(durations):
         return []
-    if not all(isinstance(character, str) for character in found) or not all(map(_is_time, [*starts, *durations])):
+    if not all(isinstance(character, str) for character in found) or not all(map(is_time, [*starts, *durations])):
         return []
     return [(c, start / 1000, took / 1000) for c, start, took in zip(found, starts, durations, strict=True)]
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pipelines.json_text import json_object
 from pipelines.parts import Message, ModelEvent, ProviderFault, TextDelta, ToolCall, ToolSpec, Usage
-from pipelines.providers.compatible import OTHER_PARTS
+from pipelines.providers.compatible import OTHER_PARTS, CompatibleRules
 from pipelines.providers.conversation import Kept, instructions, turns
 from pipelines.providers.http_stream import FIRST_TOKEN_SECONDS, NEXT_TOKEN_SECONDS, AnswerError, VendorConnection
 from pipelines.providers.thinking import gemini_config
@@ -30,17 +30,13 @@ SETTINGS = frozenset({"thinkingConfig", "maxOutputTokens", "topK", "topP", "seed
 _OPTIONAL = {"generationConfig.thinkingConfig": "[Tt]hink\\w*|[Bb]udget|thinking_config"}
 
 
-class _Rules:
+class _Rules(CompatibleRules):
     def refused(self, status: int, error: Mapping[str, Any]) -> ProviderFault:
         match status:
-            case 401 | 403:
-                return "auth"
             case 400 if any(detail.get("reason") == "API_KEY_INVALID" for detail in _details(error)):
                 return "auth"
-            case 429:
-                return "rate_limit"
             case _:
-                return "server" if status >= 500 else "bad_request"
+                return super().refused(status, error)
 
     def retry_after(self, error: Mapping[str, Any]) -> str | None:
         delays = [detail.get("retryDelay") for detail in _details(error)]
@@ -99,8 +95,6 @@ class GoogleModel:
         temperature: float | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        if temperature is not None and not 0 <= temperature <= 1:
-            raise ValueError(f"options.temperature is {temperature:g}; it goes from 0 to 1")
         self._connection = connection
         model = model if "/" in model else f"models/{model}"
         self._path = f"/v1/{quote(model)}:streamGenerateContent?alt=sse"

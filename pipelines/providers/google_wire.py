@@ -12,14 +12,13 @@ from typing import Any
 
 from media.audio import MULAW_8K
 from pipelines.parts import ProviderError, ProviderFault
+from pipelines.providers.wire import MOST_DESCRIPTION
 
 TELEPHONY = "telephony"
 """The model for 8 kHz, unless an agent names another."""
 
 MOST_BYTES = 24_000
 """Of sound in one request: three seconds. Google takes 25,600."""
-
-_MOST_DESCRIPTION = 200
 
 MOST_PHRASES = 200
 MOST_PHRASE = 100
@@ -154,7 +153,7 @@ class StreamEnded(ProviderError):
     """A stream ended with the gRPC status of the name ``status``."""
 
     def __init__(self, provider: str, status: str, details: str) -> None:
-        short = " ".join(details.split())[:_MOST_DESCRIPTION]
+        short = " ".join(details.split())[:MOST_DESCRIPTION]
         super().__init__(provider, kind_of(status, details), f"{status}: {short}" if short else status)
         self.status = status
 

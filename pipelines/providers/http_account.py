@@ -12,6 +12,7 @@ from yarl import URL
 
 from pipelines.parts import ProviderError, ProviderFault
 from pipelines.providers.warmth import Warmth
+from pipelines.providers.wire import fit_for_log
 
 CONNECT_SECONDS = 3.0
 
@@ -22,8 +23,6 @@ LARGEST_REFUSAL = 1 << 16
 
 RETRIED: frozenset[ProviderFault] = frozenset({"connect", "server"})
 """What is worth asking again at once, before anything came of it."""
-
-_LONGEST_MESSAGE = 300
 
 
 class VendorRules(Protocol):
@@ -137,14 +136,8 @@ class HttpAccount:
         status = response.status
         kind = self._rules.refused(status, error)
         said = error.get("message") or raw.decode("utf-8", "replace")
-        if kind == "auth":
-            message = f"{self._place} refused the key (status {status})"
-        elif kind == "rate_limit":
-            wait = response.headers.get("retry-after") or self._rules.retry_after(error)
-            after = f" (retry after {wait} s)" if wait else ""
-            message = f"too many requests, or no credit left{after}: {said}"
-        else:
-            message = f"status {status}: {said}"
+        wait = response.headers.get("retry-after") or self._rules.retry_after(error)
+        message = refusal(kind, status, said, place=self._place, wait=wait)
         return RefusedError(self.name, kind, self._clean(message), status=status, error=error)
 
     def explain(self, error: Exception) -> ProviderError:
@@ -163,10 +156,20 @@ class HttpAccount:
         return ProviderError(self.name, kind, self._clean(message))
 
     def _clean(self, message: str) -> str:
-        message = " ".join(message.split())
-        if self._api_key:
-            message = message.replace(self._api_key, "…")
-        return message[:_LONGEST_MESSAGE]  # cut last: half a key would not be found
+        return fit_for_log(message, self._api_key)
+
+
+def refusal(kind: ProviderFault, status: int, said: str, *, place: str, wait: str | None) -> str:
+    """A sentence; ``wait`` is a ``retry-after``: seconds, or a time of day."""
+    match kind:
+        case "auth":
+            return f"{place} refused the key (status {status})"
+        case "rate_limit":
+            seconds = " s" if wait and wait.replace(".", "", 1).isdecimal() else ""
+            after = f" (retry after {wait}{seconds})" if wait else ""
+            return f"too many requests, or no credit left{after}: {said}"
+        case _:
+            return f"status {status}: {said}"
 
 
 def error_of(raw: bytes) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class LanguageModels:
         if not slash or not model:
             raise ValueError(f"modelName is {model_name!r}; write provider/model, such as openai/gpt-4o")
         temperature, specific = options.get("temperature"), options.get("vendorSpecific", {})
+        if temperature is not None and not 0 <= temperature <= 1:
+            raise ValueError(f"options.temperature is {temperature:g}; it goes from 0 to 1")
         match provider:
             case "scripted":
                 return _scripted(model_name, model, options)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pipelines.parts import Message, ModelEvent, ProviderError, ProviderFault, TextDelta, ToolSpec
 from pipelines.providers.chat_answer import ChatAnswer, conversation, tool
-from pipelines.providers.compatible import OTHER_PARTS
-from pipelines.providers.http_account import RETRIED, RefusedError, error_in
+from pipelines.providers.compatible import OTHER_PARTS, CompatibleRules
+from pipelines.providers.http_account import RETRIED, RefusedError, error_in, refusal
 from pipelines.providers.http_stream import AnswerError
 from pipelines.providers.unwelcome import OptionalFields, Unwelcome
 from pipelines.providers.warmth import Warmth
+from pipelines.providers.wire import fit_for_log
 
 CONNECT_SECONDS = 3.0
 FIRST_TOKEN_SECONDS = 10.0
@@ -67,10 +69,10 @@ class OpenAIConnection:
 
     async def close(self) -> None:
         await self.warmth.close()
-        if self._making is not None:
-            client = await self._making
-            self._making = None
-            await client.close()
+        making, self._making = self._making, None
+        if making is not None:
+            with suppress(ProviderError):  # it could not be made, as who asked for it was told
+                await (await making).close()
 
     def fault(self, kind: ProviderFault, message: str) -> ProviderError:
         """The error to raise; the key is in no message, even if the server's answer repeated it."""
@@ -90,24 +92,19 @@ class OpenAIConnection:
                 return self.fault("connect", f"the connection to {self._base_url} failed or broke off ({error!r})")
             case AnswerError():
                 return self.fault(error.kind, str(error))
-            case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return self.fault("auth", f"{self._base_url} refused the key (status {error.status_code})")
-            case openai.RateLimitError():
-                wait = error.response.headers.get("retry-after")
-                after = f" (retry after {wait} s)" if wait else ""
-                return self.fault("rate_limit", f"too many requests, or no credit left{after}: {_said(error)}")
             case openai.APIStatusError():
-                status = error.status_code
-                kind: ProviderFault = "server" if status >= 500 else "bad_request"
-                message = self._clean(f"status {status}: {_said(error)}")
-                return RefusedError(self.name, kind, message, status=status, error=error_in(error.body))
+                status, body = error.status_code, error_in(error.body)
+                kind = CompatibleRules().refused(status, body)
+                wait = error.response.headers.get("retry-after")
+                message = refusal(kind, status, _said(error), place=self._base_url, wait=wait)
+                return RefusedError(self.name, kind, self._clean(message), status=status, error=body)
             case openai.APIError():
                 return self.fault("server", f"the answer ended in an error: {_said(error)}")
             case _:
                 return self.fault("protocol", f"the answer is not a stream of chat completions ({error!r})")
 
     def _clean(self, message: str) -> str:
-        return message.replace(self._api_key, "…") if self._api_key else message
+        return fit_for_log(message, self._api_key)
 
     def _make(self) -> Any:
         """Runs in a thread: the import takes half a second, and the client reads certificates."""
@@ -143,8 +140,6 @@ class OpenAIChatModel:
         optional: OptionalFields = OPTIONAL,
         first_token_seconds: float = FIRST_TOKEN_SECONDS,
     ) -> None:
-        if temperature is not None and not 0 <= temperature <= 1:
-            raise ValueError(f"options.temperature is {temperature:g}; it goes from 0 to 1")
         self.name = connection.name
         self._connection = connection
         self._request: dict[str, Any] = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
@@ -232,5 +227,5 @@ class OpenAIChatModel:
 
 
 def _said(error: Any) -> str:
-    """The server's own words, if it sent any, in one line."""
-    return " ".join(str(error_in(error.body).get("message") or error.message).split())[:200]
+    """The server's own words, if it sent any."""
+    return str(error_in(error.body).get("message") or error.message)

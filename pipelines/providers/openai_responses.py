@@ -72,8 +72,6 @@ class ResponsesModel:
         optional: OptionalFields = OPTIONAL,
         instead: LanguageModel | None = None,
     ) -> None:
-        if temperature is not None and not 0 <= temperature <= 1:
-            raise ValueError(f"options.temperature is {temperature:g}; it goes from 0 to 1")
         self._connection = connection
         self._instead = instead
         self._optional = optional

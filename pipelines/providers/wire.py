@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from pipelines.json_text import json_object
 from pipelines.parts import ProviderError, ProviderFault, Transcript
 
-_MOST_DESCRIPTION = 200
+MOST_DESCRIPTION = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,6 @@ class Place:
     def headers(self) -> dict[str, str]:
         key = {self.header: f"{self.scheme} {self.api_key}".strip()} if self.api_key else {}
         return {**self.headers_besides, **key}
-
-    def without_key(self, text: str) -> str:
-        """What the vendor wrote, fit for a log."""
-        short = " ".join(text.split())[:_MOST_DESCRIPTION]
-        return short.replace(self.api_key, "…") if self.api_key else short
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +141,13 @@ def number(data: Mapping[str, Any], name: str) -> float:
 
 
 def failure(error: Failed, place: Place, name: str) -> ProviderError:
-    return ProviderError(name, error.kind, place.without_key(error.message))
+    return ProviderError(name, error.kind, fit_for_log(error.message, place.api_key))
+
+
+def fit_for_log(said: str, api_key: str) -> str:
+    """What a vendor wrote: in one line, not too long, and without the key, even if that is in it."""
+    line = " ".join(said.split())
+    return (line.replace(api_key, "…") if api_key else line)[:MOST_DESCRIPTION]  # cut last: half a key is not found
 
 
 def kind_of_close(code: int, reason: str) -> ProviderFault:

@@ -106,5 +106,9 @@ class WordTimes:
         return WordTiming(self._words[self._told - 1], start, self._last)
 
 
+def is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
+
+
 def _letters(word: str) -> str:
     return "".join(character for character in word.casefold() if character.isalnum())

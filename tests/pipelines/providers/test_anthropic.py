@@ -214,11 +214,6 @@ async def test_closing_the_connection_in_the_middle_is_an_error_and_opens_no_oth
     assert len(await answer(connection)) == 2
 
 
-def test_a_temperature_is_checked_where_the_agent_is_made() -> None:
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        AnthropicModel(AnthropicConnection(api_key=""), "m", temperature=1.5)
-
-
 async def test_a_model_that_refuses_a_temperature_is_asked_without_it_from_then_on(
     server: MessagesServer, connection: AnthropicConnection
 ) -> None:

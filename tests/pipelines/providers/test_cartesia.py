@@ -17,7 +17,7 @@ from pipelines.providers.cartesia_wire import CartesiaProtocol, cartesia_at
 from pipelines.providers.lines import LineSettings
 from pipelines.providers.registry import Registry
 from pipelines.providers.speaking import Broken, Finished, Said
-from pipelines.providers.wire import Failed, Malformed
+from pipelines.providers.wire import MOST_DESCRIPTION, Failed, Malformed, failure
 from tests.pipelines.providers.ear import wait_until
 from tests.simulators.cartesia import CartesiaServer, serve_cartesia
 from tests.simulators.cartesia_voices import KEY, PIECE_BYTES, WORD_SECONDS
@@ -106,6 +106,12 @@ def test_errors_are_told_apart(status: int | None, kind: str) -> None:
     [failed] = begun().receive(message("error", None, **told))
     assert isinstance(failed, Failed)
     assert failed.kind == kind
+
+
+def test_no_part_of_the_key_is_in_an_error() -> None:
+    place = cartesia_at("sk_car_0123456789")
+    told = failure(Failed("server", f"{'x' * (MOST_DESCRIPTION - 9)} {place.api_key}"), place, "cartesia")
+    assert "sk_" not in str(told)
 
 
 def test_an_error_may_name_its_context_in_its_request() -> None:

@@ -235,11 +235,6 @@ async def test_what_the_agent_asks_for_is_not_left_out_in_silence(
             model_settings(wrong)
 
 
-def test_a_temperature_is_checked_where_the_agent_is_made() -> None:
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        GoogleModel(GoogleConnection(api_key=""), "m", temperature=1.5)
-
-
 @pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")  # the SDK's own
 async def test_the_vendors_own_sdk_understands_the_simulator(sdk: Any, server: GeminiServer) -> None:
     """The judge of the simulation: unchanged, it holds a conversation with a tool, and hears of errors."""
