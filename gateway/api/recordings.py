@@ -132,7 +132,7 @@ async def _send(request: web.Request, recording: StoredRecording, path: Path) ->
 
 
 async def _written(response: web.StreamResponse, recordings: Recordings, pieces: Iterator[bytes]) -> str | None:
-    """None, or why not to the end."""
+    """None, or what kept it from its end."""
     try:
         while (piece := await recordings.read(lambda: next(pieces, None))) is not None:
             try:
@@ -144,6 +144,8 @@ async def _written(response: web.StreamResponse, recordings: Recordings, pieces:
         return "the disk takes too long"
     except Damaged as error:
         return str(error)
+    except ConnectionError:
+        return None  # the client wants no more
     return None
 
 

@@ -142,7 +142,7 @@ class Service:
         assert status == 204
 
     @asynccontextmanager
-    async def asked_by_who_never_reads(self, request: str) -> AsyncIterator[None]:
+    async def asked_by_who_never_reads(self, request: str) -> AsyncIterator[socket.socket]:
         """``request`` is the lines of one."""
         url = self.server.make_url("")
         with socket.socket() as peer:
@@ -150,7 +150,7 @@ class Service:
             peer.setblocking(False)
             await asyncio.get_running_loop().sock_connect(peer, (url.host, url.port))
             peer.sendall(request.replace("\n", "\r\n").encode() + b"\r\n\r\n")
-            yield
+            yield peer
 
     async def no_connections(self) -> None:
         """Returns once there are none; raises TimeoutError."""

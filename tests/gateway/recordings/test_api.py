@@ -133,10 +133,11 @@ async def test_a_live_recording_is_paused_and_resumed(tmp_path: Path) -> None:
         assert b"is not being recorded" in body
 
 
-async def test_who_does_not_take_a_recording_is_cut_off_and_it_is_said_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    size, file = 12_000_000, tmp_path / "large"
+@pytest.fixture
+async def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Service, asyncio.Event]]:
+    """There is a recording that is more than fits between the service and whoever asks for it; and: it was sent, or
+    nobody wants more."""
+    size, file, over = 12_000_000, tmp_path / "large", asyncio.Event()
     await asyncio.to_thread(file.write_bytes, bytes(size))
 
     async def of_call(*_: object) -> StoredRecording:
@@ -146,19 +147,45 @@ async def test_who_does_not_take_a_recording_is_cut_off_and_it_is_said_why(
 
     @asynccontextmanager
     async def copy(_: object) -> AsyncIterator[Path]:
-        yield file
+        try:
+            yield file
+        finally:
+            over.set()
 
-    monkeypatch.setattr(api, "READER_SECONDS", 0.1)
     async with serving(tmp_path) as service:
         monkeypatch.setattr(service.store.recordings, "of_call", of_call)
         monkeypatch.setattr(service.store.recordings, "note", note)
         monkeypatch.setattr(service.server.app[RECORDINGS], "copy", copy)
-        ask_for_it = f"GET /api/calls/c/recording HTTP/1.1\nHost: x\nAuthorization: Bearer {KEY}"
-        with capture_logs() as logged:
-            async with service.asked_by_who_never_reads(ask_for_it), asyncio.timeout(PATIENCE):
-                while not logged:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-                await service.no_connections()
+        yield service, over
+
+
+ASK = f"GET /api/calls/c/recording HTTP/1.1\nHost: x\nAuthorization: Bearer {KEY}"
+
+
+async def test_who_does_not_take_a_recording_is_cut_off_and_it_is_said_why(
+    large: tuple[Service, asyncio.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, over = large
+    monkeypatch.setattr(api, "READER_SECONDS", 0.1)
+    with capture_logs() as logged:
+        async with service.asked_by_who_never_reads(ASK):
+            await asyncio.wait_for(over.wait(), PATIENCE)
+            await service.no_connections()
     assert [(line["event"], line["why"]) for line in logged] == [
         ("a recording was not sent to its end", "the client took longer than 0.1 s for a piece of it"),
     ]  # fmt: skip
+
+
+async def test_nothing_is_wrong_where_somebody_hears_no_more_of_a_recording(
+    large: tuple[Service, asyncio.Event],
+) -> None:
+    service, over = large
+    assert service.server.runner is not None
+    assert service.server.runner.server is not None
+    service.server.runner.server.handler_cancellation = False  # as where it is no test
+    with capture_logs() as logged:
+        async with service.asked_by_who_never_reads(ASK) as peer:
+            await asyncio.get_running_loop().sock_recv(peer, 1000)
+        await asyncio.wait_for(over.wait(), PATIENCE)
+        await ask(service, "GET", "/models")  # by then it was logged
+    assert logged == []
