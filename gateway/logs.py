@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Literal
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway import lines
 
@@ -35,6 +37,26 @@ def configure(level: str, format: Literal["auto", "console", "json"]) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # Libraries use the standard library's logging. aiohttp would log a traceback for each malformed request.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # Libraries use the standard library's logging: what they say are lines like ours.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(render))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
+
+
+def formatter(render: Sequence[structlog.typing.Processor]) -> logging.Formatter:
+    """Of a record of the standard library's, as ``render`` has lines of ours."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+    )
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """aiohttp tells of a request that is none, and of who leaves before he is answered, as of a fault of ours."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ConnectionError)
