@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,6 +27,10 @@ T = TypeVar("T")
 
 HANDLER_SECONDS = 2.0
 """What is left of requests and sockets when the service stops, before it is cut off."""
+
+KEEPALIVE_SECONDS = 75.0
+"""The longest that a connection may be idle, or take to bring a request's headers: more than the 60 s that proxies keep
+theirs for, so that none is closed while a request is on its way."""
 
 BACKLOG = 1024
 """Connections that wait to be accepted."""
@@ -61,16 +64,16 @@ async def serving(
     No access log: the paths of media sockets hold their tokens.
     """
     crew = Crew(seat.slot, seat.workers, seat.directory) if seat is not None else None
-    runner = web.AppRunner(create_app(settings, factory, crew), access_log=None, shutdown_timeout=HANDLER_SECONDS)
+    # Before the database is touched: where the port is taken, the service may run already.
+    listening = seat.listening if seat is not None else await asyncio.to_thread(bind, settings.host, settings.port)
+    runner = web.AppRunner(
+        create_app(settings, factory, crew),
+        access_log=None,
+        shutdown_timeout=HANDLER_SECONDS,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+    )
     try:
         async with AsyncExitStack() as stack:
-            if seat is None:
-                # Before the database is touched: where the port is taken, the service may run already.
-                listening: Sequence[socket.socket] = await asyncio.to_thread(bind, settings.host, settings.port)
-                for one in listening:
-                    stack.callback(one.close)
-            else:
-                listening = seat.listening
             await runner.setup()
             if crew is not None:
                 await stack.enter_async_context(_reached_by_others(runner, crew))
@@ -84,6 +87,8 @@ async def serving(
                 await runner.cleanup()
         except TimeoutError:
             log.error("the service did not stop in time; what was under way is lost", seconds=CLOSE_SECONDS)
+        for one in listening:
+            one.close()
 
 
 @asynccontextmanager

@@ -1,0 +1,29 @@
+"""The service in this process, as its connections have it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import service
+from gateway.settings import Settings
+from tests.gateway.service import CodewordFactory
+from tests.simulators.replies import ReplyModel, always
+from tests.steady import PATIENCE
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /ping HTTP/1.1\r\nHost: x\r\nX: slow"])
+async def test_who_brings_no_request_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(service, "KEEPALIVE_SECONDS", 0.05)
+    factory = CodewordFactory(ReplyModel(always("Yes.")))
+    settings = Settings(data_dir=tmp_path, port=0, admin_key="a" * 16)
+    async with service.serving(settings, factory=factory) as running:
+        reader, writer = await asyncio.open_connection(running.url.host, running.url.port)
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE):
+            assert await reader.read() == b""
+        writer.close()
