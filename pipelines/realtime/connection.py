@@ -202,19 +202,20 @@ class RealtimeConnection:
         vendor says of why it ended, where it can be asked."""
         self._last_word = asyncio.Event()
         transport = self._transport
-        if transport is not None and not transport.is_disconnected:
-            self.send(self.protocol.closing())
-            if model.capabilities.tells_last_usage:
+        try:
+            if transport is not None and not transport.is_disconnected:
+                self.send(self.protocol.closing())
+                if model.capabilities.tells_last_usage:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LAST_WORD_SECONDS):
+                            await self._last_word.wait()
+                transport.send_close(WSCloseCode.OK)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LAST_WORD_SECONDS):
-                        await self._last_word.wait()
-            transport.send_close(WSCloseCode.OK)
-            try:
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await transport.wait_disconnected()
-            except TimeoutError:
-                self._abort()
-        self._listener = None
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await transport.wait_disconnected()
+        finally:
+            self._abort()  # where nobody waits for it any more, too
+            self._listener = None
         return await model.hang_up(self._address) if self._address is not None else None
 
 

@@ -238,6 +238,8 @@ class Link:
     async def close(self) -> SessionOver | None:
         """Bounded. Says why the vendor holds the last session to be over, where it can be asked."""
         self._ending = True
+        if self._opening is not None:
+            self._opening.cancel()  # or there were a session after the last one, which nobody closes
         session, self._session = self._session, None
         return await session.close(self._model) if session is not None else None
 

@@ -226,6 +226,29 @@ async def test_a_last_word_that_does_not_come_is_not_waited_for_for_long(monkeyp
         over.set()
 
 
+async def test_a_socket_whose_end_nobody_waits_for_is_closed_all_the_same() -> None:
+    """A call ends while an earlier session of it is being closed."""
+    gone = asyncio.Event()
+
+    async def serve(ws: web.WebSocketResponse) -> None:
+        try:
+            async for _ in ws:
+                pass
+        finally:
+            gone.set()
+
+    async with server(serve) as model:
+        model.capabilities = Capabilities(PCM_8K, PCM_8K, tells_last_usage=True)
+        connection = await dial(model, Notes())
+        closing = asyncio.create_task(connection.close(model))
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        async with asyncio.timeout(PATIENCE):
+            await gone.wait()
+
+
 @pytest.mark.parametrize(
     ("status", "kind"), [(401, "auth"), (403, "auth"), (404, "bad_request"), (429, "rate_limit"), (503, "server")]
 )
