@@ -196,6 +196,7 @@ def _registration(row: RegistrationRow, password: str) -> Registration:
         transport=options.get("transport") or "udp",
         enabled=row.status != DISABLED,
         given_up=row.status == FAILED and row.state != INITIAL,
+        anew=row.state == INITIAL,
         told_at=row.told_at,
     )
 

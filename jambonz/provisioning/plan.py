@@ -148,9 +148,12 @@ def _carrier(
 
 def _given_up(registration: Registration, carrier: there.Carrier) -> bool:
     """After a registrar has refused several times, Jambonz makes the carrier inactive, and so it stays until somebody
-    wants it tried again."""
-    failed = carrier.registered is not None and not carrier.registered.ok
-    return registration.enabled and registration.given_up and failed
+    wants it tried again. It may have done so since it was told, between two looks of ours."""
+    status, told = carrier.registered, registration.told_at
+    if status is None or status.ok or not registration.enabled:
+        return False
+    since = status.at is not None and told is not None and status.at > told and not registration.anew
+    return registration.given_up or since
 
 
 def _numbers(wanted: Wanted, found: Found, application: there.Application | None) -> tuple[list[Step], list[str]]:

@@ -56,6 +56,8 @@ class Registration:
     transport: str = "udp"
     enabled: bool = True
     given_up: bool = False
+    anew: bool = False
+    """Somebody has changed or activated it since Jambonz was told of it."""
     told_at: datetime | None = None
     """When Jambonz was last told of it: what it reports of before is of other credentials."""
 

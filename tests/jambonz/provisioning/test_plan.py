@@ -444,6 +444,20 @@ def test_what_jambonz_has_given_up_stays_so_until_somebody_wants_it() -> None:
     assert [body["is_active"] for _, _, body in wire.changes] == [1]
 
 
+@pytest.mark.parametrize(("later", "anew", "changes"), [(10, False, []), (10, True, [1]), (-10, False, [1])])
+def test_what_jambonz_has_given_up_between_two_looks_was_tried(later: float, anew: bool, changes: list[int]) -> None:
+    """It was told to try again, each time, and never said to have failed."""
+    server = fresh()
+    at_once(run(Wire(server), wanting(registrations=(account(),))))
+    at = (NOW + timedelta(seconds=later)).isoformat()
+    for row in server.carriers.values():
+        row.update(register_status={"status": "fail", "reason": "403 Forbidden", "timestamp": at}, is_active=0)
+    wire = Wire(server)
+    wanted = wanting(registrations=(account(told_at=NOW, anew=anew),))
+    at_once(run(wire, wanted))
+    assert [body["is_active"] for _, _, body in wire.changes] == changes
+
+
 def test_where_a_password_cannot_be_read_the_carrier_is_left_as_it_is() -> None:
     server = fresh()
     at_once(run(Wire(server), WANTED))
