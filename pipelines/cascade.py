@@ -555,10 +555,11 @@ class Cascade:
             return
         now = self._clock()
         self._idle.reset()
-        self._drop_guess(now)
-        self._settle(confirmed=True)
-        self._talked_over, self._unheard = False, ""
-        self._generations.interrupt(now)
+        if not self.is_protected:
+            self._drop_guess(now)
+            self._settle(confirmed=True)
+            self._talked_over, self._unheard = False, ""
+            self._generations.interrupt(now)
         self._host.on_event(keys_said(digits, masked=self._agent.options.dtmf.mask))
         self._take_turn(TurnEnded(digits, now, now, now), now)
 

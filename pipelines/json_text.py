@@ -18,20 +18,21 @@ def json_object(text: str | bytes | bytearray) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
         if _ODD.search(text) if isinstance(text, str) else _ODD_BYTES.search(text):
-            value = _whole(value)
+            value = whole(value)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """What was read from JSON, without NUL and halves of characters."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode().replace("\0", "")
         case list():
-            return [_whole(one) for one in value]
+            return [whole(one) for one in value]
         case dict():
-            return {_whole(name): _whole(one) for name, one in value.items()}
+            return {whole(name): whole(one) for name, one in value.items()}
         case _:
             return value
 

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.json_text import json_object
+from pipelines.json_text import json_object, whole
 from pipelines.parts import Message, ModelEvent, ToolCall, ToolSpec, Usage
 from pipelines.providers.http_stream import AnswerError
 
@@ -37,7 +37,7 @@ class ChatAnswer:
         for choice in chunk.choices or ():
             self._finished = self._finished or choice.finish_reason is not None
             if choice.delta is not None:
-                text += self._thoughts.without(choice.delta.content or "")
+                text += self._thoughts.without(whole(choice.delta.content or ""))
                 for fragment in choice.delta.tool_calls or ():
                     self._collect(fragment)
         return text

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+import pytest
+
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, Cough, Dtmf, HangUp, Speak, Wait
 from pipelines.parts import ToolCall, TranscriptListener
 from tests.calls.office import Office
@@ -79,6 +81,22 @@ def test_keys_pressed_into_an_open_barge_in_decide_it() -> None:
             assert heard_words(report.heard)[-2:] == plain_words("at nine")
             [barge_in] = office.status("bargeIn")
             assert barge_in["confirmed"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_keys_wait_for_what_has_to_be_heard(interruptible: bool) -> None:
+    text = "This call is recorded for quality and training."
+    agent = {"options": {"greeting": {"text": text, "interruptible": interruptible}}}
+
+    async def main() -> None:
+        async with Office(agent, ReplyModel(always("Thank you."))) as office:
+            report = await office.call(AwaitAgentSpeech(), Dtmf("7#", ms=60, gap_ms=60), AwaitAgentSilence(), HangUp())
+            assert office.said("user") == ["7"]
+            heard = heard_words(report.heard)
+            assert heard[-2:] == plain_words("thank you")
+            assert (heard[:-2] == plain_words(text)) is not interruptible
 
     run_virtual(main())
 

@@ -54,6 +54,11 @@ async def test_streams_text_then_usage(server: ChatServer, connection: OpenAICon
     assert "tools" not in request
 
 
+async def test_half_a_character_goes_no_further(server: ChatServer, connection: OpenAIConnection) -> None:
+    server.replies = [Reply(text("Good \ud83d", " morning\0."))]
+    assert (await answer(OpenAIChatModel(connection, "gpt-4o")))[:2] == [TextDelta("Good ?"), TextDelta(" morning.")]
+
+
 async def test_a_server_that_reports_no_usage_is_tolerated(server: ChatServer, connection: OpenAIConnection) -> None:
     server.replies = [Reply(text("Yes."), usage=False)]
     assert await answer(OpenAIChatModel(connection, "llama3")) == [TextDelta("Yes.")]
