@@ -14,6 +14,7 @@ from store import Store
 from store.accounts import Limits
 from store.batches import Batches
 from store.places import LimitReached, Place, Refused, Scope
+from store.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ class Admission:
             self._work.set()
 
     async def run(self) -> None:
+        trouble = Trouble(log, "cannot give back the places of calls")
         while True:
             await self._work.wait()
             self._work.clear()
@@ -84,9 +86,11 @@ class Admission:
                 async with asyncio.timeout(STORE_SECONDS):
                     await self._write(tuple(self._returned))
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: it is tried again
-                log.warning("cannot give back the places of calls; trying again", error=str(error))
+                trouble.failed(error)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._work.set()
+            else:
+                trouble.over()
 
     async def settle(self) -> int:
         """Free what the store has for this process and nobody here has: an answer of the database was lost, or came

@@ -12,6 +12,7 @@ from gateway.admission import Admission
 from gateway.leases import Leases
 from store import Store
 from store.processes import LEASE_SECONDS, Reaped
+from store.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ class Caretaker:
         self._admission = admission
         self._leases = leases
         self._renewed = -LEASE_SECONDS
+        self._trouble = Trouble(log, "cannot renew the lease of this process")
         self._steady = 0.0  # since when each renewal came in time
 
     async def start(self) -> None:
@@ -54,7 +56,9 @@ class Caretaker:
                     _count(await self._store.processes.reap())
         except Exception as error:  # noqa: BLE001 - whatever a database fails with: calls go on, and it is tried again
             metrics.renewals_failed.inc()
-            log.warning("cannot renew the lease of this process; trying again", error=str(error) or "no answer in time")
+            self._trouble.failed(error)
+        else:
+            self._trouble.over()
 
     async def leave(self) -> None:
         try:

@@ -23,6 +23,7 @@ from pipelines.tools.means import ToolFault
 from store import Owner, Store
 from store.listeners import ListenerForCall
 from store.questions import ClientSocket, Question
+from store.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -138,6 +139,7 @@ class Clients:
 
     async def run(self) -> None:
         """For ever: hears of other processes what is for this one."""
+        trouble = Trouble(log, "cannot read what clients are asked")
         while True:
             await self._news.wait()
             self._news.clear()
@@ -145,9 +147,11 @@ class Clients:
                 async with asyncio.timeout(STORE_SECONDS):
                     await self._look()
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: it is tried again
-                log.warning("cannot read what clients are asked; trying again", error=str(error) or "no answer in time")
+                trouble.failed(error)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._news.set()
+            else:
+                trouble.over()
 
     async def close(self) -> None:
         if self._chores:

@@ -17,6 +17,7 @@ import structlog
 from gateway.asking import Asking
 from gateway.progress import Event, Live, Progress
 from store import Owner, Store
+from store.trouble import Trouble
 from store.wakeups import ANNOUNCE_SECONDS, Ears
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Elsewhere:
         self._readers: dict[str, _Reader] = {}
         self._watched: dict[str, float] = {}
         self._free = asyncio.Semaphore(READERS)
+        self._trouble = Trouble(log, "cannot read what happens in calls of other processes")
         self.asking = Asking(store.wakeups, store.node)
         progress.carry = self._carry
 
@@ -77,7 +79,9 @@ class Elsewhere:
             return
         reader = self._readers.get(listener_id)
         if reader is None:
-            reader = self._readers[listener_id] = _Reader(self._store, self._progress, self._free, owner, listener_id)
+            reader = self._readers[listener_id] = _Reader(
+                self._store, self._progress, self._free, self._trouble, owner, listener_id
+            )
         reader.join(position)
         try:
             yield
@@ -122,12 +126,20 @@ class _Reader:
     """Reads what other processes store of one listener's calls."""
 
     def __init__(
-        self, store: Store, progress: Progress, free: asyncio.Semaphore, owner: Owner, listener_id: str
+        self,
+        store: Store,
+        progress: Progress,
+        free: asyncio.Semaphore,
+        trouble: Trouble,
+        owner: Owner,
+        listener_id: str,
     ) -> None:
+        """``free`` and ``trouble`` are those of all readers."""
         self.watchers = 0
         self._store = store
         self._progress = progress
         self._free = free
+        self._trouble = trouble
         self._owner = owner
         self._listener_id = listener_id
         self._position: int | None = None
@@ -157,9 +169,11 @@ class _Reader:
                 async with self._free:
                     await self._read()
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: it is tried again
-                log.warning("cannot read what happens in calls of other processes; trying again", error=str(error))
+                self._trouble.failed(error)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._work.set()
+            else:
+                self._trouble.over()
 
     async def _read(self) -> None:
         while True:

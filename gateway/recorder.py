@@ -15,6 +15,7 @@ from gateway import metrics
 from pipelines.events import UsageReported
 from store import Store
 from store.calls import CallEvent, NewCall
+from store.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +111,7 @@ class Recorder:
 
     async def run(self) -> None:
         clock = asyncio.get_running_loop().time
+        trouble = Trouble(log, "cannot store what happens in calls")
         written = clock()
         while True:
             await self._work.wait()
@@ -122,10 +124,11 @@ class Recorder:
             try:
                 await self._write()
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: calls go on, and it is tried again
-                why = str(error) or "no answer in time"
-                log.warning("cannot store what happens in calls; trying again", error=why, events=self._count)
+                trouble.failed(error, events=self._count)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._work.set()
+            else:
+                trouble.over()
             written = clock()
 
     async def stored(self, call_id: str) -> None:

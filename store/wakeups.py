@@ -20,6 +20,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database import Database
+from store.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -90,17 +91,18 @@ class Wakeups:
 
     async def run(self, ears: Ears) -> None:
         """For ever: a connection that is lost is replaced."""
+        trouble = Trouble(log, "cannot hear of other processes")
         while True:
             try:
-                await self._listen(ears)
+                await self._listen(ears, trouble.over)
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: what is stored is asked for meanwhile
-                log.warning("cannot hear of other processes; trying again", error=str(error) or "no answer in time")
+                trouble.failed(error)
             finally:
                 self._telling = None
             ears.on_gap()
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _listen(self, ears: Ears) -> None:
+    async def _listen(self, ears: Ears, on_heard: Callable[[], None]) -> None:
         async with self._database.apart() as connection:
             gone = asyncio.Event()
 
@@ -119,6 +121,7 @@ class Wakeups:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await connection.add_listener(channel, receiver)
             self._telling = []
+            on_heard()
             ears.on_gap()
             clock = asyncio.get_running_loop().time
             due = clock()
