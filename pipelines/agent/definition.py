@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -13,7 +14,7 @@ from pipelines.agent.modelname import ModelName
 from pipelines.agent.options import AgentOptions, Fallback, Model
 from pipelines.agent.secrets import OF_OPTIONS, put_in, take_out
 from pipelines.agent.speech import missing_speech
-from pipelines.agent.strict import Strict, refusal
+from pipelines.agent.strict import MOST_PROBLEMS, Strict, refusal
 from pipelines.agent.vendor_specific import vendor_problems
 
 
@@ -30,10 +31,12 @@ class AgentDefinition(Strict):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        found = cross_check(self.functions, self.keys)
-        found += missing_speech(self.options, talks=self.model.is_realtime)
-        found += vendor_problems(self.model, self.options.vendor_specific)
-        if found:
+        problems = chain(
+            cross_check(self.functions, self.keys),
+            missing_speech(self.options, talks=self.model.is_realtime),
+            vendor_problems(self.model, self.options.vendor_specific),
+        )
+        if found := list(islice(problems, MOST_PROBLEMS)):
             raise refusal(type(self).__name__, found)
         return self
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from pipelines.agent.parameter_rules import parameter_problems
 from pipelines.agent.rest_rules import (
@@ -21,6 +21,9 @@ from pipelines.keys import keys_problem
 
 LONGEST_NAME = 64
 _NAME = rf"^[a-zA-Z0-9_-]{{1,{LONGEST_NAME}}}$"
+
+MOST_PARAMETERS = 100
+"""Of one function."""
 
 TRANSFER_PARAMETERS = ("number", "callerId", "operation", "transferPrompt", "consultFeedback", "forceBridged")
 
@@ -56,12 +59,24 @@ class Parameter(Strict):
         return self
 
 
+def _not_too_many(value: Any) -> Any:
+    """Before each of them is looked at, which takes its time."""
+    if isinstance(value, dict | list) and len(value) > MOST_PARAMETERS:
+        raise refuse(f"has to have at most {MOST_PARAMETERS} parameters")
+    return value
+
+
+_FEW = BeforeValidator(_not_too_many)
+
+
 class InputSchema(Strict):
     """The parameters of a function by their names."""
 
     type: Literal["object"] = "object"
-    properties: dict[str, Parameter] = Field(default={})
-    required: list[str] = Field(default=[])
+    properties: Annotated[dict[str, Parameter], BeforeValidator(_not_too_many)] = Field(
+        default={}, max_length=MOST_PARAMETERS
+    )
+    required: Annotated[list[str], BeforeValidator(_not_too_many)] = Field(default=[], max_length=MOST_PARAMETERS)
 
     @model_validator(mode="after")
     def _required_exist(self) -> Self:

@@ -149,7 +149,7 @@ class CallHook(Strict):
     url: HttpUrl
     hash_key: Text | None = None
     include_transcript: bool = False
-    events: list[Literal["start", "end"]] = Field(default=["start", "end"])
+    events: list[Literal["start", "end"]] = Field(default=["start", "end"], max_length=10)
 
 
 class Greeting(Strict):

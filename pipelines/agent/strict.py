@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
@@ -19,6 +19,12 @@ from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 M = TypeVar("M", bound=BaseModel)
+
+MOST_PROBLEMS = 50
+"""That are told: to find the nearest name takes its time, which is that of the calls."""
+
+LONGEST_NAME = 100
+"""Characters of what may be meant to be a name."""
 
 A_TIME = "has to be a date or a time such as 2026-11-20T12:00:00Z"
 
@@ -38,13 +44,14 @@ class Strict(BaseModel):
     def _names(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, dict):
             return handler(data)
-        aliases = cls._aliases()
         known: dict[str, Any] = {}
         problems: list[InitErrorDetails] = []
         for key, value in data.items():
-            alias = aliases.get(to_snake(key)) if isinstance(key, str) else None
+            alias = _alias(cls, key)
             if alias is None:
-                problems.append(_problem((str(key),), _unknown(str(key), aliases.values())))
+                problems.append(_problem((str(key),), _unknown(str(key), cls.names())))
+                if len(problems) == MOST_PROBLEMS:
+                    break
             elif alias in known:
                 problems.append(_problem((key,), PydanticCustomError("twice", "is given twice, in two spellings")))
             else:
@@ -56,7 +63,7 @@ class Strict(BaseModel):
         try:
             handler(known)
         except ValidationError as error:
-            problems += [_problem(e["loc"], _as_custom(e)) for e in error.errors()]
+            problems += [_problem(e["loc"], _as_custom(e)) for e in error.errors()[:MOST_PROBLEMS]]
         raise ValidationError.from_exception_data(cls.__name__, problems, hide_input=True)
 
     @classmethod
@@ -65,18 +72,27 @@ class Strict(BaseModel):
         return [field.alias or name for name, field in cls.model_fields.items()]
 
     @classmethod
-    def _aliases(cls) -> dict[str, str]:
-        return {to_snake(name): name for name in cls.names()}
-
-    @classmethod
     def in_api_spelling(cls, data: dict[str, Any]) -> dict[str, Any]:
         """``data`` with those of its keys that are fields in the spelling of the API: for laying it over other data."""
-        aliases = cls._aliases()
-        return {aliases.get(to_snake(key), key): value for key, value in data.items()}
+        return {_alias(cls, key) or key: value for key, value in data.items()}
 
     def as_sent(self) -> dict[str, Any]:
         """As JSON, with only what was set, in the names of the API."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _alias(model: type[Strict], key: Any) -> str | None:
+    """The field that is meant, in the spelling of the API."""
+    if not isinstance(key, str) or len(key) > LONGEST_NAME:
+        return None
+    aliases = _aliases(model)
+    return aliases.get(key) or aliases.get(to_snake(key))
+
+
+@cache
+def _aliases(model: type[Strict]) -> Mapping[str, str]:
+    """By both spellings. A definition is read for each call, and has hundreds of keys."""
+    return {spelling: name for name in model.names() for spelling in (name, to_snake(name))}
 
 
 @cache
@@ -114,7 +130,7 @@ class Problem:
 
 def problems(error: ValidationError) -> list[Problem]:
     """What a validation error says, as sentences without the values that were sent: those may be secrets."""
-    return [Problem(_path(e["loc"]), _plain(e)) for e in error.errors(include_url=False)]
+    return [Problem(_path(e["loc"]), _plain(e)) for e in error.errors(include_url=False)[:MOST_PROBLEMS]]
 
 
 def sentence(found: list[Problem]) -> str:
@@ -125,6 +141,8 @@ def sentence(found: list[Problem]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that ``name`` was probably meant to be, if one is near enough."""
+    if len(name) > LONGEST_NAME:
+        return None
     lowered = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.55)
     return lowered[found[0]] if found else None
@@ -200,6 +218,9 @@ _WORDS = {
 }
 
 
+_STARTS = tuple((f"{what} should ", "has to ") for what in ("Input", "String", "List", "Tuple", "Dictionary"))
+
+
 def _plain(error: ErrorDetails) -> str:
     """Pydantic's message as the rest of a sentence that begins with the field's name."""
     kind, message = error["type"], error["msg"]
@@ -209,7 +230,7 @@ def _plain(error: ErrorDetails) -> str:
         return f"is wrong: {message.removeprefix('Value error, ')}"
     if kind == "literal_error":
         return _one_of(str(error.get("ctx", {}).get("expected", "")), error["input"])
-    for start, instead in (("Input should ", "has to "), ("String should ", "has to "), ("List should ", "has to ")):
+    for start, instead in _STARTS:
         if message.startswith(start):
             return instead + message.removeprefix(start)
     return message

@@ -9,10 +9,21 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from pipelines.providers.listening import words
+
+MOST_RULES = 1000
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
@@ -84,7 +95,7 @@ class Rule(_Part):
     call: Call | None = None
     forget: tuple[str, ...] = ()
     then: str | None = None
-    after: tuple[Rule, ...] = ()
+    after: Annotated[tuple[Rule, ...], FailFast()] = ()
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
@@ -95,12 +106,19 @@ class Rule(_Part):
         return self
 
 
+def _not_too_many(rules: Any) -> Any:
+    """Before each of them is looked at, which takes its time."""
+    if isinstance(rules, list | tuple) and len(rules) > MOST_RULES:
+        raise ValueError(f"there are more than {MOST_RULES} rules")
+    return rules
+
+
 class Script(_Part):
     """A whole script. ``otherwise`` is said where no rule holds, ``opening`` before the caller has said anything, and
     ``silence`` where an answer is asked for though the caller said nothing more."""
 
     slots: dict[str, Slot] = {}
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    rules: Annotated[tuple[Rule, ...], BeforeValidator(_not_too_many)] = Field(min_length=1, max_length=MOST_RULES)
     opening: str = ""
     otherwise: str = "Sorry, I did not understand that."
     silence: str = "Are you still there?"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
+import time
 from typing import Any
 
 import pytest
@@ -228,8 +229,34 @@ def test_ultravox_takes_calls_on_the_numbers_of_jambonz() -> None:
     assert number_pool("livekit") == "livekit"
 
 
-BUILTIN = {"name": "f", "implementation": "builtin"}
 REST = {"name": "f", "implementation": "rest"}
+ITEMS = {f"p{i}": {"items": {"type": "string"}} for i in range(20_000)}
+LONG: list[tuple[dict[str, Any], str, int]] = [
+    ({f"promt{i}": 1 for i in range(50_000)}, "promt0 is not known; did you mean prompt?", 50),
+    ({"options": {"x" * 1_000_000: 1}}, "is not known; known here: temperature, ", 1),
+    (
+        {"options": {"vendorSpecific": {f"opena{i}": {} for i in range(50_000)}}},
+        "names no vendor; did you mean open",
+        50,
+    ),
+    ({"options": {"callHook": {"url": "http://x", "events": ["strat"] * 50_000}}}, "has to have at most 10 items", 1),
+    ({"options": {"script": {"rules": [{}] * 250_000}}}, "there are more than 1000 rules", 1),
+    ({"options": {"script": {"rules": [{"say": "a", "after": [{}] * 250_000}]}}}, "a rule needs at least one of", 2),
+    ({"functions": [{**REST, "url": "http://x", "input_schema": {"properties": ITEMS}}]}, "at most 100 parameters", 1),
+]
+
+
+@pytest.mark.parametrize(("body", "said", "most"), LONG, ids=range(len(LONG)))
+def test_what_is_wrong_in_a_long_body_is_found_at_once(body: dict[str, Any], said: str, most: int) -> None:
+    """Others' calls wait for it: each of these took seconds."""
+    began = time.process_time()
+    found = wrong(**body)
+    assert time.process_time() - began < 0.5
+    assert said in found[0]
+    assert len(found) <= most
+
+
+BUILTIN = {"name": "f", "implementation": "builtin"}
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"modelName": "gpt-4o"}, "modelName is 'gpt-4o'; write [handler:]provider/model, for example openai/gpt-4o"),
     ({"modelName": "opnai/x"}, "modelName names an unknown provider 'opnai'; did you mean openai?"),
