@@ -53,14 +53,20 @@ def _http_base(value: str) -> str:
     url = _url(value)
     if url is None or url.scheme not in ("http", "https"):
         raise ValueError("write a URL that starts with http:// or https:// (ws:// follows from it)")
-    return value.rstrip("/")
+    return _without_user(url, value)
 
 
 def _server(value: str) -> str:
     url = _url(value if "://" in value else f"https://{value}")
     if url is None or url.scheme not in ("http", "https"):
         raise ValueError("write a host, such as jambonz.example.com, or a URL that starts with http:// or https://")
-    return str(url).rstrip("/")
+    return _without_user(url, str(url))
+
+
+def _without_user(url: URL, value: str) -> str:
+    if url.raw_user is not None or url.raw_password is not None:
+        raise ValueError("write it without a user and a password: addresses are logged")
+    return value.rstrip("/")
 
 
 def _google_endpoint(value: str) -> str:

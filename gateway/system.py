@@ -17,7 +17,10 @@ def told_to_stop() -> list[signal.Signals]:
 def bind(host: str, port: int) -> list[socket.socket]:
     """A socket for every address of ``host`` that this machine has; port 0 is one that is free. Nobody gets in yet:
     they are to ``listen``. Blocking. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise OSError(f"cannot listen on {host}, which is no address and no name of one") from None
     bound: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):

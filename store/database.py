@@ -20,6 +20,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from store.errors import CannotOpen, reason
+
 WAIT_SECONDS = 10
 """How long a statement waits for a free connection, SQLite for its lock, and PostgreSQL's answer is waited for."""
 
@@ -48,6 +50,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         parsed = parse_url(url)
+        self.shown = shown(url)
         self.file: str | None = parsed.database if parsed.get_backend_name() == "sqlite" else None
         # What is stored is said in calls, and no matter of logs: errors tell the statement, and not its values.
         common: dict[str, Any] = {"pool_timeout": WAIT_SECONDS, "hide_parameters": True}
@@ -65,6 +68,14 @@ class Database:
             _ask_idle_connections(self._writer.sync_engine)
             event.listen(self._writer.sync_engine, "handle_error", _as_unreachable)
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def reach(self) -> None:
+        """Raises :class:`CannotOpen` where it does not answer, in words."""
+        try:
+            async with self.read() as connection:
+                await connection.exec_driver_sql("SELECT 1")
+        except (sa.exc.SQLAlchemyError, OSError, TypeError, ValueError) as error:  # of a URL: what no driver knows
+            raise CannotOpen(f"{self.shown} cannot be opened: {reason(error)}") from error
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._reader.connect()
@@ -120,7 +131,7 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
         driver = _DRIVERS[parsed.get_backend_name()]
-    except (sa.exc.ArgumentError, KeyError):
+    except (sa.exc.ArgumentError, KeyError, ValueError):  # what they say may be part of a password
         raise ValueError("has to be postgresql://user:password@host/name or sqlite:///path/to/file") from None
     if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
         raise ValueError("has to name a file: sqlite:///path/to/file")

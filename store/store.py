@@ -14,7 +14,7 @@ from pipelines.agent import AgentDefinition
 from store.accounts import Accounts
 from store.agents import Agents
 from store.calls import Calls
-from store.database import Database, shown
+from store.database import Database
 from store.errors import CannotOpen, reason
 from store.events import ListenerEvents
 from store.invocations import InvocationLogs
@@ -81,10 +81,11 @@ class Store:
         database, vault = await asyncio.to_thread(_prepare, url, data_dir, credentials_key, other_key)
         store = cls(database, vault, node or f"{socket.gethostname()}/{secrets.token_hex(8)}")
         try:
+            await database.reach()
             await migrate(database)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             await database.close()
-            raise CannotOpen(f"the database {shown(url)} cannot be opened: {reason(error)}") from error
+            raise CannotOpen(f"{database.shown} cannot be brought up to date: {reason(error)}") from error
         except BaseException:
             await database.close()
             raise
@@ -101,11 +102,6 @@ class Store:
     async def find_agent(self, owner: Owner, agent_id: str) -> AgentDefinition | None:
         """An agent of the owner's, for a call."""
         return await self.agents.for_call(owner, agent_id)
-
-    async def ping(self) -> None:
-        """Ask the database for something; raises one of :data:`store.errors.UNREACHABLE` if it does not answer."""
-        async with self._database.read() as connection:
-            await connection.exec_driver_sql("SELECT 1")
 
     async def close(self) -> None:
         await self.listeners.close()

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import aiohttp
 import click
-import sqlalchemy as sa
 
 from gateway.cli.flags import setting_flags, settings_or_exit
 from gateway.cli.probes import LIMITED, PROBES
@@ -25,8 +24,8 @@ from pipelines.providers.google_cloud import SpeechService, VoiceService
 from pipelines.providers.google_parts import GoogleParts
 from pipelines.providers.http_account import LARGEST_REFUSAL
 from pipelines.providers.registry import Registry
-from store.database import Database, shown
-from store.errors import reason
+from store.database import Database
+from store.errors import CannotOpen
 
 DEADLINE = 3.0
 """Seconds for each question over the network."""
@@ -93,18 +92,19 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _database(settings: Settings) -> Finding:
-    where = shown(settings.database)
     database = await asyncio.to_thread(Database, settings.database)
     try:
         if database.file is not None and not await asyncio.to_thread(Path(database.file).exists):
-            return Finding("-", "database", f"{where} is not there yet; the first start makes it")
-        async with asyncio.timeout(DEADLINE), database.read() as connection:
-            await connection.exec_driver_sql("SELECT 1")
-    except (sa.exc.SQLAlchemyError, OSError) as error:
-        return Finding("no", "database", f"{where} cannot be opened: {reason(error)}")
+            return Finding("-", "database", f"{database.shown} is not there yet; the first start makes it")
+        async with asyncio.timeout(DEADLINE):
+            await database.reach()
+    except CannotOpen as error:
+        return Finding("no", "database", str(error))
+    except TimeoutError:
+        return Finding("no", "database", f"{database.shown} does not answer within {DEADLINE:g} s")
     finally:
         await database.close()
-    return Finding("ok", "database", f"{where} answers")
+    return Finding("ok", "database", f"{database.shown} answers")
 
 
 async def _issuer(issuer: str, http: aiohttp.ClientSession) -> Finding:

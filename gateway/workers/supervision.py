@@ -130,8 +130,9 @@ class Supervision:
         if worker.state is not State.STARTING:
             return []
         worker.state, worker.since, worker.deadline = State.READY, now, now + SILENT_SECONDS
-        if self._draining:
-            return list(self._end(worker, now))
+        if self._draining:  # it was told so, just too late to break off
+            worker.deadline = now + LEAVE_SECONDS + (0.0 if self._stopping else self._drain_seconds)
+            return []
         if self._up:
             return []
         others = [one for one in self._workers if not one.started]

@@ -136,6 +136,9 @@ BAD = [
     ({"LOGLEVEL": "chatty"}, "LOGLEVEL has a value that cannot be used; write a value 'debug', 'info', 'warning' or "),
     ({"OPENAI_BASE_URL": "wss://x"}, "OPENAI_BASE_URL has a value that cannot be used; write a URL that starts with "
      "http:// or https:// (ws:// follows from it)."),
+    ({"OLLAMA_BASE_URL": "https://u:hidden@h"}, "OLLAMA_BASE_URL has a value that cannot be used; write it without a "),
+    ({"JAMBONZ_SERVER": "u:hidden@h"}, "JAMBONZ_SERVER has a value that cannot be used; write it without a user and "),
+    ({"DATABASE_URL": "postgresql://u:a@b:hidden@h/d"}, "DATABASE_URL has a value that cannot be used; write postgre"),
     ({"GOOGLE_TTS_ENDPOINT": "ftp://x"}, "GOOGLE_TTS_ENDPOINT has a value that cannot be used; write a host, such as "),
     ({"DATABASE_URL": "mysql://u:hidden@h/d"}, "DATABASE_URL has a value that cannot be used; write postgresql://"),
     ({"JAMBONZ_SERVER": "ftp://x"}, "JAMBONZ_SERVER has a value that cannot be used; write a host, such as "),

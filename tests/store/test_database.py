@@ -77,7 +77,7 @@ async def test_who_refuses_the_password_is_there() -> None:
 
 async def test_whatever_a_server_says_when_it_is_opened_is_a_sentence(tmp_path: Path) -> None:
     async with saying("28P01") as url:
-        with pytest.raises(CannotOpen, match=r"^the database postgresql://\S+/name cannot be opened: the .+ up$"):
+        with pytest.raises(CannotOpen, match=r"^postgresql://\S+/name cannot be opened: the .+ up$"):
             await Store.open(f"{url}?password=secret", data_dir=tmp_path)
 
 
@@ -88,6 +88,11 @@ async def test_a_server_that_says_nothing_is_told_so(tmp_path: Path, monkeypatch
         pytest.raises(CannotOpen, match="cannot be opened: no answer in time"),
     ):
         await Store.open(f"postgresql://somebody@127.0.0.1:{silent.getsockname()[1]}/name", data_dir=tmp_path)
+
+
+async def test_what_a_driver_does_not_know_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CannotOpen, match="unexpected keyword argument 'colour'"):
+        await Store.open("postgresql://somebody@127.0.0.1:1/name?colour=blue", data_dir=tmp_path)
 
 
 def test_a_url_is_shown_without_its_password_wherever_that_is() -> None:

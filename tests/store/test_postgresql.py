@@ -72,7 +72,6 @@ OF_SQLITE = {
     "test_nobody_else_reads_what_is_stored",
     "test_the_one_process_of_a_file_finds_what_the_last_one_left",
     "test_orphans_are_looked_for_among_the_calls_under_way",
-    "test_a_ping_tells_whether_the_database_answers",
     "test_urls_that_are_no_store",
     "test_any_name_of_postgresql_means_the_driver_that_does_not_block",
 }
@@ -250,7 +249,7 @@ async def test_a_connection_that_was_cut_is_replaced(url: str, tmp_path: Path, m
             cut = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
             await connection.execute(cut, {"name": parse_url(url).database})
         assert await store.agents.get(DEFAULT_OWNER, agent.id) == agent
-        await store.ping()
+        await store._database.reach()
     finally:
         await store.close()
 

@@ -179,7 +179,8 @@ def test_one_that_is_just_ready_when_all_drain_has_its_time_as_the_others_do() -
     assert core.tick(1.0 + FIRST_PAUSE) == [Start(0, True)]
     assert core.signalled(2.0) == [Drain(0), Drain(1)]
     assert core.drained(1, 3.0) == [], "it may have taken calls"
-    assert core.ready(0, 4.0) == [Drain(0)]
+    assert core.ready(0, 4.0) == [], "it was told"
+    assert core.due == 2.0 + DRAIN_SECONDS + LEAVE_SECONDS
     assert core.drained(0, 4.5) == [Release(0), Release(1)]
 
 
