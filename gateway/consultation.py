@@ -12,6 +12,7 @@ from gateway import metrics
 from gateway.control import ControlFailed
 from gateway.waiting import first_of, unless
 from pipelines.agent.consultant import consultant, opening
+from pipelines.events import EndReason
 from pipelines.tools.means import ToolFault
 from pipelines.tools.transfer import OUTCOME_WORDS, TransferOutcome, TransferRequest
 from store.listeners import ListenerForCall
@@ -128,7 +129,7 @@ class Consultation:
         if other.dialling is not None and other.dialling.rings:
             other.end("caller")
         elif other.handing.leaving:
-            await self._hang_up(other)
+            await self._hang_up(other, "agent")
         elif other.speaker is not None:
             other.speaker.say_and_end(other.phrases.caller_gone, "agent")
         else:
@@ -169,7 +170,7 @@ class Consultation:
         parts = call.transfers.call_off()
         self._fail("failed", "they took the call, and have hung up since", tells=not parts)
         if not other.over.is_set():
-            await self._hang_up(other)
+            await self._hang_up(other, "agent")
         if not call.handing.asked.is_set():
             return
         await first_of(call.over, seconds=HOOK_SECONDS)
@@ -180,11 +181,12 @@ class Consultation:
             await call.control.redirect(back)
         except ControlFailed as error:
             call.log.error("a caller waits alone", error=str(error))
-            await self._hang_up(call)
+            await self._hang_up(call, "failed")
 
-    async def _hang_up(self, whom: CallSession) -> None:
+    async def _hang_up(self, whom: CallSession, reason: EndReason) -> None:
         if whom.control is None:
             return
+        whom.reason = whom.reason or reason  # whatever is told of it first
         try:
             await whom.control.hang_up()
         except ControlFailed as error:

@@ -147,13 +147,13 @@ class Relay:
             listener = await (self._come_back() if lost else self._transfer() if transfers else self._next())
 
     async def _come_back(self) -> ListenerForCall | None:
-        """Who goes on with a caller whose socket was lost: the same. None: he is gone."""
+        """Who goes on with a caller whose socket was lost: the same. None: he is gone, or somebody else's."""
         so_far = await self._call.returning.wait(self.floor.so_far or Conversation())
         if so_far is None:
             return None
         self._came_as = None
         self.floor.go_on_by_another_leg(so_far)
-        return self._engaged
+        return await self._transfer() if self._call.transfers.pending else self._engaged
 
     async def _transfer(self) -> ListenerForCall | None:
         """Who goes on with the caller who is back: the same. None: the call is over, or somebody else's."""

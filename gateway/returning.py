@@ -57,12 +57,11 @@ class Returning:
 
     def begin(self, speaker: Pipeline) -> bool:
         """The socket was lost, while ``speaker`` had the call. Whether there may be another: a goodbye is not said
-        twice, and a transfer that the agent was leaving for is called off."""
+        twice, but who was to be put through is."""
         call, now = self._call, self._clock()
         too_often = len(self._lost_at) == MOST and now - self._lost_at[0] < WITHIN_SECONDS
-        if call.listen_again is None or call.progress.ended or too_often:
-            return False
-        if not call.transfers.call_off() and speaker.is_leaving:
+        parts = speaker.is_leaving and not call.transfers.pending
+        if call.listen_again is None or call.progress.ended or too_often or parts:
             return False
         self._lost_at.append(now)
         self._cut = call.playout is not None and call.playout.has_sound_left(now)
@@ -101,6 +100,4 @@ class Returning:
         if not back:
             call.finish("media_lost")
             return None
-        if call.transfers.pending:
-            so_far = await call.transfers.perform(so_far) or so_far
         return so_far.broken_off() if self._cut else so_far

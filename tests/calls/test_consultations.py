@@ -303,6 +303,7 @@ def test_a_caller_who_hangs_up_when_the_other_is_in_the_room_already() -> None:
             report, other = await calling
             assert other.ended == pytest.approx(report.ended, abs=0.5)
             assert states(office)[-1] == "caller_gone"
+            assert ending_of(office, consulted(office)) == ("ended normally", "agent"), "it was us who hung up"
             nothing_is_left(office, report)
 
     run_virtual(main())

@@ -11,13 +11,14 @@ import pytest
 from gateway import metrics
 from gateway.returning import ASK_SECONDS, BACK_SECONDS, MOST
 from jambonz.simulator.caller import AwaitAgentSilence, HangUp, Speak, Wait
+from jambonz.simulator.outcomes import DialOutcome
 from pipelines.parts import Message
 from pipelines.phrasebook import phrases
 from tests.calls.handover_office import silence
 from tests.calls.office import Office
 from tests.calls.outbound_office import Lines
 from tests.calls.realtime_office import RealtimeOffice
-from tests.calls.transfer_office import BACK, CONNECTING, asks, nothing_is_left, office_of
+from tests.calls.transfer_office import BACK, CONNECTING, asks, nothing_is_left, office_of, states
 from tests.clock import run_virtual
 from tests.simulators.codeword import heard_words, plain_words, speak
 from tests.simulators.realtime_memory import MemoryModel
@@ -124,15 +125,17 @@ def test_a_caller_who_has_hung_up_when_the_socket_was_lost_is_gone() -> None:
     run_virtual(main())
 
 
-def test_a_transfer_for_which_the_agent_was_leaving_is_told_to_have_failed() -> None:
+@pytest.mark.parametrize("busy", [False, True])
+def test_who_was_just_to_be_put_through_is(busy: bool) -> None:
     async def main() -> None:
-        async with office_of("cascade") as office:
-            lose(office, 3.2)
-            report = await office.call(*asks(Wait(8.0), HangUp()))
-            assert plain_words(CONNECTING)[0] in heard_words(report.heard), "he was leaving"
-            assert office.said("agent")[-1] == BACK
-            assert report.dials == []
-            assert not office.sessions[0].transfers.pending
+        dial = DialOutcome("busy", 486, ring_seconds=2.0) if busy else DialOutcome(ring_seconds=2.0, talk_seconds=3.0)
+        async with office_of("cascade", dials=[dial]) as office:
+            lose(office, 4.1)
+            report = await office.call(*asks(Wait(20.0), HangUp()))
+            assert office.status("socket") == ["lost", "back"]
+            assert office.said("agent")[-1].split()[0] == (BACK if busy else CONNECTING).split()[0]
+            assert states(office) == ["dialling", "busy" if busy else "answered"]
+            assert office.ending() == ("caller" if busy else "transferred")
             nothing_is_left(office, report)
 
     run_virtual(main())
