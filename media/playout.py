@@ -3,7 +3,8 @@
 Audio goes out in whole frames of 20 ms, a bounded *lead* ahead of the moment it is heard, so that a stall of ours is
 not a hole and an interruption has little to take back. Every utterance ends in silence that pushes its tail out at the
 far end; a clear is preceded by silence that fills the far end's lump, and nothing is sent after it until it was done
-(:mod:`media.farend` says why). What was heard is accounted for in :mod:`media.ledger`.
+(:mod:`media.farend` says why). What is to be said is in :mod:`media.agenda`; what was heard of it is accounted for in
+:mod:`media.ledger`.
 
 Pure: the time comes in as seconds of a monotonic clock, audio goes out by plain calls of a :class:`PlayoutSink`.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
 
+from media.agenda import Agenda
 from media.audio import FRAME_SECONDS, AudioFormat, Encoding
 from media.echo import EchoGate
 from media.farend import FIRST_LUMP_FRAMES, LUMP_FRAMES, FarEnd
@@ -139,8 +141,6 @@ class Playout:
         self.bursts = bursts
         """Sound is made faster than it is spoken. Otherwise none is ahead of what was sent, and the silence that pushes
         out the first of an utterance makes room for the rest to come unevenly."""
-        self.latest = 0
-        """The generation that was begun last."""
         self.ear: Callable[[bytes, float], None] | None = None
         """Told of whole frames that were heard, in their order, and when the ear began to have them: a recording."""
         self._on_its_way: deque[tuple[int, bytes]] = deque()  # where on the wire they are, for it
@@ -148,10 +148,7 @@ class Playout:
         self._state = _PLAYING
         self._far_end = FarEnd(format.frame_samples, exact=sink.exact_marks)
         self._under_way = UnderWay()
-        self._generations: deque[GenerationRecord] = deque()
-        self._queue: deque[Segment] = deque()  # segments with frames still to send, or still to come
-        self._doomed: list[GenerationRecord] = []  # cleared, and not yet reported
-        self._cleared_through = -1
+        self._agenda = Agenda(format, sink.prepare)
         self._last_speech = 0  # the wire after the last frame that was not silence of ours
         self._pace_wire = 0  # this frame went out ...
         self._pace_time = 0.0  # ... a lead before this time
@@ -172,8 +169,7 @@ class Playout:
 
         Each one begun is reported exactly once: by a :class:`PlayoutFinished`, or by a :class:`PlayoutCut`.
         """
-        self.latest = generation
-        self._generations.append(GenerationRecord(generation))
+        self._agenda.begin(generation)
 
     def segment(self, generation: int, text: str, step: int = 0) -> Segment:
         """Queue a phrase; sound is written to the segment as it is made.
@@ -181,24 +177,11 @@ class Playout:
         Generations are heard one after the other: what comes of an earlier one is heard before what there is of later
         ones. A phrase of a generation that was cleared is a cancelled segment, which takes nothing.
         """
-        segment = Segment(generation, text, step, self.format, self._sink.prepare)
-        if generation <= self._cleared_through:
-            segment.cancelled = True
-            return segment
-        self._record(generation).segments.append(segment)
-        self._queue.insert(sum(queued.generation <= generation for queued in self._queue), segment)
-        return segment
+        return self._agenda.segment(generation, text, step)
 
     def finish(self, generation: int) -> None:
         """The generation has said all it will."""
-        if generation > self._cleared_through:
-            self._record(generation).finished = True
-
-    def _record(self, number: int) -> GenerationRecord:
-        for record in self._generations:
-            if record.number == number:
-                return record
-        raise ValueError(f"generation {number} was not begun, or is over")
+        self._agenda.finish(generation)
 
     def pause(self, now: float) -> None:
         """Silence at the ear, now; what was not heard is kept, and :meth:`resume` goes on with it."""
@@ -217,7 +200,7 @@ class Playout:
         if self._state is _PAUSED:
             self._state = _PLAYING
             self._restart(now)
-        elif self._state is _CLEARING and not self._doomed:
+        elif self._state is _CLEARING and not self._agenda.is_doomed:
             self._resume_wanted = True
 
     def hold(self) -> None:
@@ -233,7 +216,8 @@ class Playout:
 
         Each generation that was playing or waiting reports a :class:`PlayoutCut`, once the far end is silent.
         """
-        self._doom(through)
+        self._agenda.doom(through)
+        self._starved_since = None
         self._resume_wanted = False
         if self._state is _PLAYING:
             self.pause(now)
@@ -245,20 +229,12 @@ class Playout:
         """The leg is gone, or somebody else speaks from here on: what was not heard by now will not be."""
         if self._state is _PLAYING:
             self.account(now)
-        self._doom(max((record.number for record in self._generations), default=-1))
+        self._agenda.doom()
+        self._starved_since = None
         self._cut(now)
         self._under_way.forget()
         self._on_its_way.clear()
         return self._take()
-
-    def _doom(self, through: int) -> None:
-        self._cleared_through = max(self._cleared_through, through)
-        for record in self._generations:
-            record.cancel()
-        self._doomed += self._generations
-        self._generations.clear()
-        self._queue.clear()
-        self._starved_since = None
 
     # What the leg says
 
@@ -276,7 +252,7 @@ class Playout:
         if self._state is _CLEARING:
             if now >= self._clear_deadline:
                 self._cleared(self._clear_deadline - CLEAR_GUARD, now)  # no word: rather a little twice than lost
-        elif self._state is _PLAYING and self._generations and now >= self._next_due:
+        elif self._state is _PLAYING and self._agenda.generations and now >= self._next_due:
             if not self.held:
                 self._send_due(now)
             self._progress(now)
@@ -285,16 +261,21 @@ class Playout:
     # What others ask
 
     @property
+    def latest(self) -> int:
+        """The generation that was begun last."""
+        return self._agenda.latest
+
+    @property
     def active(self) -> bool:
         """Whether ticks are wanted."""
-        return bool(self._generations) or self._state is _CLEARING
+        return bool(self._agenda.generations) or self._state is _CLEARING
 
     @property
     def due(self) -> float:
         """The time before which a tick changes nothing, unless something else is called in between."""
         if self._state is _PLAYING:
-            return self._next_due if self._generations else math.inf
-        return 0.0 if self._state is _CLEARING or self._generations else math.inf
+            return self._next_due if self._agenda.generations else math.inf
+        return 0.0 if self._state is _CLEARING or self._agenda.generations else math.inf
 
     @property
     def paused(self) -> bool:
@@ -306,23 +287,18 @@ class Playout:
 
     def idle(self, now: float) -> bool:
         """Whether nothing is heard, nothing waits to be, and no phrase is being made."""
-        waits = any(not segment.closed or segment.sent < segment.frames for segment in self._queue)
-        return not (waits or self.speaking(now) or self.unheard_seconds)
+        return not (self._agenda.waits or self.speaking(now) or self.unheard_seconds)
 
     def has_sound_left(self, now: float) -> bool:
         """Whether there is more than silence to be heard of what is said, or may be. Looks at the sound."""
         if self._state is _PLAYING:
             self._under_way.heard(self._far_end.position(now))
-        return any(record.has_sound_left for record in self._generations)
+        return self._agenda.has_sound_left
 
     @property
     def unheard_seconds(self) -> float:
         """How much of what was made so far is still to be heard."""
-        frames = 0
-        for record in self._generations:
-            for segment in record.segments:
-                frames += segment.frames - segment.heard
-        return frames * FRAME_SECONDS
+        return self._agenda.unheard_seconds
 
     @property
     def early_marks(self) -> int:
@@ -331,11 +307,12 @@ class Playout:
 
     def heard(self, now: float) -> Heard | None:
         """What was heard so far of the generation that plays; None if none does."""
-        if not self._generations:
+        generations = self._agenda.generations
+        if not generations:
             return None
         if self._state is _PLAYING:
             self.account(now)
-        return self._generations[0].summary()
+        return generations[0].summary()
 
     # Sending
 
@@ -349,21 +326,13 @@ class Playout:
             return
         due = int(clock) + self._lead - wire
         due += -due % TOGETHER
-        sent = 0
-        while sent < due and self._queue:
-            segment = self._queue[0]
-            ready = segment.frames - segment.sent
-            if ready and segment.generation == self._whose_turn():
-                sent += self._send_frames(segment, min(ready, due - sent), now)
-            elif segment.closed and segment.sent == segment.frames:
-                self._queue.popleft()
-            else:
-                break
-        if sent and self._queue:  # there may be more, and until it is due there is nothing to be done
+        sent, agenda = 0, self._agenda
+        while sent < due and (segment := agenda.sendable()) is not None:
+            sent += self._send_frames(segment, min(segment.frames - segment.sent, due - sent), now)
+        if sent and agenda.next is not None:  # there may be more, and until it is due there is nothing to be done
             frames = self._far_end.wire - self._lead + 1 - self._pace_wire
             self._next_due = self._pace_time + (frames - 0.5) * FRAME_SECONDS
-        said_all = not self._queue and self._generations[-1].finished
-        if said_all or (sent == 0 and due >= self._lead - LUMP_FRAMES and self._is_stuck(now)):
+        if agenda.is_all_sent or (sent == 0 and due >= self._lead - LUMP_FRAMES and self._is_stuck(now)):
             self._push_tail(now)
 
     def _is_stuck(self, now: float) -> bool:
@@ -372,20 +341,13 @@ class Playout:
         left = self._far_end.playable - self._far_end.position(now)
         return not self.bursts or (left <= LEAST_LEFT if left else now - self._sent_at >= PATIENCE)
 
-    def _whose_turn(self) -> int:
-        """The first generation that has not said all it will."""
-        for record in self._generations:
-            if not record.finished or any(segment.sent < segment.frames for segment in record.segments):
-                return record.number
-        return self._generations[-1].number
-
     def _ran_dry(self, now: float) -> None:
         """By the clock the far end has played all it was sent: pacing starts anew, and it may be an underrun."""
         sent_since = self._last_speech > self._pace_wire  # else it just begins, or goes on after a pause
         began = self._far_end.playable > self._pace_wire  # else its first lump is not full, and there was no sound yet
-        if self._starved_since is None and sent_since and began and self._queue and self._queue[0].sent > 0:
+        segment = self._agenda.next
+        if self._starved_since is None and sent_since and began and segment is not None and segment.sent > 0:
             late = now - self._pace_time - (self._last_speech - self._pace_wire) * FRAME_SECONDS
-            segment = self._queue[0]
             if segment.sent < segment.frames:
                 if self._is_silent(now):
                     self._events.append(PlayoutUnderrun(segment.generation, "stalled", late))
@@ -476,7 +438,7 @@ class Playout:
         self._credit(self._far_end.cleared(at), self._far_end.reached(at, cleared=True))
         self._far_end.empty()
         self._settle()
-        if self._doomed:
+        if self._agenda.is_doomed:
             self._cut(now)
         elif self._resume_wanted:
             self._resume_wanted = False
@@ -485,16 +447,13 @@ class Playout:
     def _settle(self) -> None:
         """Nothing is under way: what was not heard will be sent again, if it is wanted."""
         self._on_its_way.clear()
-        for segment in reversed(self._under_way.take_back()):
-            if not segment.cancelled and segment not in self._queue and segment.sent < segment.frames:
-                self._queue.appendleft(segment)
+        self._agenda.put_back(self._under_way.take_back())
         self._last_speech = self._far_end.playable
         self._starved_since = None
         self._state = _PAUSED
 
     def _cut(self, now: float) -> None:
-        self._events += [PlayoutCut(record.end(), now) for record in self._doomed]
-        self._doomed.clear()
+        self._events += [PlayoutCut(heard, now) for heard in self._agenda.take_doomed()]
         self._state = _PLAYING
         self._restart(now)
 
@@ -522,20 +481,21 @@ class Playout:
     def _progress(self, now: float) -> None:
         """Credit what was heard, and say what began and what ended."""
         self.account(now)
-        while self._generations:
-            record = self._generations[0]
+        generations = self._agenda.generations
+        while generations:
+            record = generations[0]
             if not record.started and record.heard_frames:
                 record.started = True
                 self._events.append(PlayoutStarted(record.number, now - record.heard_frames * FRAME_SECONDS))
             if not self._is_over(record, now):
                 return
             self._events.append(PlayoutFinished(record.end(), now))
-            self._generations.popleft()
+            generations.popleft()
 
     def _is_over(self, record: GenerationRecord, now: float) -> bool:
         if not record.over:
             return False
-        if len(self._generations) > 1 or not record.segments:
+        if len(self._agenda.generations) > 1 or not record.segments:
             return True
         # By the clock the last word was heard; the mark behind it knows better, if it comes in time.
         return not self._far_end.waits_for_mark(self._last_speech, now)

@@ -174,10 +174,10 @@ async def _nobody_is_stuck(office: Office) -> None:
         await asyncio.sleep(0.02)
         for pipeline in office.pipelines:
             playout = pipeline._playout
-            if playout is None or playout.paused or not playout._queue or not playout.active:
+            if playout is None or playout.paused or playout._agenda.next is None or not playout.active:
                 waiting.pop(pipeline, None)
                 continue
-            segment, sent = playout._queue[0], playout._far_end.wire
+            segment, sent = playout._agenda.next, playout._far_end.wire
             behind = segment.frames - segment.sent > 0 and sent - playout._far_end.position(clock()) < 8
             if not behind or waiting.get(pipeline, (sent, 0.0))[0] != sent:
                 waiting.pop(pipeline, None)
