@@ -215,12 +215,15 @@ class Calls:
             query = query.order_by(calls.c.index.desc()).limit(page.limit).offset(page.offset)
             return [Call(*row) for row in await connection.execute(_within(query, period, stretch))]
 
-    async def events(self, owner: Owner, call_id: str, *, after_seq: int = -1) -> list[CallEvent] | None:
+    async def events(
+        self, owner: Owner, call_id: str, *, after_seq: int = -1, limit: int | None = None
+    ) -> list[CallEvent] | None:
         """A call's events in their order, those after ``after_seq``; None if there is no such call."""
         query = (
             sa.select(call_events)
             .where(call_events.c.call_id == call_id, call_events.c.seq > after_seq)
             .order_by(call_events.c.seq)
+            .limit(limit)
         )
         mine = sa.select(calls.c.id).where(calls.c.id == call_id, calls.c.organisation_id == owner.organisation_id)
         async with self._database.read() as connection:

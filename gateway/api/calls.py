@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal
 
 from aiohttp import web
@@ -10,12 +12,19 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import not_found
 from gateway.api.operations import Operations, owner_of, read_query, store_of
+from gateway.api.pieces import send_pieces
 from gateway.api.shapes import Moment, Window, iso
 from pipelines.agent import Strict
 from pipelines.usage import as_json
-from store import Call, Period
+from store import Call, Owner, Period
+from store.calls import Calls
+from store.events import CallEvent
 
 operations = Operations("Calls", "calls")
+
+PAGE = 200
+"""Entries of a log that are read and written at once: a call of hours has tens of thousands, and the sound of other
+calls does not wait for all of them."""
 
 
 class AgentCallView(TypedDict):
@@ -147,25 +156,29 @@ async def delete_call(request: web.Request) -> web.Response:
 
 
 @operations.add("GET", "/calls/{callId}/logs", answer=list[LogEntry], errors=(404,))
-async def get_call_log(request: web.Request) -> web.Response:
+async def get_call_log(request: web.Request) -> web.StreamResponse:
     """Read what happened in a call, in order."""
-    call_id = request.match_info["callId"]
-    events = await store_of(request).calls.events(owner_of(request), call_id)
+    call_id, owner, calls = request.match_info["callId"], owner_of(request), store_of(request).calls
+    events = await calls.events(owner, call_id, limit=PAGE)
     if events is None:
         raise not_found("call", call_id)
-    log: list[LogEntry] = [
-        {
-            "id": f"{call_id}:{event.seq}",
-            "callId": call_id,
-            "seq": event.seq,
-            "type": event.type,
-            "data": event.data,
-            "isFinal": event.is_final,
-            "createdAt": iso(event.at),
-        }
-        for event in events
-    ]
-    return web.json_response(log)
+    if len(events) < PAGE:
+        return web.json_response([_entry(call_id, event) for event in events])
+    response = web.StreamResponse()
+    response.content_type, response.charset = "application/json", "utf-8"
+    return await send_pieces(request, response, _entries(calls, owner, call_id, events))
+
+
+async def _entries(
+    calls: Calls, owner: Owner, call_id: str, events: Sequence[CallEvent] | None
+) -> AsyncGenerator[bytes, None]:
+    """A list of JSON, of which ``events`` are the first."""
+    before = "["
+    while events:
+        yield (before + ", ".join(json.dumps(_entry(call_id, event)) for event in events)).encode()
+        before, last = ", ", events[-1].seq
+        events = await calls.events(owner, call_id, after_seq=last, limit=PAGE) if len(events) == PAGE else None
+    yield b"]"
 
 
 @operations.add("GET", "/calls/{callId}/invocation-log", answer=list[InvocationLogView], errors=(404,))
@@ -188,6 +201,18 @@ async def get_invocation_log(request: web.Request) -> web.Response:
         for one in found
     ]
     return web.json_response(shown)
+
+
+def _entry(call_id: str, event: CallEvent) -> LogEntry:
+    return {
+        "id": f"{call_id}:{event.seq}",
+        "callId": call_id,
+        "seq": event.seq,
+        "type": event.type,
+        "data": event.data,
+        "isFinal": event.is_final,
+        "createdAt": iso(event.at),
+    }
 
 
 def agent_call_view(call: Call) -> AgentCallView:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import structlog
@@ -12,6 +11,7 @@ from typing_extensions import TypedDict
 
 from gateway.api.errors import ApiError, not_found
 from gateway.api.operations import Operations, owner_of, store_of
+from gateway.api.pieces import send_pieces
 from gateway.api.shapes import iso
 from gateway.asking import Unanswered
 from gateway.keys import FEEDS, RECORDINGS
@@ -23,9 +23,6 @@ from store.recordings import StoredRecording
 log = structlog.get_logger(__name__)
 
 operations = Operations("Recordings", "calls")
-
-READER_SECONDS = 30.0
-"""The longest that a client may take for a piece of :data:`~gateway.recordings.sealed.CHUNK_BYTES`."""
 
 
 class AccessView(TypedDict):
@@ -120,33 +117,12 @@ def _headed(recording: StoredRecording) -> web.StreamResponse:
 
 async def _send(request: web.Request, recording: StoredRecording, path: Path) -> web.StreamResponse:
     pieces = _pieces(path) if recording.key is None else unsealed(path, recording.key)
-    response = _headed(recording)
-    transport = request.transport
-    await response.prepare(request)
-    wrong = await _written(response, _all(request), pieces)
-    if wrong is not None:
-        log.warning("a recording was not sent to its end", call_id=recording.call_id, why=wrong)
-        if transport is not None:
-            transport.abort()  # its head is sent already: that it is not whole has to be seen by this
-    return response
+    return await send_pieces(request, _headed(recording), _read(_all(request), pieces))
 
 
-async def _written(response: web.StreamResponse, recordings: Recordings, pieces: Iterator[bytes]) -> str | None:
-    """None, or what kept it from its end."""
-    try:
-        while (piece := await recordings.read(lambda: next(pieces, None))) is not None:
-            try:
-                async with asyncio.timeout(READER_SECONDS):
-                    await response.write(piece)
-            except TimeoutError:
-                return f"the client took longer than {READER_SECONDS:g} s for a piece of it"
-    except TimeoutError:
-        return "the disk takes too long"
-    except Damaged as error:
-        return str(error)
-    except ConnectionError:
-        return None  # the client wants no more
-    return None
+async def _read(recordings: Recordings, pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    while (piece := await recordings.read(lambda: next(pieces, None))) is not None:
+        yield piece
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from gateway.api import calls
 from pipelines.events import UsageReported
 from pipelines.functions import Functions, registered
 from store import CallEvent, NewCall
 from store.rows import now
-from tests.gateway.api_service import AGENT, Api, serving
+from tests.gateway.api_service import AGENT, KEY, Api, serving
 from tests.pipelines.test_agent import BAD, FULL, READABLE
 
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
@@ -185,7 +186,9 @@ async def test_all_calls_by_their_index(tmp_path: Path) -> None:
         assert [call["index"] for call in (await api("GET", "/calls", startDate=since))["calls"]] == [4, 5]
 
 
-async def test_the_log_of_a_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [calls.PAGE, 2, 1])
+async def test_the_log_of_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr(calls, "PAGE", page)
     async with serving(tmp_path) as api:
         agent = await api.agent()
         (call_id,) = await calls_of(api, agent["id"], 1)
@@ -198,6 +201,8 @@ async def test_the_log_of_a_call(tmp_path: Path) -> None:
             ("call", None, True),
             ("agent", {"text": "Hello"}, False),
         ]
+        async with api.client.head(f"/api/calls/{call_id}/logs", headers={"Authorization": f"Bearer {KEY}"}) as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
         await api("GET", f"/calls/{NOWHERE}/logs", status=404)
 
 

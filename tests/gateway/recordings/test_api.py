@@ -12,7 +12,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 
-from gateway.api import recordings as api
+from gateway.api import pieces
 from gateway.keys import RECORDINGS, SWITCHBOARD
 from jambonz.simulator.caller import AwaitAgentSilence, AwaitAgentSpeech, HangUp, Wait
 from store import DEFAULT_OWNER, Period
@@ -166,13 +166,13 @@ async def test_who_does_not_take_a_recording_is_cut_off_and_it_is_said_why(
     large: tuple[Service, asyncio.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service, over = large
-    monkeypatch.setattr(api, "READER_SECONDS", 0.1)
+    monkeypatch.setattr(pieces, "READER_SECONDS", 0.1)
     with capture_logs() as logged:
         async with service.asked_by_who_never_reads(ASK):
             await asyncio.wait_for(over.wait(), PATIENCE)
             await service.no_connections()
     assert [(line["event"], line["why"]) for line in logged] == [
-        ("a recording was not sent to its end", "the client took longer than 0.1 s for a piece of it"),
+        ("an answer was not sent to its end", "the client took longer than 0.1 s for a piece of it"),
     ]  # fmt: skip
 
 
