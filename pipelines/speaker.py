@@ -43,6 +43,9 @@ STUCK_SECONDS = 0.6
 """A caller sits in silence, and the voice has sent nothing for so long: it is not waited for any more, if there is
 another."""
 
+NOTICE_WORDS = 3
+"""By so many words at the end of a phrase it is known that a notice has begun."""
+
 
 class WordTimings:
     """From the times of the words that were said to those of the words that were written."""
@@ -76,6 +79,7 @@ class Speaker:
         self._stage = stage
         self._on_sound = on_sound
         self._patience: Patience | None = None
+        self._said = ""
 
     @property
     def speaking(self) -> bool:
@@ -94,7 +98,8 @@ class Speaker:
         text = spoken(text)
         if not text:
             return
-        if any(notice in text for notice in stage.notices):
+        self._said += f" {text}"
+        if any(_has_begun(self._said, notice) for notice in stage.notices):
             stage.on_protected(generation)
         if generation.guess is None:
             stage.host.on_saying(text)
@@ -161,6 +166,15 @@ class Speaker:
             return False
         self._on_sound()
         return True
+
+
+def _has_begun(said: str, notice: str) -> bool:
+    """Whether a notice was said, or the last words were its first ones: it may go on in the next phrase."""
+    if notice in said:
+        return True
+    words, wanted = said.split(), notice.split()
+    counts = range(NOTICE_WORDS, min(len(words), len(wanted)) + 1)
+    return any(words[-count:] == wanted[:count] for count in counts)
 
 
 def _speech(voice: TextToSpeech, text: str, segment: Segment) -> AsyncGenerator[SpeechEvent, None]:

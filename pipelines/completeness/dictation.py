@@ -134,7 +134,7 @@ def _announced(before: list[str], language: Language) -> int | None:
     """Four, of "the last four digits are"."""
     for number, noun in pairwise(before):
         if noun == "digits":
-            spoken = number if number.isdigit() else language.digits.get(number, "")
+            spoken = number if number.isdecimal() else language.digits.get(number, "")
             return int(spoken) if spoken else None
     return None
 

@@ -231,6 +231,7 @@ def test_digits_are_pending_until_they_may_be_a_number() -> None:
         The card number is 4242 4242 4242 4242. | uncertain digits_plausible
         The last four digits are 4 2 4 2. | complete digits_whole
         The last four digits are 4 2 | open digits_pending
+        The last ² digits are 4 2 | open digits_pending
     """)
 
 

@@ -386,6 +386,27 @@ def test_a_model_that_answers_nothing() -> None:
     play(main)
 
 
+@pytest.mark.parametrize(
+    ("answer", "protected"),
+    [
+        ("Good morning. Attention! All of this call is recorded. Hang up if you mind. How are you?", True),
+        ("Good morning. Attention! All of this call is recorded.", True),
+        ("Good morning. Attention please. All of this call is recorded. How are you?", False),
+        ("Attention!", False),
+    ],
+)
+def test_a_notice_of_more_than_one_sentence_is_known_by_its_first(answer: str, protected: bool) -> None:
+    async def main() -> None:
+        scene = Scene([answer])
+        scene.stage.notices = ["Attention! All of this call is recorded. Hang up if you mind."]
+        scene.stage.on_protected = lambda generation: setattr(generation, "protected", True)
+        generation = scene.begin()
+        await scene.heard(generation)
+        assert generation.protected is protected
+
+    play(main)
+
+
 def test_a_model_that_talks_without_end_has_no_hours_of_sound_made() -> None:
     async def main() -> None:
         scene = Scene(["One two three four five six seven eight nine ten. " * 200])
