@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
@@ -79,37 +80,81 @@ def expression_problem(expression: str) -> str | None:
         re.compile(expression)
     except (re.error, RecursionError, OverflowError) as error:
         return f"is no regular expression: {error}"
-    if _repeats_repetition(expression):
+    ways = _ways(expression)
+    if ways is None:
         return "repeats a repetition, which can take for ever to match; write it without"
+    if ways > _MOST_WAYS:
+        return f"has more than {_MOST_WAYS} repetitions or choices in a row, which can take for ever to match"
     return None
 
 
-def _repeats_repetition(pattern: str) -> bool:
-    """Whether a group that holds an open repetition or a choice is itself repeated without end, as in ``(a+)+``."""
-    depth: list[bool] = [False]
-    escaped = in_class = False
-    for at, character in enumerate(pattern):
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif in_class:
+_MOST_WAYS = 10
+"""Time to fail grows with the length of a text to this power: that of a telephone number takes a tenth of a second."""
+
+_MANY = 9
+"""What is repeated more often than that is taken to be repeated without end."""
+
+_REPETITION = re.compile(r"[*+?]|\{(?:(?P<times>\d+)|\d*,(?P<most>\d*))\}")
+
+
+@dataclass(slots=True)
+class _Group:
+    """``is_open``: it holds a repetition without end, or a choice. ``ways`` are the places where the branch that is
+    read can match in several ways, ``most`` those of the branch before it that has most."""
+
+    is_open: bool = False
+    ways: int = 0
+    most: int = 0
+    has_choice: bool = False
+
+    def choose(self) -> None:
+        self.most, self.ways, self.has_choice = max(self.most, self.ways), 0, True
+
+    @property
+    def in_all(self) -> int:
+        return max(self.most, self.ways) + self.has_choice
+
+
+def _ways(pattern: str) -> int | None:
+    """At how many places a match can go several ways, one after the other. None: a group that holds an open repetition
+    or a choice is itself repeated without end, as in ``(a+)+``."""
+    groups = [_Group()]
+    in_class = False
+    at = 0
+    while at < len(pattern):
+        character, group = pattern[at], groups[-1]
+        at += 2 if character == "\\" else 1
+        if in_class:
             in_class = character != "]"
         elif character == "[":
             in_class = True
         elif character == "(":
-            depth.append(False)
-        elif character == ")" and len(depth) > 1:
-            inner = depth.pop()
-            if inner and _is_open(pattern, at + 1):
-                return True
-            depth[-1] = depth[-1] or inner
-        elif _is_open(pattern, at) or (character == "|" and len(depth) > 1):
-            depth[-1] = True
-    return False
+            groups.append(_Group())
+            at += pattern.startswith("?", at)
+            continue
+        elif character == "|":
+            group.choose()
+            group.is_open = group.is_open or len(groups) > 1
+            continue
+        elif character == ")" and len(groups) > 1:
+            groups.pop()
+            times = _most_times(_REPETITION.match(pattern, at))
+            if group.is_open and times > _MANY:
+                return None
+            groups[-1].is_open |= group.is_open
+            groups[-1].ways += group.in_all * min(times, _MANY)
+        if in_class:
+            continue
+        repetition = _REPETITION.match(pattern, at)
+        if repetition is not None:
+            at = repetition.end()
+            at += pattern.startswith(("?", "+"), at)  # as few as possible, or without going back
+            groups[-1].is_open |= _most_times(repetition) > _MANY
+            groups[-1].ways += repetition["times"] is None
+    return groups[0].in_all
 
 
-def _is_open(pattern: str, at: int) -> bool:
-    """Whether there is a repetition of more than a few times."""
-    found = re.match(r"[*+]|\{\d*,\}|\{(?:\d*,)?(\d+)\}", pattern[at:])
-    return found is not None and (found[1] is None or int(found[1]) > 9)
+def _most_times(repetition: re.Match[str] | None) -> int:
+    if repetition is None or repetition[0] == "?":
+        return 1
+    return int(repetition["times"] or repetition["most"] or _MANY + 1)

@@ -288,6 +288,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"outboundCallFilter": "(" * 5000}}, "options.outboundCallFilter is no regular expression: "),
     ({"options": {"outboundCallFilter": f"1{{{10**20}}}"}}, "options.outboundCallFilter is no regular expression: "),
     ({"options": {"outboundCallFilter": r"^(\w+)+$"}}, "options.outboundCallFilter repeats a repetition, "),
+    ({"options": {"outboundCallFilter": r"(\d?){9}(\d?){9}x"}}, "options.outboundCallFilter has more than 10 "),
     ({"options": {"greeting": ""}}, "options.greeting has to have at least 1 character"),
     ({"options": {"callbackUrl": "http://x:99999"}}, "options.callbackUrl has to be a URL that starts with http:// "),
     ({"options": {"callbackUrl": "http://x\n"}}, "options.callbackUrl has to be a URL that starts with http:// "),

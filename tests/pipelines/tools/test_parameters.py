@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.agent import Function
 from pipelines.agent.functions import Parameter
+from pipelines.agent.parameter_rules import expression_problem
 from pipelines.tools.parameters import LONGEST_ARGUMENTS, BadArguments, Parameters, coerced
 
 NESTED = {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}
@@ -142,6 +143,21 @@ def test_nothing_is_changed_that_means_something_else() -> None:
 
 
 @pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^(\+44|44|0)[1237]\d{6,15}$",
+        r"^\+(" + "|".join(rf"{country}\d{{6,12}}" for country in range(30, 60)) + ")$",
+        r"^(\d{1,3}\.){3}\d{1,3}$",
+        r"^[^@\s]+@([a-z0-9-]{1,63}\.){1,5}[a-z]{2,}$",
+        r"^(0[1-9]|[12]\d|3[01])/(0[1-9]|1[0-2])/\d{4}$",
+        r"(?:\(?\+?\d{2}\)?)?[*+?]{9}\d{1,3}?",
+    ],
+)
+def test_patterns_that_people_write(pattern: str) -> None:
+    assert expression_problem(pattern) is None
+
+
+@pytest.mark.parametrize(
     ("parameter", "problem"),
     [
         ({"minimum": 2, "maximum": 1}, "minimum above its maximum"),
@@ -149,6 +165,8 @@ def test_nothing_is_changed_that_means_something_else() -> None:
         ({"pattern": "^(a+)+$"}, "repeats a repetition"),
         ({"pattern": r"^(?:\d+|[a-z])*$"}, "repeats a repetition"),
         ({"pattern": "((ab|a)b){1,99}"}, "repeats a repetition"),
+        ({"pattern": r"((\d{0,9}){0,9}){0,9}x"}, "more than 10 repetitions or choices in a row"),
+        ({"pattern": r"(?:[\])]??a\??){9}b{2,3}?c?d"}, "more than 10 repetitions"),
         ({"type": "array", "items": {"type": "strin"}}, "items that are no JSON Schema"),
         ({"type": "array", "items": {"$ref": "http://169.254.169.254/"}}, r"items that use \$ref"),
         ({"type": "object", "properties": {"a": {"items": {"$dynamicRef": "#a"}}}}, "properties that use"),
