@@ -48,7 +48,7 @@ from gateway.recorder import Recorder
 from gateway.recordings.keeper import Recordings
 from gateway.recordings.places import place_at
 from gateway.routes import close_sockets, jambonz_routes, service_routes
-from gateway.settings import Settings
+from gateway.settings import Settings, is_loopback
 from gateway.surroundings import PipelineFactory, Surroundings
 from gateway.switchboard import Switchboard
 from gateway.ticker import Ticker
@@ -88,6 +88,8 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
         admission, leases = Admission(store), Leases(store)
         caretaker = Caretaker(store, admission, leases, clients.revive)
         provisioner, jambonz, dialler = _provisioning(settings, store)
+        if (unguarded := open_to_all(settings)) is not None:
+            log.warning("webhooks are believed unsigned", reason=unguarded)
         app[PROVISIONER] = provisioner
         outside = Outside(Guard(parse_networks(settings.tool_networks or "")))
         hooks, callbacks = CallHooks(outside), Callbacks(outside)
@@ -158,6 +160,13 @@ def create_app(settings: Settings, factory: PipelineFactory | None = None, crew:
 
     app.cleanup_ctx.append(running)
     return app
+
+
+def open_to_all(settings: Settings) -> str | None:
+    """What whoever runs the service may not have meant to be open; None where there is nothing."""
+    if settings.jambonz_webhook_secret is None and not is_loopback(settings.host):
+        return f"whoever reaches {settings.host} can post webhooks: set JAMBONZ_WEBHOOK_SECRET"
+    return None
 
 
 def _provisioning(settings: Settings, store: Store) -> tuple[Provisioner, RestApi | None, Dialler | None]:

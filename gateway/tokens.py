@@ -164,7 +164,7 @@ def _visitor(claims: Mapping[str, Any], issuer: str, rules: Rules) -> Visitor:
     # A user who changes his organisation is another user: what he had stays where it was.
     owner = Owner(organisation, _id(issuer, "user", organisation, subject))
     until = datetime.fromtimestamp(min(int(claims["exp"]), _LATEST) + LEEWAY_SECONDS, UTC)
-    return Visitor(owner, name[:200].replace("\x00", ""), _scopes(claims, rules.scope_claim), until)
+    return Visitor(owner, "".join(filter(str.isprintable, name[:200])), _scopes(claims, rules.scope_claim), until)
 
 
 def _scopes(claims: Mapping[str, Any], claim: str | None) -> frozenset[str] | None:

@@ -205,3 +205,4 @@ def test_a_user_is_called_by_his_name() -> None:
     assert visit(PAIR.sign(claims(name="Ann", email="a@example.com"))).name == "Ann"
     assert visit(PAIR.sign(claims(name="", email="a@example.com"))).name == "a@example.com"
     assert len(visit(PAIR.sign(claims(name="x\0" * 1000))).name) <= 200
+    assert visit(PAIR.sign(claims(name="A\ud800n\n"))).name == "An", "half a character cannot be stored"

@@ -6,7 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from gateway.app import open_to_all
 from gateway.cli import service
 from gateway.settings import Settings
 from tests.gateway.service import CodewordFactory
@@ -27,3 +29,10 @@ async def test_who_brings_no_request_is_not_waited_for(
         async with asyncio.timeout(PATIENCE):
             assert await reader.read() == b""
         writer.close()
+
+
+def test_that_anybody_can_post_webhooks_is_told_where_anybody_can() -> None:
+    assert open_to_all(Settings()) is None
+    everywhere = Settings(host="0.0.0.0")  # noqa: S104
+    assert open_to_all(everywhere) == "whoever reaches 0.0.0.0 can post webhooks: set JAMBONZ_WEBHOOK_SECRET"
+    assert open_to_all(everywhere.model_copy(update={"jambonz_webhook_secret": SecretStr("s")})) is None
