@@ -141,11 +141,10 @@ async def list_phone_endpoints(request: web.Request) -> web.Response:
     wanted = NumberFilter(handler=handler, search=search, trunk_ids=query.trunk_id, outbound_only=query.originate)
     window = query.window
     rows: list[EndpointView | RegistrationView] = []
-    before = 0
     if query.type != "phone-registration":
         rows += [_view(row) for row in await store.numbers.list(owner, window.page, wanted)]
-        before = await store.numbers.count(owner, wanted)
     if query.type != "e164-ddi" and not query.trunk_id and len(rows) < window.page.limit:
+        before = 0 if query.type is not None else await store.numbers.count(owner, wanted)
         rest = Page(window.page.limit - len(rows), max(0, window.offset - before))
         found = await store.registrations.list(
             owner, rest, handler=handler, search=search, outbound_only=query.originate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import click
@@ -159,6 +160,8 @@ def _days(text: str) -> float | None:
     if text == "none":
         return None
     try:
-        return float(text)
+        if math.isfinite(days := float(text)):
+            return days
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no number of days; write one, or none", param_hint="--days") from None
+        pass
+    raise click.BadParameter(f"{text!r} is no number of days; write one, or none", param_hint="--days")

@@ -13,7 +13,7 @@ import click
 from gateway.auth import FROM_SETTINGS, NOT_ROTATED, make_key
 from gateway.cli.database import in_store
 from gateway.cli.flags import setting_flags, settings_or_exit
-from gateway.cli.rest import ID, Service, print_json, service_at, table
+from gateway.cli.rest import ID, Number, Service, print_json, service_at, table
 from gateway.scopes import SCOPES
 from gateway.settings import Settings
 from store import DEFAULT_OWNER, Store
@@ -130,7 +130,7 @@ def keys() -> None:
 @keys.command()
 @click.option("--name", default="made by trunkline keys", help="What it is for.", show_default=True)
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="What it is good for; all, without.")
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="How long it is good; for ever, without.")
+@click.option("--days", type=Number(0, 36_500, min_open=True), help="How long it is good; for ever, without.")
 @_key_flags
 def new(found: _Keys, as_json: bool, name: str, scopes: tuple[str, ...], days: float | None) -> None:
     """Make an API key, and print it: this once, for the database keeps only its hash."""
@@ -155,7 +155,7 @@ def list_keys(found: _Keys, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("key_id", type=ID)
-@click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(0, 720), help="The old one stays good.")
+@click.option("--hours", default=24.0, show_default=True, type=Number(0, 720), help="The old one stays good.")
 @_key_flags
 def rotate(found: _Keys, as_json: bool, key_id: str, hours: float) -> None:
     """Replace a key by a new one with its name and scopes, and print that: this once."""

@@ -19,7 +19,7 @@ def listeners() -> None:
 
 
 @listeners.command("list")
-@click.option("--agent", "agent_id", help="Only those of this agent.")
+@click.option("--agent", "agent_id", type=ID, help="Only those of this agent.")
 @service_flags
 def list_listeners(service: Service, agent_id: str | None) -> None:
     """List listeners."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,6 +35,15 @@ class _Id(click.ParamType[str]):
 
 
 ID = _Id()
+
+
+class Number(click.FloatRange):
+    """A number in a range; ``nan``, which is in none, is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return self.fail(f"{value!r} is no number", param, ctx) if math.isnan(number) else number
+
 
 HOME = "http://127.0.0.1:8080"
 _WIDEST = 48

@@ -57,6 +57,13 @@ def test_the_key_of_the_settings_is_not_rotated(tmp_path: Path) -> None:
     assert (result.exit_code, result.output) == (1, f"{NOT_ROTATED}\n")
 
 
+def test_a_time_that_is_none_is_refused(tmp_path: Path) -> None:
+    for wrong in (("new", "--days", "nan"), ("new", "--days", "1e308"), ("rotate", "x", "--hours", "nan")):
+        result = CliRunner().invoke(trunkline, ["keys", *wrong, "--data-dir", str(tmp_path)])
+        assert (result.exit_code, f"Invalid value for '{wrong[-2]}'" in result.output) == (2, True)
+        assert not list(tmp_path.iterdir())
+
+
 def test_a_database_that_cannot_be_reached_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = CliRunner().invoke(trunkline, ["keys", "new", "--data-dir", str(tmp_path / "file")])
