@@ -67,7 +67,9 @@ class ErrandListener(Protocol):
 
 
 class Errands:
-    """``is_undecided``: whether the caller may be interrupting. ``rounds`` of functions since anything was said."""
+    """``is_undecided``: whether the caller may be interrupting. ``own_turns``: the model answers when we tell it to.
+    ``rounds`` of functions since anything was said. ``unanswered``: the model knows what some returned, and was not
+    told to answer yet."""
 
     def __init__(
         self,
@@ -85,9 +87,11 @@ class Errands:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Callable[[], float],
         is_undecided: Callable[[], bool],
+        own_turns: bool,
     ) -> None:
         self.under_way: list[Errand] = []
         self.rounds = 0
+        self.unanswered = False
         self._put_off: set[Errand] = set()
         self._asked: set[tuple[str, str]] = set()  # of this session: the answer, and the call's id
         self._toolbox = toolbox
@@ -103,6 +107,7 @@ class Errands:
         self._spawn = spawn
         self._clock = clock
         self._is_undecided = is_undecided
+        self._own_turns = own_turns
 
     def begin(self, asked: ToolsAsked, now: float) -> None:
         """What the model asks for, unless it was interrupted."""
@@ -156,12 +161,17 @@ class Errands:
         """The session is gone. What runs goes on: another session is told of it."""
         errands, self.under_way = self.under_way, []
         self._asked.clear()
+        self.unanswered = False
         for errand in errands:
             errand.round.leave(keep=True)
             self._enter(errand.step, errand.answer)
 
     def tick(self, now: float) -> None:
-        """Functions that take a while are put off, each once, where the model would hear nothing meanwhile."""
+        """What returned while the caller spoke, and said nothing that is answered, is answered now. Functions that take
+        a while are put off, each once, where the model would hear nothing meanwhile."""
+        if self.unanswered and not self._ending.begun and self._may_answer:
+            self._have_answered()
+            self._attention.await_answer(now)
         if self._can.frozen_seconds is None or not self.under_way:
             return
         before = now - self._can.frozen_seconds
@@ -202,7 +212,19 @@ class Errands:
         return None
 
     def _tell(self, outputs: Sequence[ToolOutput]) -> None:
+        """The caller is not talked over: the answer to what he says is one to this, too."""
         self._link.send(lambda protocol: protocol.results(outputs))
+        self.unanswered = self._own_turns
+        if self.unanswered and self._may_answer:
+            self._have_answered()
+
+    @property
+    def _may_answer(self) -> bool:
+        return not self._caller.speaking and not self._is_undecided()
+
+    def _have_answered(self) -> None:
+        self.unanswered = False
+        self._link.send(lambda protocol: protocol.answer())
 
     def _await_results(self, answer: Answer | None, now: float) -> None:
         self._attention.acted = True

@@ -304,7 +304,7 @@ class RealtimeProtocol(Protocol):
         ...
 
     def answer(self) -> Sequence[Outgoing]:
-        """Detection is our own: the caller's turn is over, answer it."""
+        """Detection is our own: the caller's turn is over, if there was one; answer it, and what functions returned."""
         ...
 
     def interrupt(self) -> Sequence[Outgoing]:
@@ -316,7 +316,8 @@ class RealtimeProtocol(Protocol):
         ...
 
     def results(self, outputs: Sequence[ToolOutput]) -> Sequence[Outgoing]:
-        """What all calls of one :class:`ToolsAsked` returned: the model answers."""
+        """What all calls of one :class:`ToolsAsked` returned: the model answers. Where detection is our own, it does
+        once it is told to (:meth:`answer`)."""
         ...
 
     def placeholder(self, call: ToolCall) -> Sequence[Outgoing]:

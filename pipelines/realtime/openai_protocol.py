@@ -155,6 +155,8 @@ class OpenAIRealtimeProtocol:
 
     def results(self, outputs: Sequence[ToolOutput]) -> Sequence[Outgoing]:
         told = [item_create(output_item(output.call.id, output.text)) for output in outputs]
+        if self._setup.detection == "own":
+            return told
         return [*told, *self._want("results", *(output.call.id for output in outputs))]
 
     def placeholder(self, call: ToolCall) -> Sequence[Outgoing]:

@@ -184,6 +184,7 @@ class Realtime:
             spawn=spawn,
             clock=clock,
             is_undecided=lambda: self._interruption.paused_at is not None,
+            own_turns=self._detection == "own",
         )
         self._inbox = Inbox(self, self._idle, host.on_event, later=self._note)
         self._committed = False  # the notes are to be answered
@@ -532,6 +533,7 @@ class Realtime:
         self.on_quiet(now)
 
     def _answer_turn(self) -> None:
+        self._errands.unanswered = False
         self._attention.patience.noticed = True
         self._link.send(lambda protocol: protocol.answer())
         self._attention.await_answer_to_turn()

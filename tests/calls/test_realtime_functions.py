@@ -92,6 +92,33 @@ def test_interrupted_while_it_runs() -> None:
     run_virtual(main())
 
 
+def test_with_turns_of_our_own_a_caller_who_interrupts_is_not_talked_over() -> None:
+    """What was stopped has a result at once: the answer to what he says is one to that, too."""
+
+    async def main() -> None:
+        services = Services({"red": 9.0})
+        fillers, turns = {"phrases": [FILLER]}, {"detection": "vad"}
+        async with office(services, function("red"), fillers=fillers, turns=turns) as here:
+            report = await here.call(*ASK, Wait(4.5), Speak(speak("stop it now " * 4)), Wait(8), HangUp())
+            began, ended = report.steps[3].speech_started or 0.0, report.steps[3].speech_ended or 0.0
+            after = [span.start for span in report.ear.utterances() if span.end > began + 0.3]
+            assert min(after) > ended > began
+            assert heard_words(report.heard)[-12:] == ["stop", "it", "now"] * 4
+            assert len(told(here)) == 1
+
+    run_virtual(main())
+
+
+def test_with_turns_of_our_own_a_cough_does_not_keep_what_returns_meanwhile_from_being_answered() -> None:
+    async def main() -> None:
+        async with office(Services({"red": 1.2}), function("red"), turns={"detection": "vad"}) as here:
+            report = await here.call(*ASK, Wait(2.0), Cough(), Wait(6), HangUp())
+            assert told(here) == ["results: done by red"]
+            assert heard_words(report.heard)[-4:] == ["alright", "done", "by", "red"]
+
+    run_virtual(main())
+
+
 def test_one_that_goes_on_is_done_once_and_told_once() -> None:
     async def main() -> None:
         services = Services({"red": 9.0})

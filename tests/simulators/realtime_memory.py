@@ -193,6 +193,7 @@ class MemorySession:
         self._events: deque[RealtimeEvent] = deque()
         self._answering: tuple[str, list[asyncio.TimerHandle]] | None = None
         self._opened_at = self._loop.time()
+        self._returned = ""
         if setup.greeting:
             self._respond(setup.greeting, ())
 
@@ -274,6 +275,7 @@ class MemorySession:
     def _reply(self, text: str) -> None:
         words, calls = self._model.reply(text, [(who, str(what)) for who, what in self.history])
         self.history.append(("user", text))
+        self._returned = ""
         if self._model.silent:
             self._model.silent -= 1
             return
@@ -295,16 +297,25 @@ class MemorySession:
                 self._model.commands.append(f"update: {instructions} {tools}")
             case ["answer"]:
                 self._take_turn()
+                self._answer_returned()
             case ["interrupt"]:
                 self._cancel(late=self._model.late)
             case ["heard", name, milliseconds]:
                 self._truncate(name, milliseconds)
             case ["results", *texts]:
                 self._model.commands.append(f"results: {', '.join(texts)}")
-                words, calls = self._model.reply(" ".join(texts), [(who, str(what)) for who, what in self.history])
-                self._after(self._model.think, self._respond, words, calls)
+                self._returned = " ".join(texts)
+                if self.setup.detection != "own":
+                    self._answer_returned()
             case command:
                 self._model.mistakes.append(f"unknown command {command}")
+
+    def _answer_returned(self) -> None:
+        """What functions have returned, unless what was heard since is answered."""
+        returned, self._returned = self._returned, ""
+        if returned:
+            words, calls = self._model.reply(returned, [(who, str(what)) for who, what in self.history])
+            self._after(self._model.think, self._respond, words, calls)
 
     def _truncate(self, name: str, milliseconds: int) -> None:
         item = self._items.get(name)

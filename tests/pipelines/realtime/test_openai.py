@@ -523,6 +523,12 @@ def test_results_are_told_and_one_answer_asked_for() -> None:
     assert events[1]["item"] == {"type": "function_call_output", "call_id": "b", "output": "result b"}
 
 
+def test_with_turns_of_our_own_results_are_answered_when_we_say_so() -> None:
+    ours = protocol(Setup("be brief", detection="own"))
+    assert kinds(ours.results([ToolOutput("r", ToolCall("a", "book"), "x")])) == ["conversation.item.create"]
+    assert kinds(ours.answer()) == ["response.create"]
+
+
 def test_results_wait_for_an_answer_that_is_under_way() -> None:
     busy = protocol()
     busy.receive(created("r1"))
