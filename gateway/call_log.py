@@ -31,6 +31,7 @@ from pipelines.events import (
     UserSaid,
     WatchdogFired,
 )
+from pipelines.json_text import plain
 from pipelines.usage import Tally
 from store.calls import CallEvent
 
@@ -137,16 +138,16 @@ class CallLog:
                 metrics.guesses.labels("right" if right else "wrong").inc()
             case ToolCalled(name, arguments):
                 metrics.tool_calls.inc()
-                self.note("function_calls", [{"name": name, "arguments": dict(arguments)}])
+                self.note("function_calls", [{"name": name, "arguments": plain(arguments)}])
             case ToolReturned(name, arguments, result):
-                self.note("function_results", [{"name": name, "input": dict(arguments), "result": result}])
+                self.note("function_results", [{"name": name, "input": plain(arguments), "result": result}])
             case ToolRan(name, kind, digest, outcome, seconds):
                 metrics.tool_seconds.labels(kind, outcome).observe(seconds)
                 ran = {"kind": kind, "arguments": digest, "outcome": outcome, "seconds": round(seconds, 3)}
                 self.bound.info("a function was run", function=name, **ran)
                 self.note("status", {"function": {"name": name, **ran}})
             case RestCalled(request):
-                self.note("rest_callout", dict(request))
+                self.note("rest_callout", plain(request))
             case Underran(cause, seconds):
                 metrics.underruns.labels(cause).inc()
                 metrics.underrun_seconds.inc(seconds)

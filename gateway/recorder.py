@@ -15,6 +15,7 @@ from gateway import metrics
 from pipelines.events import UsageReported
 from store import Store
 from store.calls import CallEvent, NewCall
+from store.errors import reason
 from store.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -161,7 +162,7 @@ class Recorder:
         while batch := self._next_batch():
             if not await self._stored_together(batch):
                 for call_id, events in batch.items():
-                    await self._store_or_refuse(call_id, self._store.calls.append_events(call_id, events), len(events))
+                    await self._store_apart(call_id, events)
                     self._forget(call_id, len(events))
         for call_id, ending in list(self._ends.items()):
             if call_id not in self._waiting and call_id not in self._starts:
@@ -193,7 +194,7 @@ class Recorder:
         try:
             async with asyncio.timeout(STORE_SECONDS):
                 await self._store.calls.append_batch(batch)
-        except StatementError as error:
+        except Exception as error:
             if not _refused(error):
                 raise
             return False
@@ -208,21 +209,39 @@ class Recorder:
         if not waiting:
             del self._waiting[call_id], self._listeners[call_id]
 
-    async def _store_or_refuse(self, call_id: str, write: Awaitable[object], events: int = 1) -> None:
-        """What the database refuses would be refused again, and hold up all that comes after it: let it go."""
+    async def _store_apart(self, call_id: str, events: Sequence[CallEvent]) -> None:
+        """Those of one call; where they are refused for what is in one of them, each for itself."""
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._store.calls.append_events(call_id, events)
+        except Exception as error:
+            if not _refused(error):
+                raise
+            if len(events) == 1 or isinstance(error, IntegrityError):  # or there is no such call
+                _let_go(call_id, error, len(events))
+            else:
+                for event in events:
+                    await self._store_apart(call_id, [event])
+
+    async def _store_or_refuse(self, call_id: str, write: Awaitable[object]) -> None:
         try:
             async with asyncio.timeout(STORE_SECONDS):
                 await write
-        except StatementError as error:
+        except Exception as error:
             if not _refused(error):
                 raise
-            metrics.events_lost.inc(events)
-            log.warning("the store refused what happened in a call", call_id=call_id, error=str(error.orig))
+            _let_go(call_id, error, 1)
 
 
-def _refused(error: StatementError) -> bool:
+def _let_go(call_id: str, error: Exception, events: int) -> None:
+    """What the database refuses would be refused again, and hold up all that comes after it."""
+    metrics.events_lost.inc(events)
+    log.warning("the store refused what happened in a call", call_id=call_id, events=events, error=reason(error))
+
+
+def _refused(error: Exception) -> bool:
     """Whether it is the data that is wrong: the agent was deleted, the row is there, a text holds a NUL."""
-    if not isinstance(error, DBAPIError):
-        return True  # it could not even be sent
+    if not isinstance(error, DBAPIError):  # then it could not even be sent
+        return isinstance(error, StatementError | TypeError | ValueError | RecursionError)
     data_exception = str(getattr(error.orig, "sqlstate", "")).startswith("22")  # of PostgreSQL
     return isinstance(error, IntegrityError | DataError) or data_exception

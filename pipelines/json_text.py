@@ -4,7 +4,9 @@ can be stored and sent on. Pure."""
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 _ODD = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -33,6 +35,25 @@ def whole(value: Any) -> Any:
             return [whole(one) for one in value]
         case dict():
             return {whole(name): whole(one) for name, one in value.items()}
+        case _:
+            return value
+
+
+MOST_DEEP = 32
+
+
+def plain(value: Any, deep: int = MOST_DEEP) -> Any:
+    """A value of JSON as anybody can read it again: what a model wrote may have numbers that are none (``NaN``, which
+    Python takes), and be so deep that it cannot be written. The former are text here, and the latter is left out."""
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case Mapping() if deep:
+            return {name: plain(one, deep - 1) for name, one in value.items()}
+        case list() | tuple() if deep:
+            return [plain(one, deep - 1) for one in value]
+        case Mapping() | list() | tuple():
+            return "…"
         case _:
             return value
 

@@ -285,6 +285,7 @@ class PostgresError(Exception):
         IntegrityError("INSERT", {}, Exception("the agent was deleted")),
         DataError("INSERT", {}, Exception("too long")),
         DBAPIError("INSERT", {}, PostgresError("a NUL")),
+        RecursionError("too deep for JSON"),
         StatementError("not JSON", "INSERT", {}, TypeError("not serializable")),
     ],
     ids=lambda error: type(error).__name__,
@@ -301,6 +302,28 @@ def test_what_the_database_refuses_is_let_go(what: str, refusal: Exception) -> N
             await asyncio.wait_for(recorder.settled(), 1)
             assert tables.numbers("b") == [0, 1, 2, 3]
             assert lost() - before == {"start a": 1 + 4, "events a": 4, "end a": 1}[what]
+
+    run_virtual(main())
+
+
+def test_what_is_wrong_with_an_event_costs_no_other() -> None:
+    async def main() -> None:
+        tables = Tables()
+        before, append = lost(), tables.append_batch
+
+        async def append_batch(batch: Mapping[str, Sequence[CallEvent]]) -> None:
+            if any(e.data == "bad" for events in batch.values() for e in events):
+                raise DataError("INSERT", {}, Exception("NaN is no JSON"))
+            await append(batch)
+
+        tables.append_batch = append_batch  # type: ignore[method-assign]
+        async with recording(tables) as recorder:
+            recorder.start_call(call("a"), NOW)
+            for seq in range(6):
+                recorder.record("a", event(seq, "bad" if seq == 2 else None))
+            await asyncio.wait_for(recorder.settled(), 1)
+            assert tables.numbers("a") == [0, 1, 3, 4, 5]
+            assert lost() - before == 1
 
     run_virtual(main())
 

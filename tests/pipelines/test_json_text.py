@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.json_text import duration_seconds, json_object
+from pipelines.json_text import duration_seconds, json_object, plain
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '"{}"', "[" * 100_000, '{"a":' * 100_000, b"\xff", b"{"])
@@ -36,6 +37,17 @@ def test_halves_of_characters_and_nul_do_not_go_on(text: str) -> None:
     assert "\0" not in repr(found)
     assert "\\u0000" not in json.dumps(found)
     assert json.dumps(found, ensure_ascii=False).encode()
+
+
+def test_what_a_model_wrote_can_be_read_again_by_anybody() -> None:
+    deep: Any = 0
+    for _ in range(900):
+        deep = [deep]
+    given = {"a": [1, 2.5, None, True, "NaN"], "b": float("nan"), "c": ({"d": -float("inf")},), "deep": deep}
+    found = plain(given)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found.pop("deep")[0][0]
+    assert found == {"a": [1, 2.5, None, True, "NaN"], "b": "nan", "c": [{"d": "-inf"}]}
 
 
 @pytest.mark.parametrize(
