@@ -52,6 +52,7 @@ class BridgedCall:
         self.over = False
         self._around = around
         self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
         self._answered: float | None = None
         listener = parent.listener_id or ""
         self._log = CallLog(self.id, listener, around.recorder, around.progress, log.bind(call_id=self.id))
@@ -62,7 +63,7 @@ class BridgedCall:
     @property
     def until(self) -> float:
         """After this, nothing is waited for."""
-        return (self._answered or 0.0) + LONGEST_SECONDS + 60.0
+        return (self._answered or self._began) + LONGEST_SECONDS + 60.0
 
     def become(self, outcome: TransferOutcome) -> None:
         """What became of the ringing."""

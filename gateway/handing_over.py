@@ -200,9 +200,14 @@ class HandingOver:
         if through is not None and through.by == "refer" and through.asked and through.outcome is None:
             asyncio.get_running_loop().call_later(GRACE_SECONDS, self._give_up)
             return
-        if by_jambonz and not call.attached_at:
-            call.finish("no_media")  # its socket could not be connected, and so Jambonz went on to our hangup
-        call.finish("failed" if through is not None and by_jambonz else "caller")
+        if not by_jambonz:
+            call.finish("caller")
+        elif through is not None:
+            call.finish("failed")
+        elif call.returning.awaited:
+            call.finish("media_lost")  # what we had said to that did not arrive, and Jambonz went on to our hangup
+        else:
+            call.finish("caller" if call.attached_at else "no_media")  # likewise: no socket could be connected
 
     def _give_up(self) -> None:
         if self._through is not None and self._through.outcome is None:

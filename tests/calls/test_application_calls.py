@@ -49,6 +49,23 @@ def in_call(meanwhile: Meanwhile, check: Callable[[Office, CallReport], None], *
 # Sockets that are lost
 
 
+@pytest.mark.parametrize(("later", "ending"), [(0.0, "caller"), (0.015, "media_lost"), (0.2, "caller")])
+def test_both_sockets_of_a_call_are_lost(later: float, ending: str) -> None:
+    """As a proxy that is restarted does it. Of a hook that is just on its way Jambonz asks no second time."""
+
+    async def meanwhile(office: Office, call: CallSession, control: SocketControl) -> None:
+        office.legs[-1].close(1006)
+        await asyncio.sleep(later)
+        office.applications[-1].close(1006)
+
+    def check(office: Office, report: CallReport) -> None:
+        assert office.ending() == ending
+        assert (report.ended_by == "caller") is (ending == "caller")
+        assert len(office.legs) == (2 if ending == "caller" else 1)
+
+    in_call(meanwhile, check, Wait(8.0), HangUp())
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_call_outlives_its_application_socket(times: int) -> None:
     async def lose(office: Office, call: CallSession, control: SocketControl) -> None:
