@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,13 +108,15 @@ class Agents:
     ) -> Agent | None:
         """Replace the definition by what ``change`` makes of it (keys included), as one step that nobody comes between.
 
-        None if there is no such agent; an error that ``change`` raises leaves the agent as it was.
+        ``change`` is called in a thread: what it makes may take its time to be read. None if there is no such agent; an
+        error that ``change`` raises leaves the agent as it was.
         """
         async with self._database.write() as connection:
             row = (await connection.execute(_select(owner, agent_id).with_for_update())).one_or_none()
             if row is None:
                 return None
-            changed = change(definition_with_keys(self._vault, row.id, row.definition, row.sealed_keys))
+            stored = definition_with_keys(self._vault, row.id, row.definition, row.sealed_keys)
+            changed = await asyncio.to_thread(change, stored)
             at = now()
             await connection.execute(
                 sa.update(agents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
@@ -78,7 +79,8 @@ class AgentsQuery(Window):
 @operations.add("POST", "/agents", body=(AgentDefinition,), answer=AgentView, errors=(400,))
 async def create_agent(request: web.Request) -> web.Response:
     """Define an agent."""
-    definition = _runnable(validated(AgentDefinition, _without_read_only(await read_json(request))))
+    body = _without_read_only(await read_json(request))
+    definition = await asyncio.to_thread(_read, body)  # a long one takes its time, which is that of the calls
     return web.json_response(_view(await store_of(request).agents.create(owner_of(request), definition)))
 
 
@@ -126,7 +128,7 @@ async def update_agent(request: web.Request) -> web.Response:
     changes = AgentDefinition.in_api_spelling(_without_read_only(await read_json(request)))
 
     def change(stored: dict[str, Any]) -> AgentDefinition:
-        return _runnable(validated(AgentDefinition, {**stored, **changes})).keeping_secrets(stored)
+        return _read({**stored, **changes}).keeping_secrets(stored)
 
     agent = await store_of(request).agents.update(owner_of(request), agent_id, change)
     if agent is None:
@@ -169,8 +171,9 @@ def _without_read_only(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in READ_ONLY}
 
 
-def _runnable(definition: AgentDefinition) -> AgentDefinition:
+def _read(body: dict[str, Any]) -> AgentDefinition:
     """With functions in Python that there are. Raises 400."""
+    definition = validated(AgentDefinition, body)
     problems = []
     for i, one in enumerate(definition.functions):
         name = one.python or one.name

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _LARGEST_SCHEMA = 20_000
+_TOO_DEEP = "are no JSON Schema (too deep)"
 
 
 def parameter_problems(parameter: Parameter) -> Iterator[str]:
@@ -54,11 +56,22 @@ def _is(value: Any, type: str) -> bool:
 def schema_problem(schema: Mapping[str, Any]) -> str | None:
     """What is wrong with it, as the rest of a sentence in the plural."""
     try:
-        if len(json.dumps(schema)) > _LARGEST_SCHEMA:
-            return "are too long"
+        written = json.dumps(schema)
+    except RecursionError:
+        return _TOO_DEEP
+    return "are too long" if len(written) > _LARGEST_SCHEMA else _problem_of(written)
+
+
+@lru_cache(maxsize=256)
+def _problem_of(written: str) -> str | None:
+    """Agents are read again for each call, and jsonschema takes a millisecond for the least of schemas."""
+    schema = json.loads(written)
+    try:
         Draft202012Validator.check_schema(schema)
-    except (SchemaError, RecursionError) as error:
-        return f"are no JSON Schema ({getattr(error, 'message', 'too deep')[:200]})"
+    except SchemaError as error:
+        return f"are no JSON Schema ({error.message[:200]})"
+    except RecursionError:
+        return _TOO_DEEP
     for name, value in _entries(schema):
         if name in _REFERENCES:
             return f"use {name}, which is not known here; write out what it stands for"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from pipelines.agent import AgentDefinition, ModelName, Strict, nearest, number_pool, problems, sentence
@@ -254,6 +255,15 @@ def test_what_is_wrong_in_a_long_body_is_found_at_once(body: dict[str, Any], sai
     assert time.process_time() - began < 0.5
     assert said in found[0]
     assert len(found) <= most
+
+
+def test_a_schema_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A definition is read for each call, and what JSON Schema says of a schema takes longer than all the rest."""
+    schema = {"properties": {"p": {"items": {"type": "string", "description": "Of this test alone."}}}}
+    body = {**MINIMAL, "functions": [{**REST, "url": "http://x", "input_schema": schema}]}
+    AgentDefinition.model_validate(body)
+    monkeypatch.delattr(Draft202012Validator, "check_schema")
+    assert AgentDefinition.model_validate(body).functions[0].parameters["p"].items == schema["properties"]["p"]["items"]
 
 
 BUILTIN = {"name": "f", "implementation": "builtin"}

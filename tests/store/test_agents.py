@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ async def test_keys_stay_when_something_else_changes_and_the_change_sees_them(tm
 
         def rename(stored: dict[str, Any]) -> AgentDefinition:
             assert stored["keys"] == KEYS
+            assert threading.current_thread() is not threading.main_thread(), "calls would wait for it"
             return AgentDefinition.model_validate({**stored, "name": "new"})
 
         changed = await store.agents.update(DEFAULT_OWNER, agent.id, rename)
