@@ -20,7 +20,7 @@ from gateway.settings import Settings
 from gateway.tokens import TokenRefused
 from store import DEFAULT_OWNER, Owner, Store
 from store.accounts import Identity
-from store.errors import UNREACHABLE
+from store.errors import UNREACHABLE, reason
 from store.listeners import ROOM_KEY
 
 log = structlog.get_logger(__name__)
@@ -190,7 +190,7 @@ class Doorkeeper:
         try:
             await self._store().accounts.used(key_id)
         except UNREACHABLE as error:
-            log.warning("the use of a key could not be written down", error=str(error))
+            log.warning("the use of a key could not be written down", error=reason(error))
 
     async def close(self) -> None:
         await asyncio.gather(*self._writing, return_exceptions=True)

@@ -11,6 +11,7 @@ from gateway import metrics
 from gateway.admission import Admission
 from gateway.leases import Leases
 from store import Store
+from store.errors import reason
 from store.processes import LEASE_SECONDS, Reaped
 from store.trouble import Trouble
 
@@ -65,7 +66,7 @@ class Caretaker:
             async with asyncio.timeout(STORE_SECONDS):
                 _count(Reaped(0, await self._store.processes.leave(), 0))
         except Exception as error:  # noqa: BLE001 - another process will find that the lease is over
-            log.warning("cannot end the lease of this process", error=str(error) or "no answer in time")
+            log.warning("cannot end the lease of this process", error=reason(error))
 
     async def _renew(self) -> None:
         if await self._store.processes.renew():

@@ -21,6 +21,7 @@ from gateway.client_messages import Answer, Misunderstood, parse, question, refu
 from gateway.progress import Event
 from pipelines.tools.means import ToolFault
 from store import Owner, Store
+from store.errors import reason
 from store.listeners import ListenerForCall
 from store.questions import ClientSocket, Question
 from store.trouble import Trouble
@@ -221,7 +222,7 @@ class Clients:
             async with asyncio.timeout(STORE_SECONDS):
                 verdict = await self._store.questions.answer(owner.organisation_id, listener_id, answer.id, answer.said)
         except Exception as error:  # noqa: BLE001 - whatever a database fails with
-            log.warning("cannot pass on what a client answered", error=str(error) or "no answer in time")
+            log.warning("cannot pass on what a client answered", error=reason(error))
             return "The answer cannot be passed on just now: send it again."
         return None if verdict == "taken" else _REFUSED[verdict]
 
@@ -267,7 +268,7 @@ class Clients:
             async with asyncio.timeout(STORE_SECONDS):
                 return await work
         except Exception as error:  # noqa: BLE001 - whatever a database fails with
-            log.warning("clients of other processes cannot be asked", error=str(error) or "no answer in time")
+            log.warning("clients of other processes cannot be asked", error=reason(error))
             return None
 
     def _beside(self, work: Coroutine[Any, Any, Any]) -> None:

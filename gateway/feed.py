@@ -17,6 +17,7 @@ from gateway.elsewhere import Elsewhere
 from gateway.progress import Event, Live, Progress, Watcher, describe
 from gateway.recorder import Recorder
 from store import Owner, Store
+from store.errors import reason
 from store.events import CallEvent
 
 PAGE = 200
@@ -74,7 +75,7 @@ class Feeds:
             async with asyncio.timeout(STORE_SECONDS):
                 return await self.store.listener_events.position(listener_id)
         except Exception as error:
-            raise StoreAway(str(error)) from error
+            raise StoreAway(reason(error)) from error
 
     async def _missed(
         self, owner: Owner, listener_id: str, watcher: Watcher, seen: Seen, ahead: set[datetime]
@@ -94,7 +95,7 @@ class Feeds:
                         owner, listener_id, seen.position, limit=PAGE, call_id=only
                     )
             except Exception as error:
-                raise StoreAway(str(error)) from error
+                raise StoreAway(reason(error)) from error
             for stored in page:
                 seen.position = stored.position
                 if seen.had(stored.node, stored.event.at):

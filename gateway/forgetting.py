@@ -9,6 +9,7 @@ import structlog
 
 from gateway import metrics
 from store import Store
+from store.errors import reason
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,7 @@ class Forgetting:
             try:
                 await self.forget()
             except Exception as error:  # noqa: BLE001 - whatever a database fails with: the next round is soon
-                log.warning("cannot delete old calls; trying again", error=str(error) or "no answer in time")
+                log.warning("cannot delete old calls; trying again", error=reason(error))
             await asyncio.sleep(ROUND_SECONDS)
 
     async def forget(self) -> None:

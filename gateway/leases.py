@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from store import Listener, Store
+from store.errors import reason
 from store.processes import LEASE_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -63,4 +64,4 @@ class Leases:
             async with asyncio.timeout(STORE_SECONDS):
                 await self._store.leases.hold(listener_ids, at_least=at_least)
         except Exception as error:  # noqa: BLE001 - whatever a database fails with: the next renewal is soon
-            log.warning("cannot renew the lease of a listener", error=str(error))
+            log.warning("cannot renew the lease of a listener", error=reason(error))

@@ -13,7 +13,7 @@ from gateway.known import KnownListeners
 from jambonz.hooks import CallHook
 from jambonz.provisioning.wanted import registration_of
 from store import Store
-from store.errors import StoreError
+from store.errors import StoreError, reason
 from store.listeners import ListenerForCall
 
 log = structlog.get_logger(__name__)
@@ -47,8 +47,8 @@ class Lookup:
                 listener = await self._listener(registration, hook.to)
         except Exception as error:  # noqa: BLE001 - whatever a database fails with
             # What is there, and cannot be read, is not what answered before.
-            known = None if isinstance(error, StoreError | ValidationError) else self._known.recall(wanted)
-            sentence = str(error) or "no answer in time"
+            unreadable = isinstance(error, StoreError | ValidationError)
+            known, sentence = (None, str(error)) if unreadable else (self._known.recall(wanted), reason(error))
             if known is None:
                 log.error("cannot look up who answers", call_sid=hook.call_sid, error=sentence)
                 return Nobody(480, "Temporarily Unavailable", "store")

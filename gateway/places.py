@@ -10,7 +10,7 @@ from typing import Literal, Protocol, assert_never
 from gateway import metrics
 from gateway.admission import Admission
 from gateway.session import CallSession
-from store.errors import NotFound
+from store.errors import NotFound, reason
 from store.listeners import ListenerForCall
 from store.places import HeldElsewhere, LimitReached, ListenerGone, Place, Scope
 
@@ -109,7 +109,7 @@ class Places:
         try:
             refused = await self._take(call, listener)
         except Exception as error:  # noqa: BLE001 - whatever a database fails with
-            call.log.warning("cannot count calls in the database", error=str(error) or "no answer in time")
+            call.log.warning("cannot count calls in the database", error=reason(error))
             place = Place(call.id, listener.id, listener.owner)
             refused = self._admission.assume(place, listener.options.agent_limit, listener.limits)
         if isinstance(refused, LimitReached):

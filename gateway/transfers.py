@@ -22,6 +22,7 @@ from pipelines.tools.means import ToolFault
 from pipelines.tools.parameters import text_of
 from pipelines.tools.results import REDACTED_FAILURE
 from pipelines.tools.transfer import OUTCOME_WORDS, TransferBegun, TransferOutcome, TransferRequest
+from store.errors import reason
 from store.numbers import Line
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Transfers:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 return await self._around.find_lines(self._call.listener.owner, numbers)
         except Exception as error:  # noqa: BLE001 - whatever a database fails with
-            self._call.log.warning("the numbers of a transfer cannot be looked up", error=str(error) or "no answer")
+            self._call.log.warning("the numbers of a transfer cannot be looked up", error=reason(error))
             if needed:
                 raise ToolFault("the caller id could not be looked up; try again") from None
             return {}

@@ -16,7 +16,7 @@ from blockbuster import BlockBuster
 from store import Store
 from store import database as module
 from store.database import Database, shown
-from store.errors import UNREACHABLE, CannotOpen
+from store.errors import UNREACHABLE, CannotOpen, reason
 from tests.store.server import allow_driver
 
 
@@ -98,3 +98,12 @@ async def test_what_a_driver_does_not_know_is_told(tmp_path: Path) -> None:
 def test_a_url_is_shown_without_its_password_wherever_that_is() -> None:
     assert shown("postgresql://u:secret@h/n") == "postgresql://u:***@h/n"
     assert shown("postgresql://u@h/n?password=secret") == "postgresql://u@h/n"
+
+
+def test_a_reason_is_what_the_driver_says_and_no_more() -> None:
+    assert (
+        reason(sa.exc.OperationalError("SELECT 1", {"x": "secret"}, OSError("the disk is full"))) == "the disk is full"
+    )
+    assert reason(OSError("gone\nand more")) == "gone"
+    assert reason(TimeoutError()) == "no answer in time"
+    assert reason(ConnectionResetError()) == "ConnectionResetError"
