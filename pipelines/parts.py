@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from media.audio import AudioFormat
+from pipelines.json_text import plain
 
 ProviderFault = Literal["connect", "timeout", "auth", "rate_limit", "bad_request", "server", "protocol", "unavailable"]
 
@@ -139,11 +140,17 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a tool. ``arguments`` is the parsed object; JSON that does not parse is a ProviderError."""
+    """The model asks for a tool. ``arguments`` is the parsed object; JSON that does not parse is a ProviderError.
+
+    They can be sent, logged and told to another model, whatever this one wrote.
+    """
 
     id: str
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arguments", plain(self.arguments))
 
 
 @dataclass(frozen=True, slots=True)
