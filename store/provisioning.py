@@ -3,7 +3,7 @@ to bring the two together."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,9 @@ from store.tables import chores, phone_numbers, phone_registrations, trunks
 from store.vault import Vault
 
 HANDLER = "jambonz"
+
+MARKED_AT_ONCE = 500
+
 _LONG_AGO = timedelta(days=1)
 
 
@@ -99,18 +102,18 @@ class Provisioning:
             for row in rows
         ]
 
-    async def mark_numbers(self, provisioned: Collection[str], missing: Collection[str]) -> None:
-        """Write down which numbers Jambonz has; those that are for another handler have nothing to do with it."""
+    async def mark_numbers(self, provisioned: Sequence[str], missing: Sequence[str]) -> None:
+        """Write down which numbers Jambonz has; those that are for another handler have nothing to do with it. In
+        transactions of some: whoever wants to listen on one of the numbers waits for its."""
         n = phone_numbers.c
-        async with self._database.write() as connection:
-            for numbers, value in ((provisioned, True), (missing, False)):
-                if numbers:
+        for numbers, value in ((provisioned, True), (missing, False)):
+            for start in range(0, len(numbers), MARKED_AT_ONCE):
+                some = n.number.in_(numbers[start : start + MARKED_AT_ONCE])
+                async with self._database.write() as connection:
                     await connection.execute(
-                        sa.update(phone_numbers)
-                        .where(n.number == sa.bindparam("which"), n.handler == HANDLER)
-                        .values(provisioned=value),
-                        [{"which": number} for number in numbers],
+                        sa.update(phone_numbers).where(some, n.handler == HANDLER).values(provisioned=value)
                     )
+        async with self._database.write() as connection:
             await connection.execute(
                 sa.update(phone_numbers).where(n.handler != HANDLER, n.provisioned).values(provisioned=False)
             )
