@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -35,7 +36,8 @@ class Caretaker:
         self._admission = admission
         self._leases = leases
         self._renewed = -LEASE_SECONDS
-        self._trouble = Trouble(log, "cannot renew the lease of this process")
+        self._cannot_renew = Trouble(log, "cannot renew the lease of this process")
+        self._cannot_reap = Trouble(log, "cannot free what is held by leases that are over")
         self._steady = 0.0  # since when each renewal came in time
 
     async def start(self) -> None:
@@ -50,16 +52,10 @@ class Caretaker:
             await self.beat()
 
     async def beat(self) -> None:
-        try:
-            async with asyncio.timeout(STORE_SECONDS):
-                await self._renew()
-                if asyncio.get_running_loop().time() - self._steady >= LEASE_SECONDS:
-                    _count(await self._store.processes.reap())
-        except Exception as error:  # noqa: BLE001 - whatever a database fails with: calls go on, and it is tried again
+        if not await _done(self._renew(), self._cannot_renew):
             metrics.renewals_failed.inc()
-            self._trouble.failed(error)
-        else:
-            self._trouble.over()
+        elif asyncio.get_running_loop().time() - self._steady >= LEASE_SECONDS:
+            await _done(self._reap(), self._cannot_reap)
 
     async def leave(self) -> None:
         try:
@@ -67,6 +63,9 @@ class Caretaker:
                 _count(Reaped(0, await self._store.processes.leave(), 0))
         except Exception as error:  # noqa: BLE001 - another process will find that the lease is over
             log.warning("cannot end the lease of this process", error=reason(error))
+
+    async def _reap(self) -> None:
+        _count(await self._store.processes.reap())
 
     async def _renew(self) -> None:
         if await self._store.processes.renew():
@@ -84,6 +83,18 @@ class Caretaker:
         if now - self._renewed >= LEASE_SECONDS:
             self._steady = now
         self._renewed = now
+
+
+async def _done(work: Coroutine[Any, Any, None], trouble: Trouble) -> bool:
+    """Whether it was, in time."""
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            await work
+    except Exception as error:  # noqa: BLE001 - whatever a database fails with: calls go on, and it is tried again
+        trouble.failed(error)
+        return False
+    trouble.over()
+    return True
 
 
 def _count(reaped: Reaped) -> None:

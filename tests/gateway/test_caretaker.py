@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from gateway import metrics
 from gateway.admission import Admission
 from gateway.caretaker import BEAT_SECONDS, Caretaker
 from gateway.leases import LEAST_GRACE, Leases
@@ -127,6 +128,22 @@ def test_a_hiccup_changes_nothing() -> None:
         rows.away, back = False, asyncio.get_running_loop().time()
         await asyncio.sleep(BEAT_SECONDS)
         assert rows.times("reap")[-1] > back
+
+    with_a_caretaker(test)
+
+
+def test_what_cannot_be_freed_is_tried_again_and_no_renewal_that_failed() -> None:
+    async def test(rows: Rows, *_: Any) -> None:
+        failed, reap = metrics.renewals_failed._value.get(), rows.reap
+        await asyncio.sleep(LEASE_SECONDS + 1)
+        reaped = len(rows.times("reap"))
+        rows.reap = asyncio.Event().wait  # type: ignore[method-assign,assignment]
+        await asyncio.sleep(4 * BEAT_SECONDS)
+        rows.reap = reap  # type: ignore[method-assign]
+        await asyncio.sleep(3 * BEAT_SECONDS)
+        assert len(rows.times("reap")) > reaped
+        assert metrics.renewals_failed._value.get() == failed
+        assert max(after - before for before, after in pairwise(rows.times("renew"))) < LEASE_SECONDS / 1.5
 
     with_a_caretaker(test)
 
