@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any, Literal, NotRequired
 
 from aiohttp import web
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from gateway.api import examples
@@ -119,10 +119,20 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         content = {"schema": schema}
         if operation.id in examples.BODIES:
             content["example"] = examples.BODIES[operation.id]
-        made["requestBody"] = {"content": {"application/json": content}}
+        required = not operation.partial and not any(map(_takes_nothing, operation.body))
+        made["requestBody"] = {"required": required, "content": {"application/json": content}}
     if operation.deprecated:
         made["deprecated"] = True
     return made
+
+
+def _takes_nothing(model: type[BaseModel]) -> bool:
+    """An empty body is an empty object."""
+    try:
+        model.model_validate({})
+    except ValidationError:
+        return False
+    return True
 
 
 def _query(model: Any) -> list[dict[str, Any]]:

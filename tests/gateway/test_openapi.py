@@ -122,6 +122,12 @@ def test_the_page_sends_the_examples_as_they_stand() -> None:
             assert json.loads(sent["body"]) == examples.BODIES[operation.id]
 
 
+def test_a_body_is_required_where_nothing_would_be_wrong() -> None:
+    required = {name for name, operation in described() if operation.get("requestBody", {}).get("required")}
+    assert {"create_agent", "create_phone_endpoint", "create_key", "originate", "say", "update_call"} <= required
+    assert required.isdisjoint({"update_agent", "listen", "join_room", "rotate_key", "hang_up", "update_trunk"})
+
+
 def test_a_header_is_described_where_it_is_read() -> None:
     """And nowhere else: a client that reads the document knows which requests may be sent again."""
     takes = {
