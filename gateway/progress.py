@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from gateway.cursors import TICK
@@ -17,6 +18,9 @@ Event = dict[str, Any]
 
 MAX_WAITING = 256
 """Events that wait for one watcher: with more, it is cut off."""
+
+WOKEN_AT_ONCE = 50
+"""Watchers in one round of the loop: each sends to a socket, and the sound of calls does not wait for a thousand."""
 
 
 def describe(call_id: str, event: CallEvent) -> Event:
@@ -54,18 +58,27 @@ class Watcher:
     def __init__(self, since: datetime, call_id: str | None = None) -> None:
         self.since = since
         self.call_id = call_id
-        self._events: asyncio.Queue[Happened] = asyncio.Queue(MAX_WAITING)
         self.too_slow = False
+        self._events: deque[Happened] = deque()
+        self._news = asyncio.Event()
 
-    def offer(self, event: Happened) -> None:
-        try:
-            self._events.put_nowait(event)
-        except asyncio.QueueFull:
+    def offer(self, event: Happened) -> bool:
+        """Whether it may sleep, and is to be woken."""
+        if len(self._events) < MAX_WAITING:
+            self._events.append(event)
+        else:
             self.too_slow = True
+        return not self._news.is_set()
+
+    def wake(self) -> None:
+        self._news.set()
 
     async def next(self) -> Happened | None:
         """The next event; None once events were missed."""
-        return None if self.too_slow else await self._events.get()
+        while not self._events:
+            self._news.clear()
+            await self._news.wait()
+        return None if self.too_slow else self._events.popleft()
 
 
 class Progress:
@@ -74,6 +87,9 @@ class Progress:
     def __init__(self) -> None:
         self._last = datetime.now(UTC)
         self._watchers: defaultdict[str, set[Watcher]] = defaultdict(set)
+        self._asleep: dict[Watcher, None] = {}
+        """Those that there is something for, in the order in which they are woken."""
+        self._waking = False
         self.carry: Callable[[str, Event], None] = lambda _listener_id, _event: None
         """Tells those who watch a listener on other processes what is in no log."""
 
@@ -90,8 +106,18 @@ class Progress:
 
     def publish(self, listener_id: str, event: Happened) -> None:
         for watcher in self._watchers.get(listener_id, ()):
-            if watcher.call_id is None or watcher.call_id == event.call_id:
-                watcher.offer(event)
+            if (watcher.call_id is None or watcher.call_id == event.call_id) and watcher.offer(event):
+                self._asleep[watcher] = None
+        if not self._waking:
+            self._wake()
+
+    def _wake(self) -> None:
+        for watcher in tuple(islice(self._asleep, WOKEN_AT_ONCE)):
+            del self._asleep[watcher]
+            watcher.wake()
+        self._waking = bool(self._asleep)
+        if self._waking:
+            asyncio.get_running_loop().call_soon(self._wake)
 
     def pass_on(self, listener_id: str, event: Event) -> None:
         """An event of a call of this process that is in no log."""

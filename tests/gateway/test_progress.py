@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from gateway import progress
 from gateway.cursors import TICK
-from gateway.progress import MAX_WAITING, Live, Progress
+from gateway.progress import MAX_WAITING, WOKEN_AT_ONCE, Live, Progress
 from tests.clock import run_virtual
 
 
@@ -50,7 +52,35 @@ def test_a_slow_watcher_is_cut_off_and_the_others_are_not() -> None:
                 assert await quick.next() == Live({"n": n})
             assert slow.too_slow
             assert await slow.next() is None, "a gap is never passed over in silence"
-            assert slow._events.qsize() == MAX_WAITING
+            assert len(slow._events) == MAX_WAITING
+
+    run_virtual(main())
+
+
+def test_a_crowd_is_woken_a_few_at_a_time_and_each_in_order() -> None:
+    async def main() -> None:
+        told, rounds, crowd = Progress(), list[int](), 4 * WOKEN_AT_ONCE
+        got: list[list[Any]] = [[] for _ in range(crowd)]
+
+        async def watch(mine: list[Any]) -> None:
+            with told.watch("a") as watcher:
+                while len(mine) < 3:
+                    mine.append(await watcher.next())
+
+        async with asyncio.TaskGroup() as group:
+            for mine in got:
+                group.create_task(watch(mine))
+            await asyncio.sleep(1)
+            told.publish("a", Live({"n": 0}))
+            while len(rounds) < 6:
+                rounds.append(sum(map(len, got)))
+                await asyncio.sleep(0)
+            told.publish("a", Live({"n": 1}))
+            told.publish("a", Live({"n": 2}))
+        assert all(mine == [Live({"n": n}) for n in range(3)] for mine in got)
+        assert max(after - before for before, after in pairwise(rounds)) == WOKEN_AT_ONCE
+        assert rounds[-1] == crowd
+        assert not told._asleep
 
     run_virtual(main())
 

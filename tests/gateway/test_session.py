@@ -459,7 +459,7 @@ def test_who_watches_sees_what_is_recorded_and_more() -> None:
             scene.call.on_closed(1000, "")
             await scene.over()
             seen: list[Event] = []
-            while watcher._events.qsize():
+            while watcher._events:
                 live = await watcher.next()
                 assert isinstance(live, Live)
                 seen.append(live.event)
