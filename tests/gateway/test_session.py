@@ -67,6 +67,7 @@ class Pipeline:
         self.ticks = 0
         self.started = False
         self.closed = False
+        self.is_leaving = False
         self.fails: dict[str, BaseException] = {}
         self.takes: dict[str, float] = {}
 
