@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from media.audio import AudioFormat
-from pipelines.parts import ProviderError, ProviderFault, Transcript, TranscriptListener
+from pipelines.parts import ProviderError, ProviderFault, SttStream, Transcript, TranscriptListener
 from pipelines.providers.socket import ProviderSocket
 from pipelines.providers.wire import Consumed, Failed, HearingProtocol, Place, Renew, Strange, failure, kind_of_close
 
@@ -243,3 +243,48 @@ class SocketStream:
         self._socket = None
         if not self._lost.done():
             self._lost.set_result(error)
+
+
+class SocketRecogniser:
+    """A recogniser with a socket for each call, shared by the calls of a process. ``protocol`` makes the one of a
+    stream: of its language and hints, and the number of its first segment."""
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        format: AudioFormat,
+        protocol: Callable[[str, Sequence[str], int], HearingProtocol],
+        *,
+        keep_alive: float = KEEP_ALIVE_SECONDS,
+        kind_of_close: Callable[[int, str], ProviderFault] = kind_of_close,
+    ) -> None:
+        self.name, self.format = name, format
+        self._place = place
+        self._protocol = protocol
+        self._keep_alive = keep_alive
+        self._kind_of_close = kind_of_close
+        self._opened = 0
+        self._streams: set[SocketStream] = set()
+
+    async def prepare(self) -> None:
+        """Nothing is shared: each stream connects by itself."""
+
+    def open(self, listener: TranscriptListener, *, language: str, hints: Sequence[str] = ()) -> SttStream:
+        """The stream begins to connect."""
+        stream = SocketStream(
+            self.name,
+            self._place,
+            self._protocol(language, hints, self._opened * SEGMENTS),
+            listener,
+            self.format,
+            keep_alive=self._keep_alive,
+            on_closed=self._streams.discard,
+            kind_of_close=self._kind_of_close,
+        )
+        self._opened += 1
+        self._streams.add(stream)
+        return stream
+
+    async def close(self) -> None:
+        await asyncio.gather(*(stream.close() for stream in list(self._streams)))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from media.audio import MULAW_8K
-from pipelines.parts import ProviderFault, SttStream, TranscriptListener
+from pipelines.parts import ProviderFault
 from pipelines.providers.compatible import HOMES
-from pipelines.providers.hearing import SEGMENTS, SocketStream
+from pipelines.providers.hearing import SocketRecogniser
 from pipelines.providers.openai_hearing import TranscriptionProtocol
 from pipelines.providers.wire import Place
 from pipelines.providers.wire import kind_of_close as usual_kind_of_close
@@ -51,43 +50,20 @@ def kind_of_close(code: int, reason: str) -> ProviderFault:
     return "bad_request" if reason.startswith("invalid_request_error") else usual_kind_of_close(code, reason)
 
 
-class OpenAISpeechToText:
-    """Shared by the calls of a process."""
-
-    name = "openai"
-    format = MULAW_8K
+class OpenAISpeechToText(SocketRecogniser):
+    """Hints become keywords, or the prompt of models that take none."""
 
     def __init__(self, place: Place, model: str = MODEL, *, options: Mapping[str, Any] | None = None) -> None:
-        self._place = place
-        self._model = model
-        self._options = options or {}
         self._elsewhere = urlsplit(place.base_url).hostname != urlsplit(HOMES["openai"].url).hostname
-        self._opened = 0
-        self._streams: set[SocketStream] = set()
-
-    async def prepare(self) -> None:
-        """Nothing is shared: each stream connects by itself."""
-
-    def open(self, listener: TranscriptListener, *, language: str, hints: Sequence[str] = ()) -> SttStream:
-        """The stream begins to connect; ``hints`` become keywords, or the prompt of models that take none."""
-        protocol = TranscriptionProtocol(
-            session_fields(self._model, language, hints, self._options),
-            first=self._opened * SEGMENTS,
-            tells_model=self._elsewhere,
-            secret=self._place.api_key,
-        )
-        self._opened += 1
-        stream = SocketStream(
-            self.name,
-            self._place,
-            protocol,
-            listener,
-            self.format,
-            on_closed=self._streams.discard,
+        super().__init__(
+            "openai",
+            place,
+            MULAW_8K,
+            lambda language, hints, first: TranscriptionProtocol(
+                session_fields(model, language, hints, options or {}),
+                first=first,
+                tells_model=self._elsewhere,
+                secret=place.api_key,
+            ),
             kind_of_close=kind_of_close,
         )
-        self._streams.add(stream)
-        return stream
-
-    async def close(self) -> None:
-        await asyncio.gather(*(stream.close() for stream in list(self._streams)))
