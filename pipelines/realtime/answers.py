@@ -136,6 +136,11 @@ class Answer:
         return any(item.milliseconds for item in self.items.values())
 
     @property
+    def is_heard(self) -> bool:
+        """Whether the caller has heard all that came of it, if anything did."""
+        return all(item.segment.heard >= item.segment.frames for item in self.items.values())
+
+    @property
     def is_unsaid(self) -> bool:
         """It was to say something, and there is no sound of it yet."""
         return self.saying is not None and not (self.cut or self.has_sound)

@@ -86,7 +86,7 @@ PREPARE_SECONDS = 0.8
 """The longest that the phone rings for the model: a caller had rather hear that it takes a moment."""
 
 SAID_SECONDS = 0.5
-"""Nothing more is to come of what was said as it stands, and nothing did for so long."""
+"""Nothing more is to come of what was said as it stands, or others wait behind it, and nothing did for so long."""
 
 STALLED_SECONDS = 3.0
 """A model whose sound never ends has sent none for so long: it is gone, whatever its socket says."""
@@ -470,8 +470,11 @@ class Realtime:
         attention.wait_for_functions(now, acting=bool(self._errands.under_way))
         self._link.watch(now, awaited=attention.awaits(now))
         speaking.tick(now)
+        quiet = now - attention.heard_at >= SAID_SECONDS
+        if quiet:
+            speaking.let_others_pass()
         stuck = speaking.is_stuck()
-        if stuck and now - attention.heard_at >= SAID_SECONDS:
+        if stuck and quiet:
             for answer in [answer for answer in speaking.under_way if answer.is_said]:
                 speaking.finish(answer)
             stuck = speaking.is_stuck()

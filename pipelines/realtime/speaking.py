@@ -330,6 +330,14 @@ class Speaking:
         self._late.append(response)
         return self.say_the_rest(answer)
 
+    def let_others_pass(self) -> None:
+        """The answer whose turn it is was begun, and nothing more comes of it, while of others there is something to be
+        heard: it goes on after those, if it does."""
+        first = next(iter(self.answers.values()), None)
+        if first is not None and first.is_under_way and first.is_heard and self.unheard_seconds:
+            self.set_aside(first)
+            self.finish(first)
+
     def break_off(self) -> list[Answer]:
         """No more comes of the answers under way. Those of them that were not to be said as they stand."""
         broken = self.under_way

@@ -25,7 +25,7 @@ from media.audio import PCM_8K
 from pipelines.parts import ToolCall
 from pipelines.phrasebook import phrases
 from pipelines.realtime.answers import Answer
-from pipelines.realtime.model import AudioCame, ModelFault, NotUnderstood, SessionOver, WordsCame
+from pipelines.realtime.model import AudioCame, ModelFault, NotUnderstood, ResponseBegan, SessionOver, WordsCame
 from tests.calls.office import Office
 from tests.calls.realtime_office import RealtimeOffice
 from tests.calls.vendor_offices import AGENT, HELLO, UltravoxOffice
@@ -233,6 +233,25 @@ def test_what_comes_after_an_answers_end_is_no_part_of_it() -> None:
             await adding
             assert heard_words(report.heard)[6:] == plain_words("Here I am. Are you there?")
             assert office.said("agent")[1:] == ["Here I am.", "Are you there?"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("sound", [b"", bytes(3200)])
+def test_an_answer_that_never_ends_does_not_keep_the_next_ones_from_being_heard(sound: bytes) -> None:
+    async def main() -> None:
+        model = says("Here I am.")
+        async with RealtimeOffice(GREETING, model) as office:
+
+            def begin() -> None:
+                event = AudioCame("endless", "i", sound) if sound else ResponseBegan("endless")
+                office.realtimes[0].on_model_event(event)
+
+            after(3.1, begin)
+            report = await office.call(AwaitAgentSilence(), Speak(speak("count")), Wait(4), HangUp())
+            assert (report.steps[1].speech_ended or 0.0) < 3.1
+            assert heard_words(report.heard)[6:] == ["here", "i", "am"]
+            assert len(model.sessions) == 1
 
     run_virtual(main())
 
