@@ -55,7 +55,6 @@ class Relay:
         self._succession = Succession(call.listener.agent)
         self._came_as: Literal["agent", "model"] | None = None  # who has the call, if it is somebody else
         self._failed = asyncio.Event()  # or has left: whoever has the call has it no more
-        self._transfers = False  # he has left for that
         self._lost = False  # or the caller's socket was
         self._engaged = call.listener  # whose agent has the call
         self._context = ""
@@ -81,17 +80,17 @@ class Relay:
         return self._failed.is_set()
 
     def fail(self) -> bool:
-        """The pipeline cannot go on. Whether somebody else may."""
-        if self._succession.left:
+        """The pipeline cannot go on. Whether somebody else may: who is to be put through is, all the same."""
+        if self._succession.left or self._call.transfers.pending:
             self._leave()
         return self.changing
 
     def hand_over(self) -> bool:
         """The pipeline has said what it had to: whether the caller is transferred now, and may come back."""
-        if self._call.transfers.pending:
-            self._transfers = True
+        pending = self._call.transfers.pending
+        if pending:
             self._leave()
-        return self._transfers
+        return pending
 
     def lose(self) -> bool:
         """The caller's socket was lost: whether he may come back to the same agent by another."""
@@ -142,18 +141,18 @@ class Relay:
         self.floor.so_far = self._call.opening
         while listener is not None:
             await self._engage(listener)
-            transfers, self._transfers = self._transfers and not self._call.over.is_set(), False
             lost, self._lost = self._lost, False
-            listener = await (self._come_back() if lost else self._transfer() if transfers else self._next())
+            listener = await (self._come_back() if lost else self._next())
 
     async def _come_back(self) -> ListenerForCall | None:
         """Who goes on with a caller whose socket was lost: the same. None: he is gone, or somebody else's."""
-        so_far = await self._call.returning.wait(self.floor.so_far or Conversation())
+        call = self._call
+        so_far = await call.returning.wait(self.floor.so_far or Conversation())
         if so_far is None:
             return None
         self._came_as = None
         self.floor.go_on_by_another_leg(so_far)
-        return await self._transfer() if self._call.transfers.pending else self._engaged
+        return await self._next() if call.transfers.pending else self._engaged
 
     async def _transfer(self) -> ListenerForCall | None:
         """Who goes on with the caller who is back: the same. None: the call is over, or somebody else's."""
@@ -268,6 +267,8 @@ class Relay:
 
     async def _next(self) -> ListenerForCall | None:
         """Who is to go on. None: the call is over."""
+        if self._call.transfers.pending and not self._call.over.is_set():
+            return await self._transfer()
         while not self._call.over.is_set():
             successor = self._succession.next(setup=not self.floor.talked)
             match successor:

@@ -402,6 +402,25 @@ def _always(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_pipeline_that_fails_at_its_last_words_does_not_keep_the_caller(kind: str) -> None:
+    async def main() -> None:
+        async with office_of(kind) as office:
+            calling = asyncio.create_task(office.call(*asks(Wait(20), HangUp())))
+            await asyncio.sleep(4.0 if kind == "cascade" else 3.5)
+            [call] = office.switchboard.calls
+            assert call.transfers.pending
+            assert not call.handing.leaving
+            call.on_fault(RuntimeError("simulated"))
+            call.end_call("failed")
+            report = await calling
+            assert states(office) == ["dialling", "answered"]
+            assert ending_of(office, parent_of(office)) == ("ended normally", "transferred")
+            nothing_is_left(office, report)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_without_a_word_of_the_model_the_service_says_it(kind: str) -> None:
     async def main() -> None:
         async with office_of(kind) as office:
