@@ -28,7 +28,7 @@ def test_the_agent_is_valid() -> None:
 
 
 async def test_the_caller_is_understood_and_gets_the_appointment() -> None:
-    pytest.importorskip("ttspico")
+    await asyncio.to_thread(pytest.importorskip, "ttspico")  # which reads from disk
     agent, caller = await asyncio.to_thread(lambda: (read("demo_agent.json"), read("demo_caller.json")))
     model = Registry({}).language_model(agent["modelName"], agent["options"])
     tools = [ToolSpec(function["name"], function["description"], {}) for function in agent["functions"]]
