@@ -1,10 +1,13 @@
-"""What the process around the service has to do with the system: its port, and the signals that end it."""
+"""What the process around the service has to do with the system: its port, the signals that end it, and that it is the
+only one."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
+from pathlib import Path
 
 
 def told_to_stop() -> list[signal.Signals]:
@@ -44,3 +47,18 @@ def bind(host: str, port: int) -> list[socket.socket]:
             one.close()
         raise
     return bound
+
+
+def claim(path: Path) -> int:
+    """The descriptor of a file that only one process has, until that is closed or the process ends. Blocking. Raises
+    OSError where another has it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise OSError(f"another process has {path}") from None
+    except OSError:
+        pass  # a file system without locks
+    return held

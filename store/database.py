@@ -51,7 +51,7 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = parse_url(url)
         self.shown = shown(url)
-        self.file: str | None = parsed.database if parsed.get_backend_name() == "sqlite" else None
+        self.file = sqlite_file(url)
         # What is stored is said in calls, and no matter of logs: errors tell the statement, and not its values.
         common: dict[str, Any] = {"pool_timeout": WAIT_SECONDS, "hide_parameters": True}
         if self.file is not None:
@@ -124,6 +124,12 @@ class Database:
 def shown(url: str) -> str:
     """``url`` for people: without what may be a password."""
     return make_url(url).set(query={}).render_as_string(hide_password=True)
+
+
+def sqlite_file(url: str) -> str | None:
+    """None for a server."""
+    parsed = parse_url(url)
+    return parsed.database if parsed.get_backend_name() == "sqlite" else None
 
 
 def parse_url(url: str) -> URL:

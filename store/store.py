@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -113,6 +114,8 @@ def _prepare(url: str, data_dir: Path, credentials_key: str | None, other_key: s
     database = Database(url)
     if database.file is not None:
         Path(database.file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Nobody else's to read; SQLite gives the files beside it the same mode.
-        os.close(os.open(database.file, os.O_RDONLY | os.O_CREAT, 0o600))
+        # Nobody else's to read; SQLite gives the files beside it the same mode. One that is there is left alone:
+        # closing it would end what locks SQLite has on it in this process.
+        with suppress(FileExistsError):
+            os.close(os.open(database.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     return database, Vault(credentials_key or load_or_make_key(data_dir), *([other_key] if other_key else []))

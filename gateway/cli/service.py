@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -17,10 +19,11 @@ from gateway.keys import SWITCHBOARD
 from gateway.settings import Settings
 from gateway.surroundings import PipelineFactory
 from gateway.switchboard import Switchboard
-from gateway.system import bind
+from gateway.system import bind, claim
 from gateway.workers.crew import Crew
 from gateway.workers.handover import Receiver
 from gateway.workers.seat import Seat
+from store.database import sqlite_file
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -64,31 +67,45 @@ async def serving(
     No access log: the paths of media sockets hold their tokens.
     """
     crew = Crew(seat.slot, seat.workers, seat.directory) if seat is not None else None
-    # Before the database is touched: where the port is taken, the service may run already.
-    listening = seat.listening if seat is not None else await asyncio.to_thread(bind, settings.host, settings.port)
-    runner = web.AppRunner(
-        create_app(settings, factory, crew),
-        access_log=None,
-        shutdown_timeout=HANDLER_SECONDS,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-    )
-    try:
-        async with AsyncExitStack() as stack:
-            await runner.setup()
-            if crew is not None:
-                await stack.enter_async_context(_reached_by_others(runner, crew))
-            for one in listening:
-                await web.SockSite(runner, one, backlog=BACKLOG).start()
-            [(host, port, *_)] = [address for address in runner.addresses if not isinstance(address, str)][:1]
-            yield Service(URL.build(scheme="http", host=host, port=port), runner.app[SWITCHBOARD])
-    finally:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await runner.cleanup()
-        except TimeoutError:
-            log.error("the service did not stop in time; what was under way is lost", seconds=CLOSE_SECONDS)
+    with ExitStack() as held:
+        # Before the database is touched: where the port is taken, the service may run already.
+        listening = seat.listening if seat is not None else await asyncio.to_thread(bind, settings.host, settings.port)
         for one in listening:
-            one.close()
+            held.callback(one.close)
+        if (alone := await asyncio.to_thread(_the_only_one, settings)) is not None:
+            held.callback(os.close, alone)
+        runner = web.AppRunner(
+            create_app(settings, factory, crew),
+            access_log=None,
+            shutdown_timeout=HANDLER_SECONDS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+        try:
+            async with AsyncExitStack() as stack:
+                await runner.setup()
+                if crew is not None:
+                    await stack.enter_async_context(_reached_by_others(runner, crew))
+                for one in listening:
+                    await web.SockSite(runner, one, backlog=BACKLOG).start()
+                [(host, port, *_)] = [address for address in runner.addresses if not isinstance(address, str)][:1]
+                yield Service(URL.build(scheme="http", host=host, port=port), runner.app[SWITCHBOARD])
+        finally:
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await runner.cleanup()
+            except TimeoutError:
+                log.error("the service did not stop in time; what was under way is lost", seconds=CLOSE_SECONDS)
+
+
+def _the_only_one(settings: Settings) -> int | None:
+    """Whoever starts on a file of SQLite's ends the calls that it has under way: they are of a process that is gone."""
+    file = sqlite_file(settings.database)
+    if file is None:
+        return None
+    try:
+        return claim(Path(f"{file}.lock"))
+    except OSError as error:
+        raise OSError(f"{error}: SQLite is for one service; for more there is DATABASE_URL=postgresql://…") from None
 
 
 @asynccontextmanager

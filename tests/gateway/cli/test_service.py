@@ -31,6 +31,18 @@ async def test_who_brings_no_request_is_not_waited_for(
         writer.close()
 
 
+async def test_a_second_service_on_a_file_of_sqlites_does_not_start(tmp_path: Path) -> None:
+    """It would end the calls of the first."""
+    factory = CodewordFactory(ReplyModel(always("Yes.")))
+    settings = Settings(data_dir=tmp_path, port=0, admin_key="a" * 16)
+    async with service.serving(settings, factory=factory):
+        with pytest.raises(OSError, match=r"another process has .*sqlite3\.lock: SQLite is for one service"):
+            async with service.serving(settings, factory=factory):
+                pass
+    async with service.serving(settings, factory=factory):
+        pass
+
+
 def test_that_anybody_can_post_webhooks_is_told_where_anybody_can() -> None:
     assert open_to_all(Settings()) is None
     everywhere = Settings(host="0.0.0.0")  # noqa: S104
