@@ -4,7 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.package-lock.json
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps
+
+# Where Python is told to keep no bytecode, as in many containers, each process that a test starts compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-live lint types imports unit bench bench-turns lock clean
@@ -19,10 +22,10 @@ $(STAMP): pyproject.toml locks/requirements.lock locks/pico.lock
 	@echo "Setting up $(VENV) (once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Trunkline needs Python 3.11 or newer; run make with PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --require-hashes --no-deps -r locks/requirements.lock
-	@$(PIP) install --require-hashes --no-deps -r locks/pico.lock || \
+	@$(PIP) --require-hashes -r locks/requirements.lock
+	@$(PIP) --require-hashes -r locks/pico.lock || \
 		echo "The Pico voice could not be built (it needs a C compiler); espeak-ng speaks instead."
-	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 # The validators that Jambonz publishes, as judges of what we send: tests only, and skipped where there is no Node.js.
@@ -40,7 +43,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 imports: setup
 	$(BIN)/lint-imports
