@@ -136,12 +136,16 @@ class Numbers:
             return await connection.scalar(query) or 0
 
     async def update(self, owner: Owner, number: str, changes: dict[str, Any]) -> bool:
+        """Raises :class:`InUse` for another handler while a listener has the number: no call would reach it."""
+        n = phone_numbers.c
+        mine = sa.and_(n.number == number, _owned(owner))
+        may = sa.or_(n.listener_id.is_(None), n.handler == changes["handler"]) if "handler" in changes else sa.true()
         async with self._database.write() as connection:
             done = await connection.execute(
-                sa.update(phone_numbers)
-                .where(phone_numbers.c.number == number, _owned(owner))
-                .values(changes or {"number": number})
+                sa.update(phone_numbers).where(mine, may).values(changes or {"number": number})
             )
+            if not done.rowcount and await connection.scalar(sa.select(n.number).where(mine)):
+                raise InUse(f"In use: a listener has the number {number}; delete the listener first")
         return done.rowcount > 0
 
     async def delete(self, owner: Owner, number: str) -> bool:

@@ -111,7 +111,7 @@ class Registrations:
 
     async def update(self, owner: Owner, registration_id: str, changes: dict[str, Any]) -> bool:
         """With other credentials, or for another handler, it begins again with the state ``initial``. Raises
-        :class:`InUse` as :meth:`create` does."""
+        :class:`InUse` as :meth:`create` does, and for another handler while a listener has it."""
         values = {name: value for name, value in changes.items() if name != "password"}
         if "password" in changes:
             values["sealed_password"] = self._vault.seal(changes["password"], context(registration_id))
@@ -125,6 +125,8 @@ class Registrations:
             ).one_or_none()
             if known is None:
                 return False
+            if known.listener_id is not None and values.get("handler", known.handler) != known.handler:
+                raise InUse("In use: a listener has this registration; delete the listener first")
             wanted = values.get("registrar", known.registrar), values.get("username", known.username)
             await self._not_twice(connection, owner, registration_id, *wanted)
             await connection.execute(sa.update(phone_registrations).where(mine).values(values or {"id": known.id}))

@@ -128,6 +128,9 @@ async def test_a_number_in_use_stays(tmp_path: Path) -> None:
         listener = await listen(store, agent.id, "442")
         with pytest.raises(InUse, match="delete the listener first"):
             await store.numbers.delete(DEFAULT_OWNER, "442")
+        with pytest.raises(InUse, match="delete the listener first"):
+            await store.numbers.update(DEFAULT_OWNER, "442", {"handler": "livekit", "name": "new"})
+        assert await store.numbers.update(DEFAULT_OWNER, "442", {"handler": "jambonz", "name": "new"})
         assert await store.listeners.delete(DEFAULT_OWNER, listener.id)
         assert await store.numbers.delete(DEFAULT_OWNER, "442")
         assert await store.numbers.get(DEFAULT_OWNER, "442") is None

@@ -218,6 +218,9 @@ async def test_a_registration_has_one_listener_and_goes_when_it_has_none(tmp_pat
         assert await store.find_listener_of_registration(which) is None
         with pytest.raises(InUse, match="delete the listener first"):
             await store.registrations.delete(DEFAULT_OWNER, which)
+        with pytest.raises(InUse, match="delete the listener first"):
+            await store.registrations.update(DEFAULT_OWNER, which, {"handler": "livekit"})
+        assert await store.registrations.update(DEFAULT_OWNER, which, {"handler": "jambonz"})
         await store.listeners.delete(DEFAULT_OWNER, listener)
         assert not await store.registrations.delete(other, which)
         assert await store.registrations.delete(DEFAULT_OWNER, which)
