@@ -358,7 +358,9 @@ class Cascade:
             self._host.wake()
 
     def dtmf(self, digit: str) -> None:
-        self._on_digits(self._digits.press(digit, self._clock()))
+        now = self._clock()
+        self._idle.wait(now)
+        self._on_digits(self._digits.press(digit, now))
 
     def tick(self, now: float) -> float:
         """Every 20 ms. Returns the time until which it can be left out, unless :meth:`PipelineHost.wake` is called."""

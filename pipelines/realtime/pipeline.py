@@ -423,7 +423,9 @@ class Realtime:
             self._host.wake()
 
     def dtmf(self, digit: str) -> None:
-        self._on_digits(self._digits.press(digit, self._clock()))
+        now = self._clock()
+        self._idle.wait(now)
+        self._on_digits(self._digits.press(digit, now))
 
     def tick(self, now: float) -> float:
         playout = self._speaking.playout

@@ -108,6 +108,19 @@ def test_an_idle_caller_is_not_asked_for_while_keys_are_pressed() -> None:
     assert first > pressed(report)[-1][0] + 3
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_keys_in_a_long_number_is_not_idle(kind: str) -> None:
+    here = office_of(kind, idle={"timeout": 2, "prompts": ["Anybody there?"], "farewell": "Bye."}, dtmf={"timeout": 1})
+    card = [step for digit in "42424242" for step in (Dtmf(digit), Wait(0.4))]
+
+    async def main() -> None:
+        async with here:
+            report = await here.call(AwaitAgentSilence(), *card, Wait(4), HangUp())
+            assert heard_words(report.heard)[:3] == ["hello", "you", "said"]
+
+    run_virtual(main())
+
+
 # The function
 
 
