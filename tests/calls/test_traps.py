@@ -21,6 +21,7 @@ import media.playout
 from gateway.control import ControlFailed
 from gateway.live_calls import LiveCalls
 from gateway.lookup import Lookup
+from gateway.relay import Relay
 from gateway.session import CallSession
 from gateway.switchboard import Switchboard
 from gateway.webhooks import Reply
@@ -425,6 +426,13 @@ def keep_tokens(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LiveCalls, "take_token", lambda self, token: self._by_token.get(token))
 
 
+async def a_socket_that_is_lost_is_not_the_call() -> None:
+    async with Office(GREETING, ReplyModel(always("Yes."))) as office:
+        asyncio.get_running_loop().call_later(3.0, lambda: office.legs[0].close(1006))
+        report = await office.call(Wait(8), HangUp())
+        assert report.ended_by == "caller"
+
+
 TRAPS = [
     Trap("1 tail", the_end_of_a_word_is_heard, lambda p: p.setattr(Playout, "_push_tail", nothing)),
     Trap(
@@ -479,6 +487,7 @@ TRAPS = [
     Trap("hold", calls(a_call_by_a_socket_ends), no_hangup),
     Trap("9 late status", calls(a_late_status_does_not_wake_the_dead), believe_the_latest),
     Trap("10 quotes and pipes", calls(what_would_break_the_media_servers_command_is_never_sent), anything_goes),
+    Trap("lost socket", calls(a_socket_that_is_lost_is_not_the_call), lambda p: p.setattr(Relay, "lose", nothing)),
     Trap("token used once", calls(a_token_opens_one_socket), keep_tokens),
 ]
 
