@@ -33,6 +33,7 @@ from jambonz.simulator.report import CallEvent, CallReport, StepStarted
 from media.audio import PCM_8K, AudioFormat
 from pipelines.parts import ProviderError
 from pipelines.providers.moonshine import MoonshineSpeechToText
+from store.errors import CannotOpen
 
 NUMBER, CALLER = "+442079460000", "+447700900123"  # of the ranges that are kept for fiction
 
@@ -79,7 +80,7 @@ def demo(once: bool, port: int) -> None:
             found = run(_demo(console, Path(directory), port, once=once))
         except KeyboardInterrupt:
             found = ["The demo was cut off."] if once else []
-        except (ServiceRefused, ProviderError, OSError) as error:
+        except (ServiceRefused, ProviderError, CannotOpen, OSError) as error:
             found = [str(error)]
         for problem in found:
             console.print(click.style(problem, fg="red"))
