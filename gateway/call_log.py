@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -34,6 +35,7 @@ from pipelines.events import (
 from pipelines.json_text import plain
 from pipelines.usage import Tally
 from store.calls import CallEvent
+from store.trouble import SAID_SECONDS
 
 MOST_SAID = 5000
 """Entries of a transcript that is kept in memory: hours of conversation."""
@@ -64,6 +66,8 @@ class CallLog:
         self._seq = 0
         self._held: list[tuple[str, Any]] | None = None
         self._kept = KeptBack()
+        self._failed: dict[tuple[str, ...], float] = {}
+        """What failed, and when the service's log had it."""
 
     def note(self, type: str, data: Any) -> None:
         """Enter into the call's log, and tell who watches."""
@@ -154,7 +158,8 @@ class CallLog:
                 self.note("status", {"underrun": {"cause": cause, "seconds": round(seconds, 3)}})
             case PartFailed(part, provider, kind, message):
                 metrics.provider_errors.labels(part, provider, kind).inc()
-                self.bound.warning("a provider failed", part=part, provider=provider, kind=kind, error=message)
+                if self._is_news((part, provider, kind)):
+                    self.bound.warning("a provider failed", part=part, provider=provider, kind=kind, error=message)
                 self.note("error", message)
             case WatchdogFired(what):
                 metrics.watchdogs.labels(what).inc()
@@ -171,3 +176,11 @@ class CallLog:
                     metrics.usage.labels(part, provider, unit).inc(amount)
             case _:
                 assert_never(event)
+
+    def _is_news(self, failed: tuple[str, ...]) -> bool:
+        """A provider that is away fails some times a second, in each call. The call's own log has all of it."""
+        now = asyncio.get_running_loop().time()
+        is_news = now - self._failed.get(failed, -SAID_SECONDS) >= SAID_SECONDS
+        if is_news:
+            self._failed[failed] = now
+        return is_news

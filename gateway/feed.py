@@ -47,11 +47,13 @@ class Feeds:
         with self.progress.watch(listener_id, call_id) as watcher:
             self.elsewhere.announce()
             ahead: set[datetime] = set()
+            newest = await self._newest(listener_id)
             if since is None:
-                seen = Seen(await self._newest(listener_id))
+                seen = Seen(newest)
                 seen.tell(self.store.node, watcher.since)
             else:
                 seen = since
+                seen.position = min(seen.position, newest)  # the database may have been set back to what it was
                 async for event in self._missed(owner, listener_id, watcher, seen, ahead):
                     yield event
             with self.elsewhere.following(owner, listener_id, seen.position):

@@ -222,6 +222,29 @@ def test_who_comes_and_goes_between_processes_gets_each_event_once_and_in_order(
     run_virtual(main())
 
 
+def test_a_cursor_that_is_ahead_of_all_there_is_leaves_nobody_deaf() -> None:
+    """The database was set back to what it was yesterday."""
+
+    async def main() -> None:
+        tables = Rows()
+        a, b = Process("A", tables, "a"), Process("B", tables, "b")
+        for process in (a, b):
+            await process.elsewhere.run()
+        a.logs["a"].note("user", "before")
+        await a.store()
+        client = Client()
+        client.cursor = str(Seen(10**17))
+        client.read(b, 10)
+        await asyncio.sleep(1)
+        a.logs["a"].note("user", "afterwards")
+        await a.store()
+        await asyncio.sleep(1)
+        assert [one["user"] for one in client.seen] == ["afterwards"]
+        await client.leave()
+
+    run_virtual(main())
+
+
 def test_what_is_about_to_be_said_is_told_elsewhere_while_somebody_watches() -> None:
     async def main() -> None:
         tables = Rows()
