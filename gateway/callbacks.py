@@ -63,12 +63,16 @@ class Callback:
         self._note = note
         self._waiting: asyncio.Queue[Event | None] = asyncio.Queue()
         self._over = False
+        self._lags = False
 
     def tell(self, event: Event) -> None:
         if self._over:
             return
         if self._waiting.qsize() >= MOST_WAITING:
             metrics.callbacks.labels("left_out").inc()
+            if not self._lags:
+                self._lags = True
+                log.warning("a callbackUrl is too slow; events are left out", call_id=event["callId"])
             return
         self._waiting.put_nowait(event)
 

@@ -148,7 +148,10 @@ class Recorder:
                 await self.settled()
         except TimeoutError:
             metrics.events_lost.inc(self._count)
-            log.error("events of calls were lost: the database did not take them in time", events=self._count)
+            calls = len(self._waiting.keys() | self._starts.keys() | self._ends.keys())
+            log.error(
+                "events of calls were lost: the database did not take them in time", events=self._count, calls=calls
+            )
 
     def _wake(self) -> None:
         self._idle.clear()

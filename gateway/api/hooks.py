@@ -40,7 +40,7 @@ async def ultravox(request: web.Request) -> web.Response:
         ended = CallEnded.parse(body)
     except WebhookRefused as refused:
         metrics.hooks_refused.labels("ultravox", refused.reason.value).inc()
-        log.warning("a webhook was refused", hook="ultravox", why=str(refused))
+        log.warning("a webhook was refused", hook="ultravox", reason=refused.reason.value)
         raise ApiError(403, "FORBIDDEN", str(refused)) from None
     except ValueError as error:
         metrics.hooks_refused.labels("ultravox", "bad_request").inc()
