@@ -91,11 +91,12 @@ class Recordings:
         key = self.unseal(row.id, row.sealed_key) if row.sealed_key is not None else None
         return StoredRecording(row.id, row.call_id, row.organisation_id, row.seconds, row.size, key)
 
-    async def without_call(self, limit: int) -> Sequence[StoredRecording]:
-        """Some of those whose calls were deleted. Their keys are not needed for that, and not told."""
+    async def without_call(self, limit: int, *, after: str = "") -> Sequence[StoredRecording]:
+        """Those whose calls were deleted, in the order of their ids. Their keys are not needed for that, and not told."""
         known = sa.exists().where(calls.c.id == recordings.c.call_id)
         async with self._database.read() as connection:
-            rows = (await connection.execute(sa.select(recordings).where(~known).limit(limit))).all()
+            query = sa.select(recordings).where(~known, recordings.c.id > after).order_by(recordings.c.id).limit(limit)
+            rows = (await connection.execute(query)).all()
         return [StoredRecording(row.id, row.call_id, row.organisation_id, row.seconds, row.size, None) for row in rows]
 
     async def note(self, recording: StoredRecording, by: Owner, action: Access) -> None:

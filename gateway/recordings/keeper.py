@@ -16,11 +16,12 @@ from typing_extensions import TypedDict
 
 from gateway import metrics
 from gateway.recordings.call import CallRecording, OffLoop, Threads
-from gateway.recordings.places import Place
+from gateway.recordings.places import Place, PlaceError
 from gateway.recordings.sealed import client_key, new_key, seconds_of, verify
 from gateway.recordings.spool import Label, Left, Spooled, left_behind
 from pipelines.agent.options import Recording
 from store.calls import NewCall
+from store.errors import reason
 from store.recordings import Recordings as RecordingRows
 from store.recordings import StoredRecording
 from store.rows import Owner, new_id
@@ -193,7 +194,7 @@ class Recordings:
                     await self.forget()
                 sweeps += 1
             except Exception as error:  # noqa: BLE001 - tried again
-                log.warning("the spool of recordings cannot be read", why=str(error) or type(error).__name__)
+                log.warning("what is left of recordings cannot be seen to; trying again", why=reason(error))
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def sweep(self) -> None:
@@ -207,10 +208,15 @@ class Recordings:
                     log.warning("a recording in the spool cannot be finished", file=path.name, why=str(error))
 
     async def forget(self) -> None:
-        """Delete the recordings of calls that were deleted."""
-        while found := await self._rows.without_call(FORGET_AT_ONCE):
+        """Delete the recordings of calls that were deleted. One that cannot be, now, holds up no other."""
+        last = ""
+        while found := await self._rows.without_call(FORGET_AT_ONCE, after=last):
             for recording in found:
-                await self.delete(recording, Owner(recording.organisation_id, None))
+                try:
+                    await self.delete(recording, Owner(recording.organisation_id, None))
+                except (PlaceError, TimeoutError) as error:
+                    log.warning("a recording cannot be deleted yet", call_id=recording.call_id, why=reason(error))
+            last = found[-1].id
 
     def _unseal(self, label: Label) -> bytes:
         return self._rows.unseal(label.id, label.sealed_key)

@@ -15,6 +15,7 @@ from gateway.recordings.keeper import Recordings
 from gateway.recordings.places import Folder, Place
 from gateway.recordings.sealed import unsealed
 from jambonz.simulator.report import CallReport
+from store import Owner
 from store.recordings import Recordings as RecordingRows
 from store.recordings import StoredRecording
 from store.vault import Vault
@@ -35,14 +36,19 @@ class MemoryRows(RecordingRows):
         self._vault = Vault("c")
         self.known = known
         self.stored: list[StoredRecording] = []
+        self.orphans: list[StoredRecording] = []
+        """In the order of their ids."""
 
     async def add(self, recording: StoredRecording) -> bool:
         if self.known:
             self.stored.append(recording)
         return self.known
 
-    async def without_call(self, limit: int) -> list[StoredRecording]:
-        return []
+    async def without_call(self, limit: int, *, after: str = "") -> list[StoredRecording]:
+        return [one for one in self.orphans if one.id > after][:limit]
+
+    async def remove(self, recording: StoredRecording, by: Owner) -> None:
+        self.orphans.remove(recording)
 
 
 def recordings_in(folder: Path, rows: MemoryRows, place: Place | None = None) -> Recordings:

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
+from gateway.recordings import keeper
 from gateway.recordings.call import BATCH_SECONDS, CallRecording
 from gateway.recordings.keeper import MOST_SWEEPS, ROW_TRIES
 from gateway.recordings.places import Folder, PlaceError
@@ -20,6 +22,7 @@ from media.recording import HOLD_SECONDS
 from pipelines.agent.options import Recording
 from store import DEFAULT_OWNER
 from store.calls import NewCall
+from store.recordings import StoredRecording
 from tests.calls.recorded import MemoryRows, decoded, kept, recordings_in
 from tests.clock import run_virtual
 
@@ -192,6 +195,22 @@ def test_a_recording_whose_call_is_nowhere_is_deleted_in_the_end(tmp_path: Path)
 
     run_virtual(main())
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_one_that_cannot_be_deleted_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "FORGET_AT_ONCE", 1)
+
+    class Stubborn(Folder):
+        def delete(self, name: str) -> None:
+            if "/b." in name:
+                raise PlaceError("the recording could not be deleted: it is locked")
+
+    rows = MemoryRows()
+    rows.orphans = [StoredRecording(one, f"call of {one}", "o", 1.0, 1, None) for one in "abc"]
+    with capture_logs() as logged:
+        run_virtual(recordings_in(tmp_path, rows, Stubborn(tmp_path / "kept")).forget())
+    assert [one.id for one in rows.orphans] == ["b"]
+    assert [line["call_id"] for line in logged] == ["call of b"]
 
 
 def test_nothing_in_the_spool_is_readable_without_its_key(tmp_path: Path) -> None:
