@@ -33,6 +33,9 @@ written at once, and what comes soon after it together."""
 MAX_SPOOLED = 10_000
 """Events of one process that wait for a database that is away, and calls; past it the newest are lost, and counted."""
 
+LAST = "hangup"
+"""The type of a call's last event: there is one, whoever watches waits for it, and it is always kept."""
+
 MOST_LOGS = 200
 """Invocation logs that wait, of up to half a megabyte each."""
 
@@ -72,7 +75,7 @@ class Recorder:
         self._wake()
 
     def record(self, call_id: str, event: CallEvent, listener_id: str = "") -> None:
-        if self._count >= MAX_SPOOLED:
+        if self._count >= MAX_SPOOLED and event.type != LAST:
             metrics.events_lost.inc()
             return
         self._count += 1

@@ -92,7 +92,7 @@ class Recordings:
         return StoredRecording(row.id, row.call_id, row.organisation_id, row.seconds, row.size, key)
 
     async def without_call(self, limit: int, *, after: str = "") -> Sequence[StoredRecording]:
-        """Those whose calls were deleted, in the order of their ids. Their keys are not needed for that, and not told."""
+        """Those whose calls were deleted, in the order of their ids. Their keys are not needed then, and not told."""
         known = sa.exists().where(calls.c.id == recordings.c.call_id)
         async with self._database.read() as connection:
             query = sa.select(recordings).where(~known, recordings.c.id > after).order_by(recordings.c.id).limit(limit)
