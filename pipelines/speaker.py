@@ -105,14 +105,15 @@ class Speaker:
             stage.host.on_saying(text)
         else:
             generation.withheld.append(text)
-        rest: str = text
+        rest, forms = text, aloud(text, stage.language)
         for attempt in range(1, stage.voices.count + 1):
             segment = stage.playout.segment(generation.number, rest, step)
             voice = stage.voices.current
             try:
-                await self._synthesize(voice, rest, segment)
+                await self._synthesize(voice, rest, forms, segment)
             except ProviderError as error:
                 rest = segment.break_off()
+                forms = forms[len(forms) - len(rest.split()) :]  # the rest of a number is said as one, too
                 stage.host.on_event(PartFailed("tts", error.provider, error.kind, str(error)))
                 if not stage.voices.failed(error) or attempt == stage.voices.count:
                     raise
@@ -124,12 +125,11 @@ class Speaker:
             finally:
                 segment.close(broken=True)  # unless it is closed already: cancelled, or failed, in the middle
 
-    async def _synthesize(self, voice: TextToSpeech, text: str, segment: Segment) -> None:
+    async def _synthesize(self, voice: TextToSpeech, text: str, forms: Sequence[str], segment: Segment) -> None:
         stage = self._stage
         alone = stage.voices.count == 1
         first, then = (SPEECH_SECONDS, SPEECH_SECONDS) if alone else (FIRST_SOUND_SECONDS, NEXT_SOUND_SECONDS)
         self._patience = Patience(first, then)
-        forms = aloud(text, stage.language)
         segment.spoken.forms, timings = forms, WordTimings(text.split(), forms)
         text = " ".join(forms)
         framer, converter = Framer(voice.format), Converter(voice.format, stage.format)

@@ -365,6 +365,17 @@ def test_a_voice_that_breaks(text: str | None) -> None:
     play(main)
 
 
+def test_the_rest_of_a_number_is_said_as_one_by_the_next_voice() -> None:
+    async def main() -> None:
+        scene, second = Scene(["Call 555 014 22 now."], voice=CodewordVoice(fail_after=7)), CodewordVoice()
+        scene.stage.voices = Standby("tts", [scene.voice, second])
+        heard = await scene.heard(scene.begin())
+        assert (scene.voice.spoken, second.spoken) == (["Call 5 5 5, 0 1 4, 2 2 now."], ["2 2 now."])
+        assert (heard.text, heard.complete) == ("Call 555 014 22 now.", True)
+
+    play(main)
+
+
 def test_a_voice_that_breaks_at_the_apology() -> None:
     async def main() -> None:
         scene = Scene([BROKEN], voice=CodewordVoice(fail_after=0))
