@@ -68,7 +68,7 @@ def refusal_of(request: web.Request, settings: Settings) -> Refusal | None:
     offered = ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())).split(",")
     if SUBPROTOCOL not in {name.strip() for name in offered}:
         return Refusal("no_subprotocol", 400, "BAD_REQUEST", f"The socket does not offer {SUBPROTOCOL}.")
-    if not web.WebSocketResponse().can_prepare(request):
+    if not web.WebSocketResponse(protocols=(SUBPROTOCOL,)).can_prepare(request):
         return Refusal("bad_handshake", 400, "BAD_REQUEST", "This is no WebSocket handshake.")
     return None
 

@@ -64,13 +64,14 @@ async def closed(socket: ClientWebSocketResponse) -> tuple[int, str]:
 # A call
 
 
-async def test_a_call_over_real_sockets(service: Service) -> None:
+async def test_a_call_over_real_sockets(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     report = await service.call(AwaitAgentSpeech(), Wait(0.04), HangUp(), call_hook=service.application)
     await service.quiet()
     assert [word.word for word in read(report.heard)][:1] == ["hello"]
     assert (report.ended_by, report.application_closes) == ("caller", [1000])
     assert [hook.error for hook in report.hooks] == [None] * len(report.hooks)
     assert report.statuses == ["trying", "in-progress", "completed"]
+    assert [record.getMessage() for record in caplog.records if record.name == "aiohttp.websocket"] == []
 
 
 async def test_a_call_and_its_hooks_are_one_socket(service: Service) -> None:
