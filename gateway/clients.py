@@ -238,13 +238,13 @@ class Clients:
         own = next((line for line in self._lines if line.id == socket), None)
         if not process or (process == self._store.node and own is None):
             raise ToolFault(NOBODY)
-        if own is not None and not own.offer(message):
-            raise ToolFault(NOBODY)
-        if self._shared:
+        if self._shared:  # put down before it is told: the answer may come by another process, and at once
             put = Question(id, socket, asked.organisation_id, asked.listener_id, message)
             done = await self._try(self._put_down(put, process, seconds))
             if not done and own is None:
                 raise ToolFault(NOBODY)
+        if own is not None and not own.offer(message):
+            raise ToolFault(NOBODY)
 
     async def _put_down(self, question: Question, process: str, seconds: float) -> bool:
         await self._store.questions.put(question, process_id=process, seconds=seconds)

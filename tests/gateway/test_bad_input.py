@@ -423,6 +423,7 @@ async def test_a_peer_that_is_half_dead(service: Service, monkeypatch: pytest.Mo
         await ws.send_str(introduction(call_sid))
         assert (await closing(ws))[0] == 1006
     monkeypatch.undo()
+    await service.hang_up(call_sid)
 
 
 # Below WebSockets
@@ -555,6 +556,7 @@ async def test_a_connection_that_ends_in_the_middle(service: Service, how: str) 
             client.writer.write(b"\x82\xff\x00\x00")
         if how == "RST":
             client.reset()
+    await service.hang_up(call_sid)  # and not only the socket is lost: its caller might come back
     await service.quiet()
 
 
@@ -572,6 +574,7 @@ async def test_peers_that_hold_on_and_do_nothing(service: Service) -> None:
         await asyncio.gather(*(service.answers() for _ in range(3)))
         assert not silent.reader.at_eof()
         deaf.reset()
+    await service.hang_up(call_sid)
     await service.quiet()
 
 

@@ -39,7 +39,7 @@ async def test_it_is_told(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
         for path, told in (
             ("/api/listeners", "There is nothing at /api/listeners; did you mean /api/listener?"),
-            ("/api/agents/", "There is nothing at /api/agents/; did you mean /api/agents?"),
+            ("/api//agents", "There is nothing at /api//agents; did you mean /api/agents?"),
             ("/api/nowhere", "There is nothing at /api/nowhere; /api/docs tells what there is"),
         ):
             async with api.client.get(path) as answer:
