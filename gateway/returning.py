@@ -24,8 +24,9 @@ from pipelines.pipeline import Pipeline
 if TYPE_CHECKING:
     from gateway.session import CallSession
 
-LOST = frozenset({1001, 1005, 1006, 1011, 1012})
-"""The close codes of a connection that is gone, or of what stood in between: not of a peer that was refused."""
+LOST = frozenset({1001, 1006, 1011, 1012})
+"""The close codes of a connection that is gone, or of what stood in between: not of a peer that was refused, or that
+takes its leave without one (1005)."""
 
 ASK_SECONDS = 1.5
 """Jambonz has asked by then, if it knows of the loss."""

@@ -96,6 +96,18 @@ def test_a_realtime_model_goes_on_with_its_answer() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize(("code", "ending"), [(1000, "caller"), (1005, "media_lost")])
+def test_nobody_waits_for_who_closes_the_socket(code: int, ending: str) -> None:
+    async def main() -> None:
+        async with Office(AGENT, ReplyModel(always("Yes."))) as office:
+            after(4.0, lambda: office.legs[-1].on_closed(code))
+            report = await office.call(Wait(8.0), HangUp())
+            assert (len(office.legs), office.status("socket"), office.ending()) == (1, [], ending)
+            nothing_is_left(office, report)
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("goodbye", [False, True], ids=["in a conversation", "saying goodbye"])
 def test_what_ends_all_the_same(goodbye: bool) -> None:
     """A line that is lost again and again; and a goodbye is not said twice."""
