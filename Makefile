@@ -48,9 +48,9 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-# Three at a time on two cores: many tests hold calls in real time, and wait.
+# Four at a time on two cores: many tests hold calls in real time, and wait.
 unit: setup $(NODE_STAMP)
-	$(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 test-live: setup  ## the same short conversation with each service that the environment has a key for
 	@$(BIN)/python -m tests.live $(ARGS)

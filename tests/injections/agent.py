@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SECRET_KEY = "crm-key-7f3a9b"
-PIN = "9417"
+PIN = "94173025"
 HASH_KEY = "hash-key-51c2"
 
 NEVER_TOLD = (SECRET_KEY, PIN, HASH_KEY)
