@@ -48,10 +48,14 @@ def test_variables_are_those_that_the_service_reads() -> None:
     assert given <= set(variables())
 
 
-def test_every_variable_of_compose_that_must_be_given_is_in_the_example() -> None:
+def test_what_must_be_given_is_in_the_example_and_all_that_is_there_is_read() -> None:
     offered = set(re.findall(r"^([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
-    asked = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE))
-    assert set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE)) <= offered <= asked
+    assert set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE)) <= offered <= {*variables(), "POSTGRES_PASSWORD"}
+
+
+def test_the_service_is_given_every_setting_of_the_file() -> None:
+    service = COMPOSE.partition("\n  postgres:\n")[0]
+    assert re.search(r"^    env_file: \.env$", service, re.MULTILINE)
 
 
 def test_stopping_leaves_time_for_the_calls_to_end() -> None:
