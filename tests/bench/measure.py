@@ -136,6 +136,7 @@ async def targets(*, realtime: bool = False, wideband: bool = False) -> AsyncIte
     serving, ringing = _cores()
     secret = secrets.token_hex(16)
     async with AsyncExitStack() as stack:
+        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))  # what is measured next has all cores again
         model, agent = "", AGENT
         if realtime:
             os.sched_setaffinity(0, ringing)
